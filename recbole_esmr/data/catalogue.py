@@ -1,0 +1,106 @@
+"""What is known of the items: emotion, intensity, category, length, by RecBole's internal item id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from recbole.data.dataset import Dataset
+
+from recbole_esmr.data.schema import read_atomic
+from recbole_esmr.emotion import Taxonomy, load_taxonomy
+from recbole_esmr.errors import DataError
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Item features, shape (I,) each; row 0 is RecBole's padding and holds no item.
+
+    Attributes:
+        emotion: codes of the taxonomy, −1 where an item has none.
+        valence: of that emotion, in [−1, 1]; 0 where it has none.
+        intensity: 0–1; 0 where the item has no emotion.
+        category: codes 0 … C−1, −1 where unknown.
+        categories: the C names.
+        duration: seconds, the median where unknown, 30 where no item has one.
+    """
+
+    emotion: np.ndarray
+    valence: np.ndarray
+    intensity: np.ndarray
+    category: np.ndarray
+    categories: tuple[str, ...]
+    duration: np.ndarray
+
+    @property
+    def negative(self) -> np.ndarray:
+        """Intensity of the items with valence < 0, else 0; shape (I,), in [0, 1]."""
+        return self.intensity * (self.valence < 0)
+
+    @property
+    def positive(self) -> np.ndarray:
+        """Intensity of the items with valence > 0, else 0; shape (I,), in [0, 1]."""
+        return self.intensity * (self.valence > 0)
+
+    @property
+    def has_emotion(self) -> bool:
+        """Whether any item has an emotion."""
+        return bool((self.emotion >= 0).any())
+
+
+def load_catalogue(dataset: Dataset, taxonomy: Taxonomy | None = None) -> Catalogue:
+    """Read the ``.item`` file of any RecBole data set, whatever columns RecBole itself has loaded.
+
+    So RecBole's own models can be judged by the emotion of what they recommend without the emotion becoming a feature of theirs.
+
+    Raises:
+        DataError: the file breaks the schema.
+    """
+    config = dataset.config
+    taxonomy = taxonomy or load_taxonomy(str(config["emotion_taxonomy"]))
+    items = dataset.num(dataset.iid_field)
+    path = Path(dataset.dataset_path) / f"{dataset.dataset_name}.item"
+    frame = read_atomic(path, "item", config, taxonomy) if path.is_file() else pd.DataFrame()
+
+    def column(role: str, default: object) -> pd.Series:
+        name = str(config[role])
+        known = name in frame and len(frame) > 0
+        return frame[name] if known else pd.Series([default] * len(frame), index=frame.index, dtype=object)
+
+    token_id = dataset.field2token_id[dataset.iid_field]
+    ids = column("ITEM_ID_FIELD", "").map(token_id).fillna(0).astype(int).to_numpy()
+    emotion = np.full(items, -1)
+    emotion[ids] = taxonomy.encode(column("EMOTION_FIELD", "").to_numpy(dtype=str))
+    intensity = np.zeros(items)
+    intensity[ids] = pd.to_numeric(column("INTENSITY_FIELD", 1.0)).fillna(1.0).to_numpy()
+    category = np.full(items, -1)
+    codes, names = pd.factorize(column("CATEGORY_FIELD", "").replace("", np.nan), sort=True)
+    category[ids] = codes
+    duration = np.full(items, np.nan)
+    duration[ids] = pd.to_numeric(column("DURATION_FIELD", np.nan)).to_numpy()
+    emotion[0], category[0], duration[0] = -1, -1, np.nan
+    usual = np.nanmedian(duration) if np.isfinite(duration).any() else 30.0
+    return Catalogue(
+        emotion=emotion,
+        valence=np.nan_to_num(taxonomy.valence_of(emotion)),
+        intensity=np.where(emotion >= 0, intensity, 0.0),
+        category=category,
+        categories=tuple(str(name) for name in names),
+        duration=np.where(np.isfinite(duration), duration, usual),
+    )
+
+
+def require_item_emotions(catalogue: Catalogue, dataset: Dataset) -> None:
+    """Raise where no item has an emotion, naming the fields that are missing.
+
+    Raises:
+        DataError: there is no ``.item`` file, or no emotion in it.
+    """
+    if not catalogue.has_emotion:
+        config = dataset.config
+        raise DataError(
+            f"data set '{dataset.dataset_name}' has no item emotions: {dataset.dataset_name}.item needs the columns "
+            f"'{config['EMOTION_FIELD']}:token' (and '{config['INTENSITY_FIELD']}:float', 0-1)."
+        )

@@ -1,0 +1,68 @@
+"""What was shown to whom, and whether it was watched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Impressions:
+    """One row an item shown, ordered by user, day and position.
+
+    Attributes:
+        user, item: RecBole's internal ids.
+        day: day index of the trace (0 is the first day of the data).
+        label: 1 watched, 0 skipped.
+        watch_ratio: share of the item that was watched, 0–1; 0 for a skip.
+        propensity: chance of the logging policy to show it, NaN where unknown.
+        has_skips: whether skips were logged; if not, only what was watched is known.
+    """
+
+    user: np.ndarray
+    day: np.ndarray
+    item: np.ndarray
+    label: np.ndarray
+    watch_ratio: np.ndarray
+    propensity: np.ndarray
+    has_skips: bool
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def take(self, rows: np.ndarray) -> Impressions:
+        """The impressions of the given rows (a mask or an index)."""
+        columns = {name: getattr(self, name)[rows] for name in ("user", "day", "item", "label", "watch_ratio", "propensity")}
+        return Impressions(**columns, has_skips=self.has_skips)
+
+
+def make_impressions(shown: pd.DataFrame | None, watched: pd.DataFrame) -> Impressions:
+    """Join what was shown with how long it was watched.
+
+    Args:
+        shown: columns user, day, item, position, propensity, label; or None where impressions were not logged, and what was
+            watched is all that is known to have been shown.
+        watched: columns user, day, item, watch_ratio.
+
+    Returns:
+        the impressions. A user, day and item that is shown more than once gets the mean watch ratio of its views.
+    """
+    if shown is None:
+        rows = watched.assign(label=1, propensity=np.nan)
+    else:
+        ratio = watched.groupby(["user", "day", "item"], as_index=False)["watch_ratio"].mean()
+        rows = shown.sort_values(["user", "day", "position"], kind="stable")
+        rows = rows.merge(ratio, on=["user", "day", "item"], how="left", sort=False)
+        rows["watch_ratio"] = np.where(rows["label"] == 1, rows["watch_ratio"].fillna(1.0), 0.0)
+    rows = rows.sort_values(["user", "day"], kind="stable")
+    return Impressions(
+        user=rows["user"].to_numpy(np.int64),
+        day=rows["day"].to_numpy(np.int64),
+        item=rows["item"].to_numpy(np.int64),
+        label=rows["label"].to_numpy(np.int64),
+        watch_ratio=rows["watch_ratio"].to_numpy(float),
+        propensity=rows["propensity"].to_numpy(float),
+        has_skips=shown is not None,
+    )

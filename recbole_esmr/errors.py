@@ -1,0 +1,55 @@
+"""The errors a user can meet: each says what was given, what is expected and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ESMRError(Exception):
+    """Base of every error that recbole-esmr raises for a user's mistake (exit code 2 on the command line)."""
+
+
+class ConfigError(ESMRError, ValueError):
+    """A configuration key or value that is unknown, of the wrong type or out of its range."""
+
+
+class DataError(ESMRError, ValueError):
+    """An atomic file, or a source file of an importer, that breaks the data schema."""
+
+
+class CheckpointError(ESMRError):
+    """A checkpoint that is truncated, of another model, of a later schema, or that does not fit the data."""
+
+
+class UnknownNameError(ESMRError, ValueError):
+    """A model, data set, world, taxonomy or importer that does not exist."""
+
+
+class IdentificationError(ESMRError):
+    """A causal effect that the assumed graph does not identify, or that the data are too few to estimate."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence that names the closest known name, or lists the known ones when none is close.
+
+    Args:
+        name: what was given.
+        known: the names that would have been accepted.
+
+    Returns:
+        ``"Did you mean 'X'?"`` or ``"Known: A, B, C."`` (at most 40 names, then a count).
+    """
+    names = sorted(set(known))
+    close = closest(name, names)
+    if close is not None:
+        return f"Did you mean '{close}'?"
+    more = f" and {len(names) - 40} more" if len(names) > 40 else ""
+    return f"Known: {', '.join(names[:40])}{more}."
+
+
+def closest(name: str, known: Iterable[str], cutoff: float = 0.75) -> str | None:
+    """The known name closest to ``name`` regardless of case, or None when the similarity is below ``cutoff`` (0–1)."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
+    return by_lower[found[0]] if found else None

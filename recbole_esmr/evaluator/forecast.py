@@ -1,0 +1,229 @@
+"""How well tomorrow's (and today's) emotion is foretold on the test days, by ESMR's encoder and by simple opponents."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+
+from recbole_esmr.data.trace import TEST, TRAIN, Trace
+from recbole_esmr.model.emotion_encoder import level_tracker
+from recbole_esmr.model.esmr import ESMR
+
+NORMAL_80 = 1.2815515655446004
+"""Half-width of the central 80 % of a normal distribution, in standard deviations."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a forecaster says of N target days.
+
+    Attributes:
+        emotion: (N, E) probabilities.
+        mean, scale: (N,) normal distribution of the valence; None for a nowcast.
+        negative: (N,) probability that the valence is negative; None for a nowcast.
+    """
+
+    emotion: np.ndarray
+    mean: np.ndarray | None = None
+    scale: np.ndarray | None = None
+    negative: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """Target days and what is known before them.
+
+    Attributes:
+        user, day: (N,) the target days.
+        known: (N, K) features that a tabular opponent may use.
+        last: (N,) code of the last report, −1 without one.
+        tracker: (N, 4) the level tracker's features.
+    """
+
+    user: np.ndarray
+    day: np.ndarray
+    known: np.ndarray
+    last: np.ndarray
+    tracker: np.ndarray
+
+
+def emotion_report(model: ESMR, seed: int) -> dict[str, object] | None:
+    """The ``emotion`` part of ``run.json``; None where nobody reported an emotion on a test day.
+
+    Every forecaster is trained on the training days and judged on the same test days; inputs are the days before (for the
+    nowcast also the behaviour of the day itself, never its report).
+    """
+    trace = model.trace
+    if not ((trace.role == TEST) & (trace.emotion >= 0)).any():
+        return None
+    report: dict[str, dict[str, dict[str, float]]] = {"nowcast": {}, "forecast": {}}
+    for kind in ("nowcast", "forecast"):
+        train, test = (_task(trace, kind, part) for part in (TRAIN, TEST))
+        report[kind]["encoder"] = _judge(trace, test, _encoder_says(model, test, kind), kind)
+        for name, opponent in OPPONENTS.items():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                report[kind][name] = _judge(trace, test, opponent(trace, train, test, kind, seed), kind)
+    return {
+        "nowcast": report["nowcast"]["encoder"],
+        "forecast": report["forecast"]["encoder"],
+        "baselines": {name: {kind: report[kind][name] for kind in report} for name in OPPONENTS},
+    }
+
+
+def _task(trace: Trace, kind: str, part: int) -> Task:
+    target = (trace.role == part) & (trace.emotion >= 0)
+    target[:, 0] = False
+    user, day = np.nonzero(target)
+    tracker = level_tracker(trace.valence)[user, day - 1]
+    said = np.where(trace.emotion >= 0, np.arange(trace.days), -1)
+    latest = np.maximum.accumulate(said, axis=1)[user, day - 1]
+    last = np.where(latest >= 0, trace.emotion[user, np.maximum(latest, 0)], -1)
+    two_days = [trace.valence[user, day - 1], np.where(day > 1, trace.valence[user, np.maximum(day - 2, 0)], np.nan)]
+    behaviour = trace.features[user, day if kind == "nowcast" else day - 1]
+    known = np.column_stack([tracker, *two_days, last, behaviour, trace.profile[user]])
+    return Task(user, day, known, last, tracker)
+
+
+def _encoder_says(model: ESMR, task: Task, kind: str) -> Forecast:
+    state = model.day_state()
+    if kind == "nowcast":
+        return Forecast(state.nowcast.softmax(dim=-1).numpy()[task.user, task.day])
+    before = task.user, task.day - 1
+    return Forecast(
+        emotion=state.forecast.softmax(dim=-1).numpy()[before],
+        mean=state.mean.numpy()[before],
+        scale=state.scale.numpy()[before],
+        negative=state.negative.sigmoid().numpy()[before],
+    )
+
+
+def _majority(trace: Trace, train: Task, test: Task, kind: str, seed: int) -> Forecast:
+    share = np.bincount(trace.emotion[train.user, train.day], minlength=_emotions(trace)) / len(train.user)
+    valence = trace.valence[train.user, train.day]
+    ones = np.ones(len(test.user))
+    return Forecast(np.tile(share, (len(ones), 1)), ones * valence.mean(), ones * valence.std(), ones * (valence < 0).mean())
+
+
+def _persistence(trace: Trace, train: Task, test: Task, kind: str, seed: int) -> Forecast:
+    count = np.full((_emotions(trace) + 1, _emotions(trace)), 1e-3)
+    np.add.at(count, (train.last, trace.emotion[train.user, train.day]), 1)
+    np.fill_diagonal(count, count.diagonal() + count.max())  # the last report again, whatever usually follows it
+    valence = trace.valence[train.user, train.day]
+    scale = float(np.sqrt(np.mean((valence - train.tracker[:, 1]) ** 2)))
+    chance = [np.mean(valence[(train.tracker[:, 1] < 0) == low] < 0) if ((train.tracker[:, 1] < 0) == low).any() else 0.5 for low in (False, True)]
+    emotion = count[test.last] / count[test.last].sum(axis=1, keepdims=True)
+    ones = np.ones(len(test.user))
+    return Forecast(emotion, test.tracker[:, 1], ones * scale, np.where(test.tracker[:, 1] < 0, chance[1], chance[0]))
+
+
+def _hist_ols(trace: Trace, train: Task, test: Task, kind: str, seed: int) -> Forecast:
+    valence = trace.valence[train.user, train.day]
+    design = np.column_stack([train.tracker, np.ones(len(valence))])
+    weight, *_ = np.linalg.lstsq(design, valence, rcond=None)
+    scale = float(np.std(valence - design @ weight))
+    return Forecast(
+        emotion=_logistic(train.tracker, trace.emotion[train.user, train.day], test.tracker, _emotions(trace)),
+        mean=np.clip(np.column_stack([test.tracker, np.ones(len(test.user))]) @ weight, -1, 1),
+        scale=np.full(len(test.user), scale),
+        negative=_logistic(train.tracker, (valence < 0).astype(int), test.tracker, 2)[:, 1],
+    )
+
+
+def _lightgbm(trace: Trace, train: Task, test: Task, kind: str, seed: int) -> Forecast:
+    import lightgbm
+
+    shared = {"seed": seed, "deterministic": True, "force_row_wise": True, "verbosity": -1, "learning_rate": 0.05}
+    shared |= {"num_leaves": 15, "min_data_in_leaf": 20, "lambda_l2": 1.0}
+
+    def trained(label: np.ndarray, **objective: object) -> lightgbm.Booster:
+        return lightgbm.train({**shared, **objective}, lightgbm.Dataset(train.known, label), num_boost_round=80)
+
+    emotion = trace.emotion[train.user, train.day]
+    valence = trace.valence[train.user, train.day]
+    classes = trained(emotion, objective="multiclass", num_class=_emotions(trace)).predict(test.known)
+    if kind == "nowcast":
+        return Forecast(np.asarray(classes))
+    regression = trained(valence, objective="regression")
+    inside = float(np.std(valence - np.asarray(regression.predict(train.known))))
+    return Forecast(
+        emotion=np.asarray(classes),
+        mean=np.clip(np.asarray(regression.predict(test.known)), -1, 1),
+        scale=np.full(len(test.user), inside),
+        negative=np.asarray(trained((valence < 0).astype(int), objective="binary").predict(test.known)),
+    )
+
+
+OPPONENTS: dict[str, Callable[[Trace, Task, Task, str, int], Forecast]] = {
+    "majority": _majority,
+    "persistence": _persistence,
+    "hist_ols": _hist_ols,
+    "lightgbm": _lightgbm,
+}
+"""The most frequent label, the last report, the level tracker by least squares, LightGBM on the last two days."""
+
+
+def _judge(trace: Trace, task: Task, said: Forecast, kind: str) -> dict[str, float]:
+    truth = trace.emotion[task.user, task.day]
+    guess = said.emotion.argmax(axis=1)
+    scores = {
+        "accuracy": float(accuracy_score(truth, guess)),
+        "macro_f1": float(f1_score(truth, guess, average="macro", labels=np.unique(truth), zero_division=0)),
+    }
+    if kind == "nowcast" or said.mean is None or said.scale is None or said.negative is None:
+        return scores
+    valence = trace.valence[task.user, task.day]
+    negative = (valence < 0).astype(int)
+    error = valence - said.mean
+    usual = valence - _person_mean(trace)[task.user]
+    return scores | {
+        "valence_mae": float(np.abs(error).mean()),
+        "valence_r2": float(1 - (error**2).sum() / max((usual**2).sum(), 1e-12)),
+        "negative_auroc": float(roc_auc_score(negative, said.negative)) if 0 < negative.mean() < 1 else float("nan"),
+        "brier": float(((said.negative - negative) ** 2).mean()),
+        "ece": expected_calibration_error(said.negative, negative),
+        "coverage80": float((np.abs(error) <= NORMAL_80 * said.scale).mean()),
+    }
+
+
+def expected_calibration_error(probability: np.ndarray, happened: np.ndarray, bins: int = 10) -> float:
+    """Mean distance of forecast probability and observed frequency over equally wide bins (Naeini et al. 2015).
+
+    .. math:: ECE = \\sum_b \\frac{n_b}{N} |\\bar y_b - \\bar p_b|
+
+    Args:
+        probability: (N,) in [0, 1].
+        happened: (N,) 0 or 1.
+        bins: number of bins.
+    """
+    where = np.minimum((probability * bins).astype(int), bins - 1)
+    gap = np.bincount(where, weights=happened - probability, minlength=bins)
+    return float(np.abs(gap).sum() / len(probability))
+
+
+def _person_mean(trace: Trace) -> np.ndarray:
+    """Mean valence of each person's training days, of all people's where a person has none. (U,)"""
+    use = (trace.role == TRAIN) & np.isfinite(trace.valence)
+    total, count = np.where(use, np.nan_to_num(trace.valence), 0.0).sum(axis=1), use.sum(axis=1)
+    overall = total.sum() / max(count.sum(), 1)
+    return np.where(count > 0, total / np.maximum(count, 1), overall)
+
+
+def _logistic(known: np.ndarray, label: np.ndarray, asked: np.ndarray, classes: int) -> np.ndarray:
+    probability = np.zeros((len(asked), classes))
+    present = np.unique(label)
+    if len(present) == 1:
+        probability[:, present[0]] = 1.0
+        return probability
+    model = LogisticRegression(max_iter=500).fit(known, label)
+    probability[:, model.classes_] = model.predict_proba(asked)
+    return probability
+
+
+def _emotions(trace: Trace) -> int:
+    return trace.emotion_hours.shape[-1]

@@ -1,0 +1,92 @@
+"""RecBole metrics of the emotion in what is recommended, for every RecBole model on data with item emotions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.evaluator.base_metric import AbstractMetric
+from recbole.evaluator.collector import Collector as RecBoleCollector
+from recbole.evaluator.collector import DataStruct
+from recbole.utils import EvaluatorType
+
+from recbole_esmr.data.catalogue import load_catalogue, require_item_emotions
+
+
+class _ItemMean(AbstractMetric):
+    """Mean over the top k of a number that each item has, then over the rows of the evaluation."""
+
+    metric_type = EvaluatorType.RANKING
+    item_value = ""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.topk = config["topk"]
+
+    def calculate_metric(self, dataobject: DataStruct) -> dict[str, float]:
+        recommended = dataobject.get("rec.items").numpy()
+        value = dataobject.get(self.item_value).numpy()[recommended]
+        mean = value.cumsum(axis=1).mean(axis=0) / np.arange(1, value.shape[1] + 1)
+        name = type(self).__name__.lower()
+        return {f"{name}@{k}": round(float(mean[k - 1]), self.decimal_place) for k in self.topk}
+
+
+class NegativeExposure(_ItemMean):
+    """How much negative emotion a list carries; smaller is better.
+
+    .. math:: \\frac1k \\sum_{i \\in top_k} g_i [v_i < 0]
+
+    with intensity g in [0, 1] and valence v of the item's emotion; in [0, 1]. It is the exposure of DESIGN's definition for a
+    list that is watched whole.
+    """
+
+    smaller = True
+    item_value = "data.item_negative"
+    metric_need = ["rec.items", "data.item_negative"]
+
+
+class ExpectedValence(_ItemMean):
+    """Mean tone of a list, in [−1, 1]; larger is more pleasant.
+
+    .. math:: \\frac1k \\sum_{i \\in top_k} g_i v_i
+    """
+
+    item_value = "data.item_tone"
+    metric_need = ["rec.items", "data.item_tone"]
+
+
+class Collector(RecBoleCollector):
+    """RecBole's collector, which also finds the emotion of the items and survives counts that are no tensors."""
+
+    def data_collect(self, train_data: Any) -> None:
+        super().data_collect(train_data)
+        self.item_collect(train_data._dataset)
+
+    def item_collect(self, dataset: Any) -> None:
+        """Collect the items' emotion, once.
+
+        Raises:
+            DataError: an emotion metric is asked for and no item has an emotion.
+        """
+        needs = [name for name in ("data.item_negative", "data.item_tone") if self.register.need(name)]
+        if all(name in self.data_struct for name in needs):
+            return
+        catalogue = load_catalogue(dataset)
+        require_item_emotions(catalogue, dataset)
+        values = {"data.item_negative": catalogue.negative, "data.item_tone": catalogue.intensity * catalogue.valence}
+        for name in needs:
+            self.data_struct.set(name, torch.from_numpy(values[name]))
+
+    def get_data_struct(self) -> DataStruct:
+        plain = {k: v for k, v in self.data_struct._data_dict.items() if not hasattr(v, "cpu")}
+        for name in plain:  # item counters and numbers, on which RecBole would call .cpu()
+            del self.data_struct[name]
+        struct = super().get_data_struct()
+        for name, value in plain.items():
+            self.data_struct.set(name, value)
+            struct.set(name, value)
+        return struct
+
+
+METRICS = (NegativeExposure, ExpectedValence)

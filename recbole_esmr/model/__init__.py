@@ -1,0 +1,1 @@
+"""ESMR and its parts: emotion encoder, engagement ranker, re-ranker, gate."""

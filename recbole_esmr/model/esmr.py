@@ -1,0 +1,233 @@
+"""ESMR as a RecBole model: retriever → engagement ranker → gate → re-ranker."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.data.interaction import Interaction
+from recbole.model.abstract_recommender import SequentialRecommender
+from recbole.utils import InputType
+from torch import Tensor
+from torch.nn import functional
+
+from recbole_esmr.causal.reward import ItemEffects
+from recbole_esmr.config import Config
+from recbole_esmr.data.dataset import ESMRDataset
+from recbole_esmr.data.trace import TRAIN
+from recbole_esmr.errors import ConfigError
+from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder, day_labels, encoder_loss
+from recbole_esmr.model.engagement_ranker import EngagementFeatures, EngagementRanker, ItemCounts
+from recbole_esmr.model.gate import gate_open
+from recbole_esmr.model.reranker import ItemValue
+from recbole_esmr.model.retriever import Retriever
+
+STAGES = ("emotion encoder", "engagement", "causal reward", "re-ranker")
+
+
+class ESMR(SequentialRecommender):
+    """Emotion-aware Social Media Recommendation (arXiv 2511.14768).
+
+    The score of an item for a person on a day is a function of the person and the day alone: everything it reads comes from
+    days before. The retriever proposes candidates; LightGBM ranks them for engagement; where the gate is open the re-ranker's
+    value orders them instead. All other items follow in the retriever's order.
+
+    Args:
+        config: RecBole's config with the keys of ``properties/model/ESMR.yaml``.
+        dataset: the training part of an :class:`~recbole_esmr.data.dataset.ESMRDataset`.
+
+    Raises:
+        ConfigError: the config or the data set was made by RecBole before ``recbole_esmr`` was imported.
+    """
+
+    input_type = InputType.POINTWISE
+
+    def __init__(self, config: Config, dataset: ESMRDataset) -> None:
+        if not isinstance(config, Config) or not isinstance(dataset, ESMRDataset):
+            raise ConfigError("ESMR needs the plug-in's Config and data set: `import recbole_esmr` before making either.")
+        super().__init__(config, dataset)
+        settings = self.settings = config.esmr
+        self.catalogue, self.trace, self.impressions = dataset.catalogue, dataset.trace, dataset.impressions
+        self.taxonomy = dataset.taxonomy
+        self.day_field = dataset.day_field
+        self.retriever = Retriever(config, dataset)
+        self.encoder = EmotionEncoder(
+            self.trace.feature_names,
+            emotions=len(self.taxonomy),
+            profiles=len(self.trace.profiles),
+            hidden_size=settings.encoder_hidden_size,
+            layers=settings.encoder_layers,
+            heads=settings.encoder_heads,
+            dropout=settings.encoder_dropout,
+            longest=self.trace.days,
+        )
+        self.ranker = EngagementRanker()
+        self.item_features = self._describe_items()
+        belief_size = len(self.taxonomy) + 4
+        self.item_value = ItemValue(
+            settings.encoder_hidden_size + belief_size, self.item_features.shape[1] + 1, settings.reranker_hidden_size
+        )
+        self.register_buffer("item_popularity", torch.zeros(self.n_items))
+        self.register_buffer("item_watch_rate", torch.zeros(self.n_items))
+        self.effects: list[dict[str, Any]] = []
+        self.stages_done: list[str] = []
+        self.timings: dict[str, float] = {}
+        self._state: DayState | None = None
+        self._features: EngagementFeatures | None = None
+
+    # -- what is believed --------------------------------------------------------------------------------------------
+
+    def calculate_loss(self, interaction: Interaction) -> Tensor:
+        """The emotion encoder's loss over the training days of the people in ``interaction``.
+
+        The other stages are not trained by gradient on interactions; :class:`~recbole_esmr.trainer.ESMRTrainer` runs them all.
+        """
+        users = interaction[self.USER_ID].cpu().numpy()
+        use = self.trace.role[users] == TRAIN
+        labels = day_labels(self.trace, self.trace.role == TRAIN, self.settings.forecast_horizon).rows(users)
+        days = self.encoder.inputs(self.trace).rows(users)
+        if not use.any():
+            raise ConfigError("none of these people has a training day.")
+        return encoder_loss(self.encoder(days), labels)
+
+    def day_state(self) -> DayState:
+        """The encoder's beliefs about every person at the end of every day, (U, D, …), computed once and kept."""
+        if self._state is None:
+            self._state = self.encoder.encode(self.trace)
+        return self._state
+
+    def beliefs(self) -> np.ndarray:
+        """Forecast in numbers, (U, D, E + 4): tomorrow's emotion probabilities, valence mean and scale, two risks."""
+        state = self.day_state()
+        risks = torch.stack([state.mean, state.scale, state.negative.sigmoid(), state.episode.sigmoid()], dim=-1)
+        known = self.trace.consent[:, None, None] & bool(self.encoder.fitted)
+        return torch.cat([state.forecast.softmax(dim=-1), risks], dim=-1).numpy() * known
+
+    def policy_state(self) -> Tensor:
+        """What the re-ranker sees on the morning of each day, (U, D + 1, S); zeros on the first."""
+        state = torch.cat([self.day_state().hidden, torch.from_numpy(self.beliefs()).float()], dim=-1)
+        state = state * torch.from_numpy(self.trace.consent)[:, None, None]
+        return functional.pad(state, (0, 0, 1, 0))
+
+    def gate(self) -> np.ndarray:
+        """Whether the re-ranker acts, (U, D + 1): column *d* for day *d*, from the days before it."""
+        trace, closed = self.trace, np.zeros((self.trace.users, self.trace.days + 1), dtype=bool)
+        if "re-ranker" not in self.stages_done:
+            return closed
+        probability = self.day_state().nowcast.softmax(dim=-1).numpy()
+        said = np.isfinite(trace.valence)
+        valence = np.where(said, np.nan_to_num(trace.valence), probability @ self.taxonomy.valence)
+        negative = np.where(said, trace.negative == 1, probability[..., self.taxonomy.negative].sum(axis=-1) > 0.5)
+        settings = self.settings
+        closed[:, 1:] = gate_open(settings.gate, negative, valence, settings.gate_streak, settings.gate_recovery)
+        return closed & trace.consent[:, None]
+
+    def item_effects(self) -> ItemEffects:
+        """Causal effect of a full view of each item on tomorrow's valence."""
+        return ItemEffects.from_weights(self.effects, self.catalogue.negative, self.catalogue.positive)
+
+    def refresh(self) -> None:
+        """Forget what was computed from the weights; call it after they change."""
+        self._state = self._features = None
+
+    # -- scores ------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def score(self, user: Tensor, day: Tensor) -> Tensor:
+        """Scores of all items.
+
+        Args:
+            user: (B,) internal ids.
+            day: (B,) day indices 0 … D; nothing of that day or later is read.
+
+        Returns:
+            (B, I): candidates in (1, 2) by engagement or by the re-ranker's value, other items in (0, 1), the padding −inf.
+        """
+        retrieved = self.retriever.scores(user, day).cpu()
+        user, day = user.cpu(), day.cpu()
+        count = min(self.settings.candidates, self.n_items - 1)
+        best, item = retrieved.topk(count, dim=1)
+        value = self.engagement(user, day, item, best)
+        open_rows = torch.from_numpy(self.gate()[user.numpy(), day.numpy()])
+        if open_rows.any():
+            rows = open_rows.nonzero().squeeze(1)
+            state = self.policy_state()[user[rows], day[rows]].to(self.device)
+            features = self.features_of(item[rows], value[rows]).to(self.device)
+            value[rows] = self.item_value(state, features).sigmoid().cpu()
+        scores = 0.5 + 0.5 * retrieved / (1 + retrieved.abs())
+        scores[:, 0] = -torch.inf
+        return scores.scatter(1, item, 1 + value).to(self.device)
+
+    def engagement(self, user: Tensor, day: Tensor, item: Tensor, retrieved: Tensor) -> Tensor:
+        """Probability that each shown item is watched, in (0, 1).
+
+        Args:
+            user, day: (B,).
+            item, retrieved: (B, K) items and the retriever's scores of them.
+
+        Returns:
+            (B, K).
+        """
+        pairs = [x.unsqueeze(1).expand_as(item).reshape(-1).cpu().numpy() for x in (user, day)]
+        table = self.engagement_features().table(*pairs, item.reshape(-1).cpu().numpy(), retrieved.reshape(-1).cpu().numpy())
+        return torch.from_numpy(self.ranker.predict(table)).float().reshape(item.shape)
+
+    def engagement_features(self) -> EngagementFeatures:
+        """LightGBM's features, from the beliefs and the item counts; made once and kept."""
+        if self._features is None:
+            counts = ItemCounts(self.item_popularity.cpu().numpy(), self.item_watch_rate.cpu().numpy())
+            self._features = EngagementFeatures(self.trace, self.catalogue, counts, self.beliefs())
+        return self._features
+
+    def features_of(self, item: Tensor, engagement: Tensor) -> Tensor:
+        """Item features of the re-ranker, (…, X + 1), the last one being the probability of a watch."""
+        return torch.cat([self.item_features[item], engagement.unsqueeze(-1)], dim=-1)
+
+    def full_sort_predict(self, interaction: Interaction) -> Tensor:
+        """Scores of all items for each row's person and day, flattened: (B · I,)."""
+        return self._row_scores(interaction).reshape(-1)
+
+    def predict(self, interaction: Interaction) -> Tensor:
+        """Scores of each row's item, (B,): the entry of :meth:`full_sort_predict` for that item."""
+        item = interaction[self.ITEM_ID].to(self.device)
+        return self._row_scores(interaction).gather(1, item[:, None]).squeeze(1)
+
+    def _row_scores(self, interaction: Interaction) -> Tensor:
+        user = interaction[self.USER_ID].cpu()
+        if self.day_field in interaction:
+            day = (interaction[self.day_field].cpu().round().long() - self.trace.first_day).clamp(0, self.trace.days)
+        else:  # no day given: the day after the last
+            day = torch.full_like(user, self.trace.days)
+        pairs, inverse = torch.unique(torch.stack([user, day], dim=1), dim=0, return_inverse=True)
+        return self.score(pairs[:, 0], pairs[:, 1])[inverse.to(self.device)]
+
+    # -- saving ------------------------------------------------------------------------------------------------------
+
+    def other_parameter(self) -> dict[str, Any]:
+        """What the weights do not hold: LightGBM's text, the effects and the stages as JSON, the retriever's own."""
+        return {
+            "ranker": self.ranker.to_text(),
+            "effects": json.dumps(self.effects),
+            "stages": json.dumps({"done": self.stages_done, "timings": self.timings}),
+            "retriever": self.retriever.other_parameter(),
+        }
+
+    def load_other_parameter(self, para: dict[str, Any] | None) -> None:
+        """The inverse of :meth:`other_parameter`."""
+        if para:
+            self.ranker = EngagementRanker.from_text(para["ranker"])
+            self.effects = json.loads(para["effects"])
+            stages = json.loads(para["stages"])
+            self.stages_done, self.timings = stages["done"], stages["timings"]
+            self.retriever.model.load_other_parameter(para["retriever"])
+        self.refresh()
+
+    def _describe_items(self) -> Tensor:
+        """(I, X): emotion and category one-hot, valence, intensity and their products, log length."""
+        items = self.catalogue
+        emotion = np.eye(len(self.taxonomy) + 1)[items.emotion][:, :-1]
+        category = np.eye(len(items.categories) + 1)[items.category][:, :-1]
+        numbers = [items.valence, items.intensity, items.negative, items.positive, np.log(items.duration) / 5]
+        return torch.from_numpy(np.column_stack([emotion, category, *numbers])).float()

@@ -1,0 +1,91 @@
+"""Any general or sequential RecBole model as the retriever that proposes ESMR's candidates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from recbole.data.interaction import Interaction
+from recbole.utils import ModelType
+from torch import Tensor, nn
+
+from recbole_esmr.config import Config, model_class
+from recbole_esmr.data.dataset import ESMRDataset
+
+_SHARED = (
+    *("seed", "reproducibility", "gpu_id", "use_gpu", "checkpoint_dir", "show_progress", "state", "log_wandb"),
+    *("epochs", "learner", "learning_rate", "weight_decay", "clip_grad_norm", "train_batch_size", "stopping_step"),
+    *("eval_args", "eval_batch_size", "repeatable", "topk", "valid_metric", "metric_decimal_place"),
+    *("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD", "MAX_ITEM_LIST_LENGTH", "LIST_SUFFIX", "ITEM_LIST_LENGTH_FIELD"),
+)
+
+
+class Retriever(nn.Module):
+    """A RecBole model that scores all items for a person on a day, from what was watched on days before.
+
+    Args:
+        config: of ESMR; ``retriever`` names the model and ``retriever_config`` holds its own keys.
+        dataset: the training part of the data.
+    """
+
+    def __init__(self, config: Config, dataset: ESMRDataset) -> None:
+        super().__init__()
+        name = config.esmr.retriever
+        self.config = retriever_config(config)
+        self.model = model_class(name)(self.config, dataset).to(config["device"])
+        self.sequential = self.model.type == ModelType.SEQUENTIAL
+        self._history = dataset.history
+        self._longest = int(config["MAX_ITEM_LIST_LENGTH"])
+
+    @torch.no_grad()
+    def scores(self, user: Tensor, day: Tensor) -> Tensor:
+        """Scores of all items, standardised within a row; the padding item has −inf.
+
+        Args:
+            user: (B,) internal ids.
+            day: (B,) day indices; only days before count.
+
+        Returns:
+            (B, I), on the model's device.
+        """
+        training = self.model.training
+        self.model.eval()
+        device = self.config["device"]
+        fields: dict[str, Tensor] = {self.model.USER_ID: user} if hasattr(self.model, "USER_ID") else {}
+        if self.sequential:
+            items, length = self._history.before(user.cpu().numpy(), day.cpu().numpy(), self._longest)
+            fields[self.model.ITEM_SEQ] = torch.from_numpy(items)
+            fields[self.model.ITEM_SEQ_LEN] = torch.from_numpy(length).clamp(min=1)
+        rows = Interaction(fields).to(device)
+        try:
+            scores = self.model.full_sort_predict(rows)
+        except NotImplementedError:
+            scores = self._pairwise(rows)
+        self.model.train(training)
+        scores = scores.view(len(user), -1).float()
+        real = scores[:, 1:]
+        scores = (scores - real.mean(dim=1, keepdim=True)) / real.std(dim=1, keepdim=True).clamp(min=1e-6)
+        scores[:, 0] = -torch.inf
+        return scores
+
+    def _pairwise(self, rows: Interaction) -> Tensor:
+        count = self.model.n_items
+        pairs = rows.repeat_interleave(count)
+        items = torch.arange(count, device=self.config["device"]).repeat(len(rows))
+        pairs.update(Interaction({self.model.ITEM_ID: items}))
+        return self.model.predict(pairs)
+
+    def other_parameter(self) -> dict[str, Any]:
+        """RecBole's ``other_parameter`` without modules, whose weights are in the state dict anyway."""
+        return {k: v for k, v in self.model.other_parameter().items() if not isinstance(v, nn.Module)}
+
+
+def retriever_config(config: Config) -> Config:
+    """RecBole's config of the retriever: its own yaml, what it shares with ESMR's config, then ``retriever_config``."""
+    settings = config.esmr
+    metric = str(config["valid_metric"]).split("@")[0]
+    shared = {key: config[key] for key in _SHARED if config[key] is not None}
+    folder = Path(str(config["data_path"])).resolve().parent
+    values = shared | {"metrics": [metric], "data_path": str(folder)} | settings.retriever_config
+    return Config(settings.retriever, str(config["dataset"]), config_dict=values, arguments=[])

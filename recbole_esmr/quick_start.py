@@ -1,0 +1,184 @@
+"""Run, load, tune and compare: RecBole's quick start for ESMR and for every RecBole model, with safe checkpoints."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from logging import getLogger
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import recbole.quick_start.quick_start as recbole_quick_start
+from recbole.data import create_dataset, data_preparation
+from recbole.data.transform import construct_transform
+from recbole.utils import get_flops, init_logger, init_seed, set_color
+
+from recbole_esmr.checkpoint import json_config, load_checkpoint, package_versions, restore
+from recbole_esmr.config import Config, model_class
+from recbole_esmr.data.trace import TEST
+from recbole_esmr.model.esmr import ESMR
+from recbole_esmr.trainer.checkpointing import get_trainer
+
+SCHEMA_VERSION = 1
+
+
+def run_recbole(
+    model: str | None = None,
+    dataset: str | None = None,
+    config_file_list: Sequence[str | Path] | None = None,
+    config_dict: dict[str, Any] | None = None,
+    saved: bool = True,
+    queue: Any = None,
+    arguments: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Train and test any model of RecBole or the plug-in.
+
+    Args:
+        model, dataset, config_file_list, config_dict, saved, queue: as in RecBole's ``run_recbole``; ``dataset`` may also be
+            the path of a folder.
+        arguments: command-line arguments ``--key=value`` to read instead of ``sys.argv``.
+
+    Returns:
+        RecBole's result (``best_valid_score``, ``valid_score_bigger``, ``best_valid_result``, ``test_result``) and what ``run.json``
+        holds: ``schema_version``, ``model``, ``dataset``, ``seed``, ``config``, ``versions``, ``timings``, ``checkpoint`` (None with
+        ``saved=False``), and for ESMR ``emotion``, ``engagement``, ``causal`` and ``policy`` (None for other models).
+
+    Raises:
+        ESMRError: a config, data set or name that is wrong; the message says how to mend it.
+    """
+    start = perf_counter()
+    config = Config(model, dataset, config_file_list, config_dict, arguments)
+    init_seed(config["seed"], config["reproducibility"])
+    init_logger(config)
+    logger = getLogger()
+    logger.info(sys.argv)
+    logger.info(config)
+    data = create_dataset(config)
+    logger.info(data)
+    train_data, valid_data, test_data = data_preparation(config, data)
+    init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
+    recommender = model_class(config["model"])(config, train_data._dataset).to(config["device"])
+    logger.info(recommender)
+    flops = get_flops(recommender, data, config["device"], logger, construct_transform(config))
+    logger.info(set_color("FLOPs", "blue") + f": {flops}")
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, recommender)
+    loaded = perf_counter()
+    show = config["show_progress"]
+    best_valid_score, best_valid_result = trainer.fit(train_data, valid_data, saved=saved, show_progress=show)
+    trained = perf_counter()
+    test_result = trainer.evaluate(test_data, load_best_model=saved, show_progress=show)
+    logger.info(set_color("best valid ", "yellow") + f": {best_valid_result}")
+    logger.info(set_color("test result", "yellow") + f": {test_result}")
+    trainer.tensorboard.close()
+    timings = {"load": loaded - start, "fit": trained - loaded, "test": perf_counter() - trained}
+    result = {
+        "best_valid_score": best_valid_score,
+        "valid_score_bigger": config["valid_metric_bigger"],
+        "best_valid_result": best_valid_result,
+        "test_result": test_result,
+        "schema_version": SCHEMA_VERSION,
+        "model": config["model"],
+        "dataset": config["dataset"],
+        "seed": config["seed"],
+        "config": json_config(config),
+        "versions": package_versions(),
+        **_esmr_report(recommender, int(config["seed"])),
+        "checkpoint": str(trainer.saved_model_file) if saved else None,
+    }
+    stages = recommender.timings if isinstance(recommender, ESMR) else {}
+    result["timings"] = {k: round(v, 2) for k, v in timings.items()} | stages
+    if not config["single_spec"]:
+        recbole_quick_start.dist.destroy_process_group()
+    if config["local_rank"] == 0 and queue is not None:
+        queue.put(result)
+    return result
+
+
+def _esmr_report(model: Any, seed: int) -> dict[str, Any]:
+    """What ``run.json`` says of ESMR beyond RecBole's metrics; each part None for other models."""
+    if not isinstance(model, ESMR):
+        return {"emotion": None, "engagement": None, "causal": None, "policy": None}
+    from recbole_esmr.evaluator.engagement import engagement_report
+    from recbole_esmr.evaluator.forecast import emotion_report
+
+    trace = model.trace
+    tested = (trace.role == TEST) & trace.present
+    acted = model.gate()[:, :-1][tested]
+    return {
+        "emotion": emotion_report(model, seed) if "emotion encoder" in model.stages_done and trace.has_emotion else None,
+        "engagement": engagement_report(model, seed),
+        "causal": {"effects": model.effects},
+        "policy": {
+            "reward": model.settings.reward,
+            "gate": model.settings.gate,
+            "acted_share": float(np.mean(acted)) if tested.any() else 0.0,
+        },
+    }
+
+
+def run_recboles(rank: int, *args: Any) -> None:
+    """The function that RecBole's ``run`` starts in each process; importing it here registers the plug-in there."""
+    *positional, kwargs = args
+    kwargs["config_dict"] = {**(kwargs.get("config_dict") or {}), "local_rank": rank}
+    run_recbole(*positional[:3], **kwargs)
+
+
+def objective_function(
+    config_dict: dict[str, Any] | None = None, config_file_list: Sequence[str | Path] | None = None, saved: bool = True
+) -> dict[str, Any]:
+    """RecBole's objective for ``HyperTuning``: one training, its validation score and test result."""
+    result = run_recbole(config_file_list=config_file_list, config_dict=config_dict, saved=saved, arguments=[])
+    keys = ("model", "best_valid_score", "valid_score_bigger", "best_valid_result", "test_result")
+    return {key: result[key] for key in keys}
+
+
+def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | None = None) -> tuple[Any, ...]:
+    """Load a checkpoint of any model and the data set it was trained on.
+
+    Args:
+        model_file: a checkpoint that recbole-esmr wrote.
+        config_dict: keys to change, for example ``data_path`` where the data has moved.
+
+    Returns:
+        config, model, dataset, train_data, valid_data, test_data, as RecBole's function of that name.
+
+    Raises:
+        CheckpointError: the file is not to be used, or does not fit the data.
+    """
+    checkpoint = load_checkpoint(model_file)
+    values = {**checkpoint.config, **(config_dict or {})}
+    config = Config(values.pop("model"), values.pop("dataset"), config_dict=values, arguments=[])
+    init_seed(config["seed"], config["reproducibility"])
+    init_logger(config)
+    dataset = create_dataset(config)
+    train_data, valid_data, test_data = data_preparation(config, dataset)
+    init_seed(config["seed"], config["reproducibility"])
+    model = model_class(config["model"])(config, train_data._dataset).to(config["device"])
+    restore(model, checkpoint, model_file)
+    return config, model, dataset, train_data, valid_data, test_data
+
+
+def compare(
+    models: Sequence[str],
+    dataset: str,
+    seeds: Sequence[int],
+    config_file_list: Sequence[str | Path] | None = None,
+    config_dict: dict[str, Any] | None = None,
+    arguments: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Run several models on the same split with the same metrics.
+
+    Returns:
+        one row a model and seed: model, seed, RecBole's test metrics, and seconds.
+    """
+    rows = []
+    for model in models:
+        for seed in seeds:
+            values = {**(config_dict or {}), "seed": seed}
+            result = run_recbole(model, dataset, config_file_list, values, saved=False, arguments=arguments)
+            seconds = sum(result["timings"][part] for part in ("load", "fit", "test"))
+            rows.append({"model": model, "seed": seed, **result["test_result"], "seconds": round(seconds, 1)})
+    return pd.DataFrame(rows)

@@ -1,0 +1,75 @@
+"""Stage 1: train and calibrate the emotion encoder."""
+
+from __future__ import annotations
+
+import copy
+from logging import getLogger
+
+import numpy as np
+import torch
+from recbole.data.interaction import Interaction
+from torch.nn import functional
+from tqdm import tqdm
+
+from recbole_esmr.data.trace import TRAIN, VALID
+from recbole_esmr.model.emotion_encoder import DayLabels, DayState, day_labels, encoder_loss
+from recbole_esmr.model.esmr import ESMR
+
+
+def fit_encoder(model: ESMR, generator: torch.Generator, show_progress: bool) -> None:
+    """Train on the training days, stop early on the validation days, then calibrate on them."""
+    trace, settings, encoder = model.trace, model.settings, model.encoder
+    if not trace.has_emotion:
+        getLogger().warning("Nobody reported an emotion on any day: the emotion encoder is not trained, the gate stays closed.")
+        return
+    encoder.fit_scales(trace, trace.role == TRAIN)
+    users = np.flatnonzero((np.isfinite(trace.valence) & (trace.role == TRAIN)).any(axis=1))
+    valid = day_labels(trace, trace.role == VALID, settings.forecast_horizon)
+    judged = bool(torch.isfinite(valid.valence).any())
+    optimizer = torch.optim.AdamW(encoder.parameters(), lr=settings.encoder_learning_rate, weight_decay=0.01)
+    best, best_weights, since = float("inf"), None, 0
+    bar = tqdm(range(settings.encoder_epochs), desc="1 Emotion encoder", unit="epoch", disable=not show_progress)
+    for _ in bar:
+        encoder.train()
+        order = torch.from_numpy(users)[torch.randperm(len(users), generator=generator)]
+        for batch in order.split(settings.encoder_batch_users):
+            optimizer.zero_grad()
+            loss = model.calculate_loss(Interaction({model.USER_ID: batch}))
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
+            optimizer.step()
+        if not judged:
+            continue
+        with torch.no_grad():
+            score = float(encoder_loss(encoder.encode(trace), valid))
+        bar.set_postfix(valid_loss=f"{score:.3f}")
+        since += 1
+        if score < best:
+            best, best_weights, since = score, copy.deepcopy(encoder.state_dict()), 0
+        elif since >= settings.encoder_stopping_step:
+            break
+    bar.close()
+    if best_weights is not None:
+        encoder.load_state_dict(best_weights)
+        _calibrate(model, encoder.encode(trace), valid)
+    encoder.fitted.fill_(True)
+    model.refresh()
+
+
+def _calibrate(model: ESMR, state: DayState, valid: DayLabels) -> None:
+    """One temperature for each emotion head (Guo et al. 2017) and one factor for the scale of the valence forecast."""
+    for head, (logits, target) in enumerate(((state.nowcast, valid.today), (state.forecast, valid.tomorrow))):
+        known = target >= 0
+        if known.any():
+            model.encoder.temperature[head] = best_temperature(logits[known], target[known])
+    known = torch.isfinite(valid.valence)
+    if known.any():
+        error = (valid.valence[known] - state.mean[known]) / state.scale[known]
+        model.encoder.widening.copy_(error.square().mean().sqrt().clamp(0.2, 5.0))
+
+
+def best_temperature(logits: torch.Tensor, target: torch.Tensor) -> float:
+    """The temperature in [0.2, 5] that minimises the cross-entropy of ``logits / T``, on a grid of 2 % steps."""
+    grid = torch.exp(torch.arange(np.log(0.2), np.log(5.0), 0.02))
+    losses = torch.stack([functional.cross_entropy(logits / value, target) for value in grid])
+    return float(grid[losses.argmin()])

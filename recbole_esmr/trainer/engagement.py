@@ -1,0 +1,123 @@
+"""Stage 2: train the retriever, then LightGBM on what was shown."""
+
+from __future__ import annotations
+
+from logging import getLogger
+
+import numpy as np
+import torch
+from recbole.data.dataloader import TrainDataLoader
+from recbole.data.utils import _create_sampler, get_dataloader
+from tqdm import tqdm
+
+from recbole_esmr.data.impressions import Impressions
+from recbole_esmr.data.trace import TRAIN, VALID
+from recbole_esmr.model.engagement_ranker import ItemCounts
+from recbole_esmr.model.esmr import ESMR
+from recbole_esmr.trainer.checkpointing import get_trainer
+
+
+def fit_retriever(model: ESMR, train_data: TrainDataLoader, valid_data: object, show_progress: bool) -> None:
+    """Train the retriever with RecBole's own trainer for it, on the training interactions, early-stopped on the validation ones."""
+    config, retriever, dataset = model.retriever.config, model.retriever.model, train_data._dataset
+    negatives = config["train_neg_sample_args"]
+    sampler = _create_sampler(dataset, [dataset], negatives["distribution"], True, negatives["alpha"])
+    loader = get_dataloader(config, "train")(config, dataset, sampler.set_phase("train") if sampler else None, shuffle=True)
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, retriever)
+    best = _BestWeights(retriever)
+    trainer.fit(loader, valid_data, verbose=False, saved=False, show_progress=show_progress, callback_fn=best.keep)
+    trainer.tensorboard.close()
+    best.restore(trainer.best_valid_score)
+
+
+def fit_ranker(model: ESMR, generator: np.random.Generator, show_progress: bool) -> None:
+    """Train LightGBM on the training days' impressions, early-stopped on those of the validation days."""
+    trace, settings = model.trace, model.settings
+    shown = with_negatives(model.impressions, settings.ranker_negatives, model.n_items, generator)
+    role = trace.role[shown.user, shown.day]
+    train = shown.take(role == TRAIN)
+    counts = ItemCounts.of(train, model.n_items)
+    model.item_popularity.copy_(torch.from_numpy(counts.popularity))
+    model.item_watch_rate.copy_(torch.from_numpy(counts.watch_rate))
+    model.refresh()
+    parts = {}
+    for name, part in tqdm({"train": TRAIN, "valid": VALID}.items(), desc="2 Engagement ranker", disable=not show_progress):
+        rows = shown.take(role == part)
+        parts[name] = (impression_features(model, rows), rows.label) if len(rows) else None
+    rounds = model.ranker.fit(
+        parts["train"],
+        parts["valid"],
+        rounds=settings.ranker_rounds,
+        stopping_rounds=settings.ranker_stopping_rounds,
+        learning_rate=settings.ranker_learning_rate,
+        leaves=settings.ranker_leaves,
+        seed=int(model.retriever.config["seed"]),
+    )
+    getLogger().info(f"LightGBM kept {rounds} rounds.")
+
+
+def impression_features(model: ESMR, rows: Impressions) -> np.ndarray:
+    """LightGBM's features of each impression, from the days before it; shape (N, features)."""
+    return model.engagement_features().table(rows.user, rows.day, rows.item, retrieved_scores(model, rows))
+
+
+def retrieved_scores(model: ESMR, rows: Impressions, batch: int = 1024) -> np.ndarray:
+    """The retriever's standardised score of each impression, shape (N,)."""
+    pairs, inverse = np.unique(np.stack([rows.user, rows.day]), axis=1, return_inverse=True)
+    scores = np.empty(len(rows), dtype=np.float32)
+    inverse = inverse.reshape(-1)
+    order = np.argsort(inverse, kind="stable")
+    edges = np.searchsorted(inverse[order], np.arange(0, pairs.shape[1] + batch, batch))
+    for number, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        first = number * batch
+        user, day = torch.from_numpy(pairs[:, first : first + batch])
+        part = order[start:end]
+        table = model.retriever.scores(user, day).cpu().numpy()
+        scores[part] = table[inverse[part] - first, rows.item[part]]
+    return scores
+
+
+def with_negatives(shown: Impressions, per_view: int, items: int, generator: np.random.Generator) -> Impressions:
+    """The impressions, with sampled skips where skips were not logged.
+
+    Each view gets ``per_view`` items drawn uniformly, as RecBole samples its negatives.
+    """
+    if shown.has_skips:
+        return shown
+    views = np.arange(len(shown))
+    again = np.repeat(views, per_view)
+    drawn = generator.integers(1, items, size=len(again))
+    order = np.argsort(np.concatenate([views, again]), kind="stable")
+
+    def joined(real: np.ndarray, sampled: np.ndarray) -> np.ndarray:
+        return np.concatenate([real, sampled])[order]
+
+    zeros = np.zeros(len(again))
+    return Impressions(
+        user=joined(shown.user, shown.user[again]),
+        day=joined(shown.day, shown.day[again]),
+        item=joined(shown.item, drawn),
+        label=joined(shown.label, zeros.astype(shown.label.dtype)),
+        watch_ratio=joined(shown.watch_ratio, zeros),
+        propensity=joined(shown.propensity, zeros * np.nan),
+        has_skips=True,
+    )
+
+
+class _BestWeights:
+    """Keeps the weights of the best validation epoch in memory, for RecBole's trainer keeps them only in files."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self._model, self._score, self._weights = model, None, None
+
+    def keep(self, epoch: int, score: float) -> None:
+        if self._score is None or score > self._score:
+            self._score = score
+            self._weights = {name: value.clone() for name, value in self._model.state_dict().items()}
+
+    def restore(self, best_score: float) -> None:
+        if self._weights is not None:
+            self._model.load_state_dict(self._weights)
+            for name in getattr(self._model, "other_parameter_name", ()):
+                if name.startswith("restore_"):  # embeddings cached by RecBole's graph models
+                    setattr(self._model, name, None)

@@ -1,0 +1,105 @@
+"""The stages of ESMR, in order, each timed, saved and resumable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.utils import calculate_valid_score, set_color
+
+from recbole_esmr.causal.effects import estimate_effects
+from recbole_esmr.causal.panel import make_panel
+from recbole_esmr.data.trace import TRAIN
+from recbole_esmr.errors import IdentificationError
+from recbole_esmr.model.esmr import ESMR, STAGES
+from recbole_esmr.trainer.checkpointing import SafeCheckpoints
+from recbole_esmr.trainer.emotion import fit_encoder
+from recbole_esmr.trainer.engagement import fit_ranker, fit_retriever
+from recbole_esmr.trainer.offline_rl import fit_reranker, logged_days
+
+
+class ESMRTrainer(SafeCheckpoints):
+    """Runs the four stages; RecBole's evaluation, checkpoints and logs are its own.
+
+    1. emotion encoder, 2. retriever and LightGBM, 3. causal effects, 4. offline-RL re-ranker. A stage that the data cannot feed is
+    left out with a warning: without people's emotions only the second one runs, and ESMR ranks for engagement.
+    """
+
+    model: ESMR
+
+    def fit(
+        self,
+        train_data: Any,
+        valid_data: Any = None,
+        verbose: bool = True,
+        saved: bool = True,
+        show_progress: bool = False,
+        callback_fn: Callable[[int, float], None] | None = None,
+    ) -> tuple[float, dict[str, float] | None]:
+        """Train what is not trained yet (all of it, or what a resumed checkpoint lacks), then validate.
+
+        Args and returns are those of RecBole's ``Trainer.fit``; ``callback_fn`` is called once, after the last stage.
+        """
+        self.eval_collector.data_collect(train_data)
+        stages: dict[str, Callable[[], None]] = {
+            "emotion encoder": lambda: fit_encoder(self.model, self._generator(1), show_progress),
+            "engagement": lambda: self._fit_engagement(train_data, valid_data, show_progress),
+            "causal reward": self._fit_effects,
+            "re-ranker": lambda: self._fit_reranker(show_progress),
+        }
+        for number, name in enumerate(STAGES):
+            if name in self.model.stages_done:
+                continue
+            if name in ("causal reward", "re-ranker") and not self.model.trace.has_emotion:
+                continue
+            start = perf_counter()
+            stages[name]()
+            self.model.stages_done.append(name)
+            self.model.timings[name] = round(perf_counter() - start, 2)
+            if verbose:
+                self.logger.info(set_color(f"stage {number + 1}, {name}", "green") + f": {self.model.timings[name]:.1f} s")
+            if saved:
+                self._save_checkpoint(number, verbose=False)
+        if valid_data:
+            result = self.evaluate(valid_data, load_best_model=False, show_progress=False)
+            self.best_valid_score, self.best_valid_result = calculate_valid_score(result, self.valid_metric), result
+            if callback_fn:
+                callback_fn(0, self.best_valid_score)
+        else:
+            self.best_valid_score = -1
+        if saved:
+            self._save_checkpoint(len(STAGES) - 1, verbose=verbose)
+        return self.best_valid_score, self.best_valid_result
+
+    def evaluate(self, eval_data, load_best_model=True, model_file=None, show_progress=False):
+        self.model.refresh()
+        return super().evaluate(eval_data, load_best_model, model_file, show_progress)
+
+    def _fit_engagement(self, train_data: Any, valid_data: Any, show_progress: bool) -> None:
+        fit_retriever(self.model, train_data, valid_data, show_progress)
+        fit_ranker(self.model, np.random.default_rng([self.config["seed"], 2]), show_progress)
+
+    def _fit_effects(self) -> None:
+        settings, trace = self.model.settings, self.model.trace
+        panel = make_panel(trace, use=trace.role == TRAIN)
+        try:
+            effects = estimate_effects(panel, settings.causal_level, settings.causal_placebos, self.config["seed"])
+        except IdentificationError as error:
+            self.logger.warning(f"No causal effect in the reward: {error}")
+            effects = []
+        self.model.effects = [effect.as_dict() for effect in effects]
+        for effect in effects:
+            self.logger.info(
+                f"+0.1 {effect.treatment} → tomorrow's {effect.outcome}: {effect.estimate:+.4f} "
+                f"[{effect.low:+.4f}, {effect.high:+.4f}], naive {effect.naive:+.4f}, weight {effect.weight:+.4f}"
+            )
+
+    def _fit_reranker(self, show_progress: bool) -> None:
+        days = logged_days(self.model, np.random.default_rng([self.config["seed"], 3]))
+        fit_reranker(self.model, days, self._generator(4), show_progress)
+
+    def _generator(self, purpose: int) -> torch.Generator:
+        return torch.Generator().manual_seed(int(self.config["seed"]) * 10 + purpose)
