@@ -81,7 +81,7 @@ class Config(RecBoleConfig):
     """RecBole's ``Config`` with the plug-in's properties.
 
     Order, each beating the one before: RecBole's yaml files (overall, model, sample, data set, quick start), the plug-in's
-    (overall, model, data set), config files, ``config_dict``, command line.
+    (overall, model), ``NAME.yaml`` in the folder of the data set, config files, ``config_dict``, command line.
 
     Args:
         model, dataset, config_file_list, config_dict: as in RecBole. ``dataset`` may also be the path of a folder.
@@ -164,9 +164,11 @@ class Config(RecBoleConfig):
     def _load_internal_config_dict(self, model, model_class, dataset):
         super()._load_internal_config_dict(model, model_class, dataset)
         properties = shipped("properties")
-        for file in ("overall", f"model/{model}", f"dataset/{dataset}"):
-            path = properties / f"{file}.yaml"
+        self._dataset_path = self._find_dataset(dataset)
+        own = (properties / "overall.yaml", properties / f"model/{model}.yaml", self._dataset_path / f"{dataset}.yaml")
+        for path in own:
             if path.is_file():
+                read_yaml(path)  # refuses what is no mapping, with file and line
                 self._update_internal_config_dict(path)
         self.parameters["Dataset"] = [*self.parameters["Dataset"], *DATA_KEYS]
         self.parameters[MODEL_NAME] = [key for key in keys(ESMRSettings) if key not in DATA_KEYS]
@@ -174,7 +176,7 @@ class Config(RecBoleConfig):
     # -- checking ----------------------------------------------------------------------------------------------------
 
     def _set_default_parameters(self):
-        folder = Path(str(self.final_config_dict["data_path"]))
+        self._drop_negatives_of_full_softmax()
         try:
             super()._set_default_parameters()
         except NotImplementedError as error:
@@ -183,21 +185,30 @@ class Config(RecBoleConfig):
                 if metric.lower() not in metrics_dict:
                     raise ConfigError(f"metrics: unknown metric '{metric}'. {nearest(metric, known)}") from error
             raise
-        self.final_config_dict["data_path"] = self._find_dataset(folder)
+        self.final_config_dict["data_path"] = str(self._dataset_path)
         if self.model == MODEL_NAME:
             self._check_esmr()
 
-    def _find_dataset(self, folder: Path) -> str:
-        path, own = Path(self.final_config_dict["data_path"]), shipped("datasets")
-        if path.is_dir():
-            return str(path)
-        if (own / self.dataset).is_dir():
-            return str(own / self.dataset)
-        if self.dataset in read_yaml(Path(recbole.model.__path__[0]).parent / "properties/dataset/url.yaml"):
-            return str(path)  # RecBole offers to download it
-        known = [child.name for place in (folder, own) if place.is_dir() for child in place.iterdir() if child.is_dir()]
+    def _drop_negatives_of_full_softmax(self) -> None:
+        """A sequential model with ``loss_type: CE`` samples no negatives; RecBole asks every user of SASRec to say so."""
+        final = self.final_config_dict
+        full_softmax = final["MODEL_TYPE"] == ModelType.SEQUENTIAL and final.get("loss_type") == "CE"
+        if full_softmax and "train_neg_sample_args" not in self.external_config_dict:
+            final["train_neg_sample_args"] = None
+
+    def _find_dataset(self, dataset: str) -> Path:
+        """The folder of a data set: in ``data_path``, shipped with the plug-in, or one that RecBole has or downloads."""
+        folder = Path(str(self.external_config_dict.get("data_path", self.internal_config_dict["data_path"])))
+        recbole_root = Path(recbole.model.__path__[0]).parent
+        own, examples = shipped("datasets"), recbole_root / "dataset_example"
+        for place in (folder, own, examples):
+            if (place / dataset).is_dir():
+                return place / dataset
+        if dataset in read_yaml(recbole_root / "properties/dataset/url.yaml"):
+            return folder / dataset
+        known = [child.name for place in (folder, own, examples) if place.is_dir() for child in place.iterdir() if child.is_dir()]
         raise UnknownNameError(
-            f"unknown data set '{self.dataset}': there is no folder {path}. {nearest(self.dataset, known)} "
+            f"unknown data set '{dataset}': there is no folder {folder / dataset}. {nearest(dataset, known)} "
             "Set data_path to the folder that holds it."
         )
 

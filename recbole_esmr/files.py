@@ -6,10 +6,11 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from recbole_esmr.errors import ConfigError
@@ -78,6 +79,23 @@ def write_json(path: str | Path, content: Any) -> None:
     """Write ``content`` as JSON, whole or not at all. NaN and infinity become ``null``, as JSON has neither."""
     with written_whole(path) as temporary:
         temporary.write_text(json.dumps(_finite(content), indent=2) + "\n", encoding="utf-8")
+
+
+def write_atomic_files(folder: str | Path, frames: dict[str, pd.DataFrame], settings: dict[str, Any], comment: str) -> None:
+    """Write a RecBole data set: ``NAME.SUFFIX`` for each frame and ``NAME.yaml`` with its settings, all of them or none.
+
+    Args:
+        folder: where to; its name is the data set's name.
+        frames: by suffix; columns are named ``field:type``.
+        settings: RecBole keys that every model needs for this data set; the plug-in's Config reads them.
+        comment: first line of the yaml file.
+    """
+    folder = Path(folder)
+    with ExitStack() as files:
+        for suffix, frame in frames.items():
+            frame.to_csv(files.enter_context(written_whole(folder / f"{folder.name}.{suffix}")), sep="\t", index=False)
+        text = f"# {comment}\n" + yaml.safe_dump(settings, sort_keys=False)
+        files.enter_context(written_whole(folder / f"{folder.name}.yaml")).write_text(text, encoding="utf-8")
 
 
 def _finite(content: Any) -> Any:

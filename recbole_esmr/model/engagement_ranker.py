@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,35 +14,50 @@ if TYPE_CHECKING:
     import lightgbm
 
 
-@dataclass(frozen=True)
-class ItemCounts:
-    """What the training impressions say of each item, shape (I,): how often it was watched, and how much of it."""
+PRIOR_IMPRESSIONS = 20.0
+"""Strength of the shrinkage of an item's watch ratio toward the mean of all items."""
 
-    popularity: np.ndarray
-    watch_rate: np.ndarray
 
-    @classmethod
-    def of(cls, impressions: Impressions, items: int, prior: float = 20.0) -> ItemCounts:
-        """Log views, and the watch ratio shrunk toward the mean of all items by ``prior`` impressions."""
-        shown = np.bincount(impressions.item, minlength=items)
-        views = np.bincount(impressions.item, weights=impressions.label, minlength=items)
-        ratio = np.bincount(impressions.item, weights=impressions.watch_ratio, minlength=items)
-        mean = ratio.sum() / max(shown.sum(), 1)
-        return cls(np.log1p(views), (ratio + prior * mean) / (shown + prior))
+class ItemPast:
+    """What everybody's impressions of the days before say of each item on each day.
+
+    Counts of the training part as a whole would tell an item by the very label that is to be predicted; counts of earlier days
+    cannot, in training or later.
+
+    Args:
+        impressions: what was shown.
+        items: number of items I.
+        days: number of days D.
+    """
+
+    def __init__(self, impressions: Impressions, items: int, days: int) -> None:
+        cell = impressions.day * items + impressions.item
+
+        def before(weight: np.ndarray | None) -> np.ndarray:
+            count = np.bincount(cell, weights=weight, minlength=days * items).reshape(days, items)
+            return np.concatenate([np.zeros((1, items)), count.cumsum(axis=0)])
+
+        shown, watched = before(None), before(impressions.watch_ratio)
+        mean = watched.sum(axis=1, keepdims=True) / np.maximum(shown.sum(axis=1, keepdims=True), 1)
+        views = before(impressions.label)
+        self.popularity = np.log1p(views / np.maximum(views.mean(axis=1, keepdims=True), 1e-9))
+        """(D + 1, I): log of the views relative to the mean item."""
+        self.watch_ratio = (watched + PRIOR_IMPRESSIONS * mean) / (shown + PRIOR_IMPRESSIONS)
+        """(D + 1, I): mean watch ratio, shrunk."""
 
 
 class EngagementFeatures:
-    """Features of a (user, day, item): all of the user's come from days before the day.
+    """Features of a (user, day, item): all that moves comes from days before the day.
 
     Args:
         trace: people's days.
         catalogue: the items.
-        counts: of the training impressions.
+        past: of the items.
         beliefs: shape (U, D, S), the encoder's beliefs at the end of each day.
     """
 
-    def __init__(self, trace: Trace, catalogue: Catalogue, counts: ItemCounts, beliefs: np.ndarray) -> None:
-        self._catalogue, self._counts, self._profile = catalogue, counts, trace.profile
+    def __init__(self, trace: Trace, catalogue: Catalogue, past: ItemPast, beliefs: np.ndarray) -> None:
+        self._catalogue, self._past, self._profile = catalogue, past, trace.profile
         self._emotion_share = _share_before(trace.emotion_hours)
         self._category_share = _share_before(trace.category_hours)
         self._habit = _mean_before(trace.engagement, trace.present)
@@ -59,12 +73,12 @@ class EngagementFeatures:
         Returns:
             shape (N, features), float32.
         """
-        items, counts = self._catalogue, self._counts
+        items = self._catalogue
         emotion, category = items.emotion[item], items.category[item]
         columns = [
             retrieved,
-            counts.popularity[item],
-            counts.watch_rate[item],
+            self._past.popularity[day, item],
+            self._past.watch_ratio[day, item],
             emotion,
             items.valence[item],
             items.intensity[item],

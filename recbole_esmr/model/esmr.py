@@ -19,7 +19,7 @@ from recbole_esmr.data.dataset import ESMRDataset
 from recbole_esmr.data.trace import TRAIN
 from recbole_esmr.errors import ConfigError
 from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder, day_labels, encoder_loss
-from recbole_esmr.model.engagement_ranker import EngagementFeatures, EngagementRanker, ItemCounts
+from recbole_esmr.model.engagement_ranker import EngagementFeatures, EngagementRanker, ItemPast
 from recbole_esmr.model.gate import gate_open
 from recbole_esmr.model.reranker import ItemValue
 from recbole_esmr.model.retriever import Retriever
@@ -69,8 +69,6 @@ class ESMR(SequentialRecommender):
         self.item_value = ItemValue(
             settings.encoder_hidden_size + belief_size, self.item_features.shape[1] + 1, settings.reranker_hidden_size
         )
-        self.register_buffer("item_popularity", torch.zeros(self.n_items))
-        self.register_buffer("item_watch_rate", torch.zeros(self.n_items))
         self.effects: list[dict[str, Any]] = []
         self.stages_done: list[str] = []
         self.timings: dict[str, float] = {}
@@ -175,10 +173,10 @@ class ESMR(SequentialRecommender):
         return torch.from_numpy(self.ranker.predict(table)).float().reshape(item.shape)
 
     def engagement_features(self) -> EngagementFeatures:
-        """LightGBM's features, from the beliefs and the item counts; made once and kept."""
+        """LightGBM's features, from the beliefs and what was shown; made once and kept."""
         if self._features is None:
-            counts = ItemCounts(self.item_popularity.cpu().numpy(), self.item_watch_rate.cpu().numpy())
-            self._features = EngagementFeatures(self.trace, self.catalogue, counts, self.beliefs())
+            past = ItemPast(self.impressions, self.n_items, self.trace.days)
+            self._features = EngagementFeatures(self.trace, self.catalogue, past, self.beliefs())
         return self._features
 
     def features_of(self, item: Tensor, engagement: Tensor) -> Tensor:

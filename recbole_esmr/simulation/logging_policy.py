@@ -57,8 +57,8 @@ def logging_slates(
         users: shape (U,), the addresses of the random numbers.
 
     Returns:
-        slates, shape (U, K) with the items from the best score down, −1 where a slate is shorter than the longest, and
-        propensities, shape (U, K), 0 there.
+        slates, shape (U, K) in random order (a day's items come in several visits), −1 where a slate is shorter than the
+        longest, and propensities, shape (U, K), 0 there.
     """
     settings, items = world.feed, score.shape[1]
     softmax = np.exp((score - score.max(axis=1, keepdims=True)) / settings.temperature)
@@ -67,7 +67,8 @@ def logging_slates(
     probability = inclusion_probabilities(weight, np.maximum(size, 1))
     shown = systematic_sample(probability, uniform(seed, "slate", users, day)) & (size > 0)[:, None]
     longest = int(shown.sum(axis=1).max(initial=0))
-    order = np.argsort(np.where(shown, -score, np.inf), axis=1, kind="stable")[:, :longest]
+    place = uniform(seed, "place in slate", users, day, size=items)
+    order = np.argsort(np.where(shown, place, np.inf), axis=1, kind="stable")[:, :longest]
     here = np.take_along_axis(shown, order, axis=1)
     propensity = np.take_along_axis(probability, order, axis=1)
     return np.where(here, order, -1), np.where(here, propensity, 0.0)

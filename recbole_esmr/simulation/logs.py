@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from recbole_esmr.files import written_whole
+from recbole_esmr.files import write_atomic_files
+from recbole_esmr.protocol import BY_TIME
 from recbole_esmr.simulation.env import FeedEnv
 from recbole_esmr.simulation.logging_policy import logging_slates
 from recbole_esmr.simulation.random import normal
 from recbole_esmr.simulation.world import World
+
+_LOADED = {"inter": ["user_id", "item_id", "timestamp", "day", "watch_ratio"]}
 
 
 def simulate(
@@ -20,7 +23,7 @@ def simulate(
 ) -> dict[str, int]:
     """Let people live under the world's logging policy and write what the platform saw.
 
-    Writes ``NAME.inter``, ``.imp``, ``.item``, ``.user`` and ``.day`` into the folder ``output``, NAME being the folder's
+    Writes ``NAME.inter``, ``.imp``, ``.item``, ``.user``, ``.day`` and the evaluation protocol as ``NAME.yaml`` into the folder ``output``, NAME being the folder's
     name. The same arguments give the same bytes.
 
     Returns:
@@ -41,10 +44,9 @@ def simulate(
         impressions.append(_impressions(day, slates, propensity, ratio))
         behaviour.append(_behaviour(env, day, active, emotion, valence, slates, ratio))
     frames = _frames(env, pd.concat(impressions, ignore_index=True), pd.concat(behaviour, ignore_index=True))
-    output = Path(output)
-    for suffix, frame in frames.items():
-        with written_whole(output / f"{output.name}.{suffix}") as path:
-            frame.to_csv(path, sep="\t", index=False)
+    made = f"World {world.name}: {users} people, {items} videos, {days} days, seed {seed}."
+    settings = {"emotion_taxonomy": world.emotion_taxonomy, "load_col": _LOADED, **BY_TIME}
+    write_atomic_files(output, frames, settings, made)
     return {suffix: len(frame) for suffix, frame in frames.items()}
 
 

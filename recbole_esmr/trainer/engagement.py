@@ -8,11 +8,9 @@ import numpy as np
 import torch
 from recbole.data.dataloader import TrainDataLoader
 from recbole.data.utils import _create_sampler, get_dataloader
-from tqdm import tqdm
 
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.trace import TRAIN, VALID
-from recbole_esmr.model.engagement_ranker import ItemCounts
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.trainer.checkpointing import get_trainer
 
@@ -30,23 +28,17 @@ def fit_retriever(model: ESMR, train_data: TrainDataLoader, valid_data: object, 
     best.restore(trainer.best_valid_score)
 
 
-def fit_ranker(model: ESMR, generator: np.random.Generator, show_progress: bool) -> None:
+def fit_ranker(model: ESMR, generator: np.random.Generator) -> None:
     """Train LightGBM on the training days' impressions, early-stopped on those of the validation days."""
     trace, settings = model.trace, model.settings
     shown = with_negatives(model.impressions, settings.ranker_negatives, model.n_items, generator)
     role = trace.role[shown.user, shown.day]
     train = shown.take(role == TRAIN)
-    counts = ItemCounts.of(train, model.n_items)
-    model.item_popularity.copy_(torch.from_numpy(counts.popularity))
-    model.item_watch_rate.copy_(torch.from_numpy(counts.watch_rate))
+    valid = shown.take(role == VALID)
     model.refresh()
-    parts = {}
-    for name, part in tqdm({"train": TRAIN, "valid": VALID}.items(), desc="2 Engagement ranker", disable=not show_progress):
-        rows = shown.take(role == part)
-        parts[name] = (impression_features(model, rows), rows.label) if len(rows) else None
     rounds = model.ranker.fit(
-        parts["train"],
-        parts["valid"],
+        (impression_features(model, train), train.label),
+        (impression_features(model, valid), valid.label) if len(valid) else None,
         rounds=settings.ranker_rounds,
         stopping_rounds=settings.ranker_stopping_rounds,
         learning_rate=settings.ranker_learning_rate,

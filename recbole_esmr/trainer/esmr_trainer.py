@@ -80,7 +80,7 @@ class ESMRTrainer(SafeCheckpoints):
 
     def _fit_engagement(self, train_data: Any, valid_data: Any, show_progress: bool) -> None:
         fit_retriever(self.model, train_data, valid_data, show_progress)
-        fit_ranker(self.model, np.random.default_rng([self.config["seed"], 2]), show_progress)
+        fit_ranker(self.model, np.random.default_rng([self.config["seed"], 2]))
 
     def _fit_effects(self) -> None:
         settings, trace = self.model.settings, self.model.trace

@@ -1,0 +1,139 @@
+"""The command ``recbole-esmr``: reads arguments, calls the package, prints; no logic of its own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+_RECBOLE_KEYS = "any RecBole or ESMR key as --key=value, for example --epochs=5 --gate=never"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command. Returns 0, or 2 after one line on standard error where the user can mend something."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and not options.takes_keys:
+        parser.error(f"unknown argument {rest[0]}; see recbole-esmr {options.command} --help")
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    from recbole_esmr.errors import ESMRError
+
+    try:
+        options.run(options, rest)
+    except ESMRError as error:
+        print(f"recbole-esmr: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("recbole-esmr: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="recbole-esmr", description="Emotion-aware recommendation on RecBole.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = _command(commands, "run", _run, "train and test one model", "run --model=ESMR --dataset=esmr-mini --output=run.json")
+    run.add_argument("--model", default="ESMR", help="ESMR or any RecBole model (default: %(default)s)")
+    run.add_argument("--output", type=Path, help="write the result as JSON to this file")
+    _data_arguments(run)
+
+    compare = _command(
+        commands, "compare", _compare, "several models, same split, same metrics",
+        "compare --models=ESMR,SASRec,BPR,Pop --dataset=esmr-mini --seeds=3 --output=comparison",
+    )  # fmt: skip
+    compare.add_argument("--models", required=True, help="names, separated by commas")
+    compare.add_argument("--seeds", type=_positive, default=1, help="number of seeds, from --seed on (default: 1)")
+    compare.add_argument("--seed", type=int, default=2020, help="the first seed (default: %(default)s)")
+    compare.add_argument("--output", type=Path, help="write CSV, Markdown and LaTeX into this folder")
+    _data_arguments(compare)
+
+    simulate = _command(
+        commands, "simulate", _simulate, "write the logs of a simulated world as atomic files",
+        "simulate --world=reference --users=150 --items=200 --days=30 --seed=1 --output=datasets/esmr-sim",
+    )  # fmt: skip
+    simulate.add_argument("--world", default="reference", help="a shipped world, or a yaml file (default: %(default)s)")
+    simulate.add_argument("--users", type=_positive, default=1000, help="people (default: %(default)s)")
+    simulate.add_argument("--items", type=_positive, default=1000, help="videos (default: %(default)s)")
+    simulate.add_argument("--days", type=_positive, default=30, help="days (default: %(default)s)")
+    simulate.add_argument("--seed", type=int, default=1, help="same seed, same files (default: %(default)s)")
+    simulate.add_argument("--output", type=Path, required=True, help="folder to write; its name becomes the data set's name")
+
+    bring = _command(
+        commands, "import", _import, "turn other data into atomic files",
+        "import ldos-comoda --input=LDOS-CoMoDa.csv --output=datasets/ldos-comoda",
+    )  # fmt: skip
+    bring.add_argument("format", help="esmr-release, ldos-comoda or csv")
+    bring.add_argument("--input", type=Path, required=True, help="the folder or file to read")
+    bring.add_argument("--output", type=Path, required=True, help="folder to write; its name becomes the data set's name")
+    bring.add_argument("--mapping", type=Path, help="csv only: yaml file that says which column is what (see docs/data.md)")
+    return parser
+
+
+def _command(commands, name, run, meaning, example):
+    command = commands.add_parser(
+        name, help=meaning, description=meaning[0].upper() + meaning[1:] + ".", epilog=f"example: recbole-esmr {example}"
+    )
+    command.set_defaults(run=run, takes_keys=False)
+    return command
+
+
+def _data_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--dataset", required=True, help="name of a data set in --data_path, or the path of its folder")
+    command.add_argument("--config_files", default="", help="RecBole config files, separated by spaces")
+    command.description = f"{command.description} Takes {_RECBOLE_KEYS}."
+    command.set_defaults(takes_keys=True)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
+    return number
+
+
+def _run(options: argparse.Namespace, keys: list[str]) -> None:
+    from recbole_esmr.files import write_json
+    from recbole_esmr.quick_start import run_recbole
+    from recbole_esmr.report.tables import run_table
+
+    result = run_recbole(options.model, options.dataset, options.config_files.split(), arguments=keys)
+    print("\n" + run_table(result))
+    if options.output:
+        write_json(options.output, result)
+        print(f"\nWritten: {options.output}")
+
+
+def _compare(options: argparse.Namespace, keys: list[str]) -> None:
+    from recbole_esmr.quick_start import compare
+    from recbole_esmr.report.tables import markdown, write_comparison
+
+    seeds = range(options.seed, options.seed + options.seeds)
+    frame = compare(options.models.split(","), options.dataset, seeds, options.config_files.split(), arguments=keys)
+    print("\n" + markdown(frame))
+    if options.output:
+        print("Written: " + ", ".join(map(str, write_comparison(frame, options.output))))
+
+
+def _simulate(options: argparse.Namespace, _: list[str]) -> None:
+    from recbole_esmr.simulation import load_world, simulate
+
+    world = load_world(options.world)
+    rows = simulate(world, options.users, options.items, options.days, options.seed, options.output)
+    print(f"Written to {options.output}: " + ", ".join(f"{count} rows of .{suffix}" for suffix, count in rows.items()))
+
+
+def _import(options: argparse.Namespace, _: list[str]) -> None:
+    from recbole_esmr.data.importers import import_data
+
+    rows = import_data(options.format, options.input, options.output, options.mapping)
+    print(f"Written to {options.output}: " + ", ".join(f"{count} rows of .{suffix}" for suffix, count in rows.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""LDOS-CoMoDa (Košir et al. 2011): real people's ratings of films, with the emotion that a film was about and left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from recbole_esmr.data.importers import Imported, read_table
+from recbole_esmr.errors import DataError
+from recbole_esmr.protocol import BY_TIME
+
+COLUMNS = (
+    *("user", "item", "rating", "age", "sex", "city", "country", "time", "daytype", "season", "location", "weather"),
+    *("social", "endEmo", "dominantEmo", "mood", "physical", "decision", "interaction", "director", "movieCountry"),
+    *("movieLanguage", "movieYear", "genre1", "genre2", "genre3", "actor1", "actor2", "actor3", "budget"),
+)
+EMOTIONS = {1: "sad", 2: "happy", 3: "scared", 4: "surprised", 5: "angry", 6: "disgusted", 7: "neutral"}
+
+
+def read_ldos_comoda(path: Path, _: Path | None = None) -> Imported:
+    """Read ``LDOS-CoMoDa.csv`` (30 columns, no header), or the folder that holds it.
+
+    The file has no dates, only an order, so each film of a person is a step: ``day`` counts a person's films and ``timestamp`` the
+    lines. A step's emotion is the emotion at the end of the film (``endEmo``); ``mood`` (1, 0, −1) is the mood while choosing
+    it. A film's emotion is the one most raters called dominant, its intensity the share of them who did.
+
+    Raises:
+        DataError: no such file, or not 30 columns.
+    """
+    path = path / "LDOS-CoMoDa.csv" if path.is_dir() else path
+    frame = read_table(path, header=None)
+    if frame.shape[1] != len(COLUMNS):
+        raise DataError(f"{path}: has {frame.shape[1]} columns; expected the {len(COLUMNS)} of LDOS-CoMoDa, without a header.")
+    frame.columns = list(COLUMNS)
+    step = frame.groupby("user").cumcount() + 1
+    sometimes = frame["mood"].map({1: 1.0, 2: 0.0, 3: -1.0})
+    frames = {
+        "inter": pd.DataFrame(
+            {
+                "user_id:token": frame["user"],
+                "item_id:token": frame["item"],
+                "rating:float": frame["rating"],
+                "timestamp:float": np.arange(len(frame)),
+                "day:float": step,
+            }
+        ),
+        "item": _films(frame),
+        "user": _people(frame),
+        "day": pd.DataFrame(
+            {
+                "user_id:token": frame["user"],
+                "day:float": step,
+                "emotion:token": frame["endEmo"].map(EMOTIONS).fillna(""),
+                "mood:float": sometimes,
+                "rating:float": frame["rating"],
+            }
+        ),
+    }
+    settings = {
+        "emotion_taxonomy": "ldos-comoda",
+        "load_col": {"inter": ["user_id", "item_id", "timestamp", "day", "rating"]},
+        **BY_TIME,
+    }
+    return Imported(frames, settings)
+
+
+def _films(frame: pd.DataFrame) -> pd.DataFrame:
+    named = frame[frame["dominantEmo"].isin(EMOTIONS)]
+    votes = pd.crosstab(named["item"], named["dominantEmo"])
+    film = frame.drop_duplicates("item").set_index("item")
+    emotion = votes.idxmax(axis=1).map(EMOTIONS).reindex(film.index).fillna("")
+    agreement = (votes.max(axis=1) / votes.sum(axis=1)).reindex(film.index)
+    genre = film["genre1"].map(lambda code: f"genre_{code}" if code >= 0 else "")
+    return pd.DataFrame(
+        {
+            "item_id:token": film.index,
+            "emotion:token": emotion,
+            "emotion_intensity:float": agreement.round(3),
+            "category:token": genre,
+        }
+    )
+
+
+def _people(frame: pd.DataFrame) -> pd.DataFrame:
+    person = frame.drop_duplicates("user")
+    age = person["age"].where(person["age"].between(5, 110))
+    return pd.DataFrame({"user_id:token": person["user"], "age:float": age, "user_profile:token": "sex_" + person["sex"].astype(str)})

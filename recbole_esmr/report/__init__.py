@@ -1,0 +1,1 @@
+"""Results to look at: tables for the terminal, for Markdown and for a paper."""
