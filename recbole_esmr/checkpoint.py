@@ -137,7 +137,7 @@ def load_checkpoint(path: str | Path, model: str | None = None, device: torch.de
     )
 
 
-def restore(model: torch.nn.Module, checkpoint: Checkpoint, path: str | Path) -> None:
+def restore(model: Any, checkpoint: Checkpoint, path: str | Path) -> None:
     """Put a checkpoint's weights into a model.
 
     Raises:
@@ -170,9 +170,7 @@ def _encoded(value: Any) -> Any:
         return {"__sparse__": list(parts), "shape": list(matrix.shape), "format": value.format}
     if value is None or isinstance(value, torch.Tensor | str | int | float | bool):
         return value
-    raise CheckpointError(
-        f"a {type(value).__name__} of this model cannot be saved without pickling it. Run it with saved=False."
-    )
+    raise CheckpointError(f"a {type(value).__name__} of this model cannot be saved without pickling it. Run it with saved=False.")
 
 
 def _decoded(value: Any) -> Any:

@@ -60,6 +60,7 @@ class ESMRSettings:
     reward_churn: float = setting("penalty for not coming back", low=0, high=1000)
     reranker_hidden_size: int = setting("width of the Q network", low=2, high=4096)
     reranker_epochs: int = setting("passes over the logged days", low=1, high=100_000)
+    reranker_items: int = setting("items of a day that are learned from", low=1, high=10_000)
     reranker_batch_days: int = setting("user-days in a batch", low=1, high=1_000_000)
     reranker_learning_rate: float = setting("learning rate of the Q network", low=1e-8, high=1)
     reranker_discount: float = setting("value of tomorrow relative to today", low=0, high=0.999)
@@ -236,7 +237,7 @@ def model_names() -> list[str]:
     return sorted(names)
 
 
-def model_class(name: str) -> type:
+def model_class(name: str) -> Any:
     """The model class of that name.
 
     Raises:

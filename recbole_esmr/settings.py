@@ -27,9 +27,7 @@ def setting(
     meaning: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = (), unit: str = ""
 ) -> Any:
     """Declare one key of a settings class: its meaning, closed range ``[low, high]`` or choices, and unit."""
-    return dataclasses.field(
-        metadata={"meaning": meaning, "low": low, "high": high, "choices": choices, "unit": unit}
-    )
+    return dataclasses.field(metadata={"meaning": meaning, "low": low, "high": high, "choices": choices, "unit": unit})
 
 
 def keys(cls: type) -> list[str]:
@@ -54,7 +52,7 @@ def parse(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         if key not in keys(cls):
             raise ConfigError(f"{where}: unknown key '{key}'. {nearest(str(key), keys(cls))}")
     hints = typing.get_type_hints(cls)
-    checked = {}
+    checked: dict[str, Any] = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         if field.name not in values:
             raise ConfigError(f"{where}: the key '{field.name}' is missing ({field.metadata.get('meaning', 'a section')}).")

@@ -78,9 +78,7 @@ def estimate_effects(
     Raises:
         IdentificationError: too few user-days, no variation of a treatment, or no back-door set in the graph.
     """
-    return [
-        _estimate(panel, treatment, outcome, level, placebos, seed) for outcome in OUTCOMES for treatment in treatments
-    ]
+    return [_estimate(panel, treatment, outcome, level, placebos, seed) for outcome in OUTCOMES for treatment in treatments]
 
 
 def _estimate(panel: pd.DataFrame, treatment: str, outcome: str, level: float, placebos: int, seed: int) -> Effect:
@@ -128,9 +126,7 @@ def _estimate(panel: pd.DataFrame, treatment: str, outcome: str, level: float, p
             high=UNIT * float(interval[1]),
             naive=UNIT * float(slope),
             n_user_days=len(panel),
-            refutations={
-                "placebo_treatment": {"statistic": UNIT * float(placebo.new_effect), "passed": p_value > 0.05}
-            },
+            refutations={"placebo_treatment": {"statistic": UNIT * float(placebo.new_effect), "passed": p_value > 0.05}},
         ),
         UNIT * float(error),
     )

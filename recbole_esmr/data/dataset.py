@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,6 +42,8 @@ class ESMRDataset(SequentialDataset):
     Raises:
         DataError: a file that breaks the schema, or no emotion anywhere; the message names file, line, column and mend.
     """
+
+    inter_feat: Any  # RecBole: a DataFrame while loading, an Interaction after
 
     def __init__(self, config: Config) -> None:
         self.taxonomy = load_taxonomy(str(config["emotion_taxonomy"]))
@@ -114,7 +117,7 @@ class ESMRDataset(SequentialDataset):
         super()._remap_ID_all()
         if self.benchmark_filename_list is None:  # those files are cut by row, so their order is kept
             order = [self.uid_field, self.time_field]
-            self.inter_feat.sort_values(order, kind="stable", inplace=True, ignore_index=True)
+            self.inter_feat = self.inter_feat.sort_values(order, kind="stable", ignore_index=True)
         self._make_views()
 
     def _make_views(self) -> None:
@@ -132,7 +135,8 @@ class ESMRDataset(SequentialDataset):
                 frame["day"] = frame["day"].astype(int) - first
         days = last - first + 1
         self.impressions: Impressions = make_impressions(shown, watched)
-        self.history = History(*(watched[name].to_numpy() for name in ("user", "day", "item")), days=days)
+        user, day, item = (watched[name].to_numpy() for name in ("user", "day", "item"))
+        self.history = History(user, day, item, days)
         self.trace: Trace = make_trace(
             first_day=first,
             days=days,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,31 +154,36 @@ def _read_header(path: Path, suffix: str, config: Mapping[str, object]) -> dict[
                     f"Add it, or set {column.role} to the name it has here. {nearest(name, types)}"
                 )
         elif types[name] != column.type:
-            raise DataError(
-                f"{path}, line 1: '{name}' has the type '{types[name]}'. Write '{name}:{column.type}' in the header."
-            )
+            raise DataError(f"{path}, line 1: '{name}' has the type '{types[name]}'. Write '{name}:{column.type}' in the header.")
     return types
 
 
 def _read_rows(path: Path, config: Mapping[str, object], types: dict[str, str]) -> pd.DataFrame:
+    extra = "beyond the header"
     try:
-        frame = pd.read_csv(
-            path,
-            sep=str(config["field_separator"]),
-            header=None,
-            skiprows=1,
-            names=list(types),
-            dtype=str,
-            keep_default_na=False,
-            index_col=False,
-            encoding="utf-8",
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # that cells are beyond the header is found below
+            frame = pd.read_csv(
+                path,
+                sep=str(config["field_separator"]),
+                header=None,
+                skiprows=1,
+                names=[*types, extra],
+                dtype=str,
+                keep_default_na=False,
+                index_col=False,
+                encoding="utf-8",
+            )
     except pd.errors.EmptyDataError:
         return pd.DataFrame(columns=list(types))
     except pd.errors.ParserError as error:
-        raise DataError(f"{path}: {error}. Every line needs the {len(types)} cells of the header.") from error
+        raise DataError(f"{path}: {str(error).strip()}. Every line needs the {len(types)} cells of the header.") from error
     frame.index += 2
-    frame = frame.where(frame.notna(), "")
+    ragged = frame[extra].fillna("") != ""
+    if ragged.any():
+        line = ragged[ragged].index[0]
+        raise DataError(f"{path}, line {line}: has more than the {len(types)} cells of the header. Mend the line.")
+    frame = frame[list(types)].copy()
     for name, kind in types.items():
         if kind == "float":
             frame[name] = _numbers(path, frame[name])

@@ -64,9 +64,7 @@ def load_taxonomy(name: str) -> Taxonomy:
         path = Path(name)
         if not path.is_file():
             known = shipped_names("emotion")
-            raise UnknownNameError(
-                f"emotion_taxonomy '{name}' is neither a shipped taxonomy nor a file. {nearest(name, known)}"
-            )
+            raise UnknownNameError(f"emotion_taxonomy '{name}' is neither a shipped taxonomy nor a file. {nearest(name, known)}")
     table = read_yaml(path)
     if not table:
         raise ConfigError(f"{path}: no emotion in it; expected lines such as `happy: [0.8, 0.4]`.")

@@ -116,7 +116,10 @@ def _persistence(trace: Trace, train: Task, test: Task, kind: str, seed: int) ->
     np.fill_diagonal(count, count.diagonal() + count.max())  # the last report again, whatever usually follows it
     valence = trace.valence[train.user, train.day]
     scale = float(np.sqrt(np.mean((valence - train.tracker[:, 1]) ** 2)))
-    chance = [np.mean(valence[(train.tracker[:, 1] < 0) == low] < 0) if ((train.tracker[:, 1] < 0) == low).any() else 0.5 for low in (False, True)]
+    chance = [
+        np.mean(valence[(train.tracker[:, 1] < 0) == low] < 0) if ((train.tracker[:, 1] < 0) == low).any() else 0.5
+        for low in (False, True)
+    ]
     emotion = count[test.last] / count[test.last].sum(axis=1, keepdims=True)
     ones = np.ones(len(test.user))
     return Forecast(emotion, test.tracker[:, 1], ones * scale, np.where(test.tracker[:, 1] < 0, chance[1], chance[0]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ class NegativeExposure(_ItemMean):
 
     smaller = True
     item_value = "data.item_negative"
-    metric_need = ["rec.items", "data.item_negative"]
+    metric_need: ClassVar = ["rec.items", "data.item_negative"]
 
 
 class ExpectedValence(_ItemMean):
@@ -53,7 +53,7 @@ class ExpectedValence(_ItemMean):
     """
 
     item_value = "data.item_tone"
-    metric_need = ["rec.items", "data.item_tone"]
+    metric_need: ClassVar = ["rec.items", "data.item_tone"]
 
 
 class Collector(RecBoleCollector):

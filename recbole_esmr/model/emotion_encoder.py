@@ -111,8 +111,8 @@ class EmotionEncoder(nn.Module):
 
     A day is a set of feature tokens (FT-Transformer, Gorishniy et al. 2021), pooled with learned attention into a day vector;
     a causal Transformer runs over the days. Today's report enters after the Transformer's step of today, so the nowcast
-    never sees the label that it predicts. Tomorrow's valence is the level tracker's linear forecast plus a residual that starts at
-    zero.
+    never sees the label that it predicts. Tomorrow's valence is the level tracker's linear forecast plus a residual that starts
+    at zero.
 
     Args:
         feature_names: names of the F behaviour features.
@@ -121,6 +121,16 @@ class EmotionEncoder(nn.Module):
         hidden_size, layers, heads, dropout: of the Transformer.
         longest: days of the longest trace that will be read.
     """
+
+    center: Tensor
+    spread: Tensor
+    place: Tensor
+    tracker_weight: Tensor
+    tracker_bias: Tensor
+    tracker_scale: Tensor
+    temperature: Tensor
+    widening: Tensor
+    fitted: Tensor
 
     def __init__(
         self,

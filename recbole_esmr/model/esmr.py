@@ -168,8 +168,8 @@ class ESMR(SequentialRecommender):
         Returns:
             (B, K).
         """
-        pairs = [x.unsqueeze(1).expand_as(item).reshape(-1).cpu().numpy() for x in (user, day)]
-        table = self.engagement_features().table(*pairs, item.reshape(-1).cpu().numpy(), retrieved.reshape(-1).cpu().numpy())
+        users, days = (x.unsqueeze(1).expand_as(item).reshape(-1).cpu().numpy() for x in (user, day))
+        table = self.engagement_features().table(users, days, item.reshape(-1).cpu().numpy(), retrieved.reshape(-1).cpu().numpy())
         return torch.from_numpy(self.ranker.predict(table)).float().reshape(item.shape)
 
     def engagement_features(self) -> EngagementFeatures:

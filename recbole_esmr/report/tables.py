@@ -16,7 +16,11 @@ def run_table(result: dict[str, Any]) -> str:
     metrics = pd.DataFrame([result["best_valid_result"] or {}, result["test_result"]], index=["validation", "test"])
     parts += [_text(metrics, index=True)]
     if result["emotion"]:
-        parts += ["", "Emotion on the test days (nowcast: today; the rest: tomorrow)", _text(emotion_frame(result["emotion"]), True)]
+        parts += [
+            "",
+            "Emotion on the test days (nowcast: today; the rest: tomorrow)",
+            _text(emotion_frame(result["emotion"]), True),
+        ]
     if result["engagement"]:
         parts += ["", "Engagement on the test days", _text(pd.DataFrame([result["engagement"]]))]
     if result["causal"] and result["causal"]["effects"]:

@@ -51,8 +51,10 @@ def exposure_impact(world: World, people: Population, negative: np.ndarray, posi
     return people.susceptibility * moved / 0.1
 
 
-def reported_emotion(world: World, taxonomy: Taxonomy, people: Population, valence: np.ndarray, day: int, seed: int) -> np.ndarray:
-    """The label a person gives to the day: drawn near (gain · valence, an arousal of the day) in the circumplex. Shape (U,), codes."""
+def reported_emotion(
+    world: World, taxonomy: Taxonomy, people: Population, valence: np.ndarray, day: int, seed: int
+) -> np.ndarray:
+    """The label a person gives to the day, drawn near (gain · valence, an arousal of the day) in the circumplex; (U,) codes."""
     settings = world.observation
     arousal = 0.3 + 0.4 * normal(seed, "arousal", people.number, day)
     far = (settings.report_gain * valence[:, None] - taxonomy.valence) ** 2 + (arousal[:, None] - taxonomy.arousal) ** 2

@@ -44,9 +44,7 @@ class FeedEnv:
         self.active = np.ones(len(self.people), dtype=bool)
         return self._wake(), {}
 
-    def step(
-        self, slates: np.ndarray
-    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    def step(self, slates: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
         """Live one day with the given feed, and wake on the next.
 
         Args:

@@ -23,8 +23,8 @@ def simulate(
 ) -> dict[str, int]:
     """Let people live under the world's logging policy and write what the platform saw.
 
-    Writes ``NAME.inter``, ``.imp``, ``.item``, ``.user``, ``.day`` and the evaluation protocol as ``NAME.yaml`` into the folder ``output``, NAME being the folder's
-    name. The same arguments give the same bytes.
+    Writes ``NAME.inter``, ``.imp``, ``.item``, ``.user``, ``.day`` and the evaluation protocol as ``NAME.yaml`` into the folder
+    ``output``, NAME being the folder's name. The same arguments give the same bytes.
 
     Returns:
         the number of rows in each file, by suffix.

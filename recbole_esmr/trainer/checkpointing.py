@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from recbole.trainer.trainer import Trainer
-from recbole.utils import utils as recbole_utils
 from recbole.utils import set_color
+from recbole.utils import utils as recbole_utils
 from torch import nn
 
 from recbole_esmr.checkpoint import Checkpoint, json_config, load_checkpoint, restore, save_checkpoint

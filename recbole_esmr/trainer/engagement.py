@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from logging import getLogger
 
 import numpy as np
@@ -16,7 +17,7 @@ from recbole_esmr.trainer.checkpointing import get_trainer
 
 
 def fit_retriever(model: ESMR, train_data: TrainDataLoader, valid_data: object, show_progress: bool) -> None:
-    """Train the retriever with RecBole's own trainer for it, on the training interactions, early-stopped on the validation ones."""
+    """Train the retriever with RecBole's own trainer for it, early-stopped on the validation interactions."""
     config, retriever, dataset = model.retriever.config, model.retriever.model, train_data._dataset
     negatives = config["train_neg_sample_args"]
     sampler = _create_sampler(dataset, [dataset], negatives["distribution"], True, negatives["alpha"])
@@ -25,7 +26,7 @@ def fit_retriever(model: ESMR, train_data: TrainDataLoader, valid_data: object, 
     best = _BestWeights(retriever)
     trainer.fit(loader, valid_data, verbose=False, saved=False, show_progress=show_progress, callback_fn=best.keep)
     trainer.tensorboard.close()
-    best.restore(trainer.best_valid_score)
+    best.restore()
 
 
 def fit_ranker(model: ESMR, generator: np.random.Generator) -> None:
@@ -60,7 +61,7 @@ def retrieved_scores(model: ESMR, rows: Impressions, batch: int = 1024) -> np.nd
     inverse = inverse.reshape(-1)
     order = np.argsort(inverse, kind="stable")
     edges = np.searchsorted(inverse[order], np.arange(0, pairs.shape[1] + batch, batch))
-    for number, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for number, (start, end) in enumerate(itertools.pairwise(edges)):
         first = number * batch
         user, day = torch.from_numpy(pairs[:, first : first + batch])
         part = order[start:end]
@@ -100,14 +101,16 @@ class _BestWeights:
     """Keeps the weights of the best validation epoch in memory, for RecBole's trainer keeps them only in files."""
 
     def __init__(self, model: torch.nn.Module) -> None:
-        self._model, self._score, self._weights = model, None, None
+        self._model = model
+        self._score: float | None = None
+        self._weights: dict[str, torch.Tensor] | None = None
 
     def keep(self, epoch: int, score: float) -> None:
         if self._score is None or score > self._score:
             self._score = score
             self._weights = {name: value.clone() for name, value in self._model.state_dict().items()}
 
-    def restore(self, best_score: float) -> None:
+    def restore(self) -> None:
         if self._weights is not None:
             self._model.load_state_dict(self._weights)
             for name in getattr(self._model, "other_parameter_name", ()):

@@ -24,8 +24,8 @@ from recbole_esmr.trainer.offline_rl import fit_reranker, logged_days
 class ESMRTrainer(SafeCheckpoints):
     """Runs the four stages; RecBole's evaluation, checkpoints and logs are its own.
 
-    1. emotion encoder, 2. retriever and LightGBM, 3. causal effects, 4. offline-RL re-ranker. A stage that the data cannot feed is
-    left out with a warning: without people's emotions only the second one runs, and ESMR ranks for engagement.
+    1. emotion encoder, 2. retriever and LightGBM, 3. causal effects, 4. offline-RL re-ranker. A stage that the data cannot feed
+    is left out with a warning: without people's emotions only the second one runs, and ESMR ranks for engagement.
     """
 
     model: ESMR

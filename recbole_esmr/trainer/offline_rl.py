@@ -47,13 +47,14 @@ def logged_days(model: ESMR, generator: np.random.Generator) -> LoggedDays:
     The engagement terms are those of each item; the terms of the day (recovery, volatility, churn) are shared by its items.
     """
     trace, settings = model.trace, model.settings
-    shown = with_negatives(model.impressions, settings.ranker_negatives, model.n_items, generator)
+    shown = with_negatives(model.impressions, 1, model.n_items, generator)
     shown = shown.take(trace.role[shown.user, shown.day] == TRAIN)
+    shown = shown.take(at_most(settings.reranker_items, shown, generator))
     pairs, row, place, longest = _slates(shown)
     user, day = pairs
 
     def padded(value: np.ndarray, dtype: type) -> np.ndarray:
-        table = np.zeros((len(user), longest), dtype=dtype)
+        table: np.ndarray = np.zeros((len(user), longest), dtype=dtype)
         table[row, place] = value
         return table
 
@@ -144,6 +145,15 @@ def q_loss(model: ESMR, days: LoggedDays, batch: Tensor, generator: torch.Genera
     logged = (answer * shown).sum(dim=-1) / shown.sum(dim=-1).clamp(min=1)
     penalty = functional.softplus(torch.logsumexp(unseen, dim=-1) - np.log(other.shape[1]) - logged).mean()
     return error + settings.reranker_conservatism * penalty, float(error.detach())
+
+
+def at_most(count: int, shown: Impressions, generator: np.random.Generator) -> np.ndarray:
+    """A random choice of at most ``count`` impressions of each user-day, as a mask (M,)."""
+    _, row, _, _ = _slates(shown)
+    order = np.lexsort((generator.random(len(row)), row))
+    place = np.empty(len(row), dtype=np.int64)
+    place[order] = np.arange(len(row)) - np.searchsorted(row[order], row[order])
+    return place < count
 
 
 def _slates(shown: Impressions) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:

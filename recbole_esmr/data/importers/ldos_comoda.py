@@ -22,8 +22,8 @@ EMOTIONS = {1: "sad", 2: "happy", 3: "scared", 4: "surprised", 5: "angry", 6: "d
 def read_ldos_comoda(path: Path, _: Path | None = None) -> Imported:
     """Read ``LDOS-CoMoDa.csv`` (30 columns, no header), or the folder that holds it.
 
-    The file has no dates, only an order, so each film of a person is a step: ``day`` counts a person's films and ``timestamp`` the
-    lines. A step's emotion is the emotion at the end of the film (``endEmo``); ``mood`` (1, 0, −1) is the mood while choosing
+    The file has no dates, only an order, so each film of a person is a step: ``day`` counts a person's films and ``timestamp``
+    the lines. A step's emotion is the emotion at the end of the film (``endEmo``); ``mood`` (1, 0, −1) is the mood while choosing
     it. A film's emotion is the one most raters called dominant, its intensity the share of them who did.
 
     Raises:
@@ -86,4 +86,6 @@ def _films(frame: pd.DataFrame) -> pd.DataFrame:
 def _people(frame: pd.DataFrame) -> pd.DataFrame:
     person = frame.drop_duplicates("user")
     age = person["age"].where(person["age"].between(5, 110))
-    return pd.DataFrame({"user_id:token": person["user"], "age:float": age, "user_profile:token": "sex_" + person["sex"].astype(str)})
+    return pd.DataFrame(
+        {"user_id:token": person["user"], "age:float": age, "user_profile:token": "sex_" + person["sex"].astype(str)}
+    )

@@ -1,0 +1,61 @@
+"""Shared fixtures: a small simulated data set, and one trained ESMR on it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import recbole_esmr  # noqa: F401  (teaches RecBole the plug-in)
+from recbole_esmr.simulation import load_world, simulate
+
+QUICK = {
+    "epochs": 2,
+    "encoder_epochs": 3,
+    "encoder_hidden_size": 8,
+    "encoder_heads": 2,
+    "ranker_rounds": 20,
+    "reranker_epochs": 2,
+    "reranker_hidden_size": 8,
+    "causal_placebos": 10,
+    "candidates": 20,
+    "show_progress": False,
+    "state": "ERROR",
+}
+"""ESMR keys that train in seconds."""
+
+SHARED = Path(__file__).parents[2] / "shared"
+"""Real data to check against; not part of the project, so the tests that need it are skipped without it."""
+
+
+@pytest.fixture(autouse=True)
+def _workplace(tmp_path, monkeypatch):
+    """RecBole writes log/ and saved/ where it stands, and reads sys.argv."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+
+
+@pytest.fixture(scope="session")
+def data_path(tmp_path_factory) -> Path:
+    """A folder with the data set ``small``: 40 people, 60 videos, 14 days."""
+    folder = tmp_path_factory.mktemp("data")
+    simulate(load_world("reference"), users=40, items=60, days=14, seed=3, output=folder / "small", show_progress=False)
+    return folder
+
+
+@pytest.fixture
+def quick(data_path) -> dict:
+    """A config_dict for a quick run on ``small``."""
+    return {**QUICK, "data_path": str(data_path)}
+
+
+@pytest.fixture(scope="session")
+def trained(data_path, tmp_path_factory):
+    """result, and (config, model, dataset, train_data, valid_data, test_data) loaded from its checkpoint."""
+    from recbole_esmr.quick_start import load_data_and_model, run_recbole
+
+    folder = tmp_path_factory.mktemp("trained")
+    values = {**QUICK, "data_path": str(data_path), "checkpoint_dir": str(folder), "gate_streak": 1}
+    result = run_recbole("ESMR", "small", config_dict=values, arguments=[])
+    return result, load_data_and_model(result["checkpoint"])

@@ -1,0 +1,113 @@
+"""The safe file format: what was saved comes back, and what must not be used is refused."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+
+from recbole_esmr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from recbole_esmr.errors import CheckpointError
+from recbole_esmr.quick_start import load_data_and_model, run_recbole
+
+
+def _checkpoint(**change):
+    values = {
+        "model": "BPR",
+        "config": {"seed": 1},
+        "state_dict": {"w": torch.arange(3.0)},
+        "other_parameter": {"text": "tree", "none": None, "list": [1, 2.5, True], "array": np.arange(4).reshape(2, 2)},
+        "optimizer": {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
+        "training": {"epoch": 3, "cur_step": 0, "best_valid_score": 0.5},
+    }
+    return Checkpoint(**{**values, **change})
+
+
+def test_round_trip(tmp_path):
+    matrix = scipy.sparse.csc_matrix(np.array([[0, 1.5], [2.0, 0]]))
+    given = _checkpoint(other_parameter={**_checkpoint().other_parameter, "sparse": matrix})
+    save_checkpoint(tmp_path / "a.pth", given)
+    back = load_checkpoint(tmp_path / "a.pth", model="BPR")
+    assert torch.equal(back.state_dict["w"], torch.arange(3.0))
+    assert (back.model, back.config, back.training) == (given.model, given.config, given.training)
+    assert back.other_parameter["text"] == "tree" and back.other_parameter["list"] == [1, 2.5, True]
+    assert back.other_parameter["array"].tolist() == [[0, 1], [2, 3]]
+    assert back.other_parameter["sparse"].format == "csc" and (back.other_parameter["sparse"] != matrix).nnz == 0
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.pth"]
+
+
+def test_nothing_is_pickled_and_nothing_half_written(tmp_path):
+    save_checkpoint(tmp_path / "a.pth", _checkpoint())
+    before = (tmp_path / "a.pth").read_bytes()
+    torch.load(tmp_path / "a.pth", weights_only=True)
+    with pytest.raises(CheckpointError, match="cannot be saved without pickling"):
+        save_checkpoint(tmp_path / "a.pth", _checkpoint(other_parameter={"x": object()}))
+    assert (tmp_path / "a.pth").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def _header(path, **change):
+    content = torch.load(path, weights_only=True)
+    content["header"] = json.dumps({**json.loads(content["header"]), **change})
+    torch.save(content, path)
+
+
+def _truncate(path):
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def _pickled(path):
+    path.write_bytes(pickle.dumps({"config": object}))
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (_truncate, "truncated"),
+        (_pickled, "cannot be read as a checkpoint"),
+        (lambda path: path.write_bytes(b""), "cannot be read as a checkpoint"),
+        (lambda path: path.write_text("weights"), "cannot be read as a checkpoint"),
+        (lambda path: torch.save({"state_dict": {}}, path), "has no header"),
+        (lambda path: torch.save({"config": object}, path), "cannot be read as a checkpoint"),
+        (lambda path: _header(path, schema_version=99), "schema version 99"),
+        (lambda path: _header(path, model="ESMR"), "a checkpoint of ESMR, not of BPR"),
+        (lambda path: path.unlink(), "no such checkpoint"),
+    ],
+)
+def test_bad_checkpoints_are_refused(tmp_path, harm, says):
+    path = tmp_path / "a.pth"
+    save_checkpoint(path, _checkpoint())
+    harm(path)
+    with pytest.raises(CheckpointError, match=r"a\.pth") as caught:
+        load_checkpoint(path, model="BPR")
+    assert says in str(caught.value)
+
+
+def test_esmr_saves_and_loads_the_same_scores(trained):
+    result, (config, model, _, _, _, test_data) = trained
+    content = torch.load(result["checkpoint"], weights_only=True)
+    assert content["other_parameter"]["ranker"].startswith("tree")  # LightGBM's own text
+    _, again, *_ = load_data_and_model(result["checkpoint"])
+    rows = test_data._dataset[torch.arange(len(test_data._dataset))]
+    assert torch.equal(model.full_sort_predict(rows), again.full_sort_predict(rows))
+    assert again.effects == model.effects and again.stages_done == list(result["timings"])[3:]
+
+
+def test_a_checkpoint_of_other_sizes_says_so(trained):
+    result, _ = trained
+    with pytest.raises(CheckpointError, match="size mismatch"):
+        load_data_and_model(result["checkpoint"], {"encoder_hidden_size": 16})
+
+
+@pytest.mark.parametrize("model", ["Pop", "ItemKNN", "EASE", "LightGCN", "SASRec"])
+def test_recboles_own_models_load_from_the_safe_format(model, quick):
+    keys = {key: quick[key] for key in ("data_path", "show_progress", "state")} | {"epochs": 1}
+    result = run_recbole(model, "small", config_dict=keys, arguments=[])
+    config, loaded, _, _, _, test_data = load_data_and_model(result["checkpoint"])
+    from recbole.utils import get_trainer
+
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, loaded)
+    assert trainer.evaluate(test_data, load_best_model=False) == result["test_result"]

@@ -1,0 +1,170 @@
+"""The data set: RecBole's own augmentation, hand-made traces, degradation step by step, consent."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from recbole.data.dataset import SequentialDataset
+
+from recbole_esmr.config import Config
+from recbole_esmr.data.dataset import ESMRDataset
+from recbole_esmr.data.history import History
+from recbole_esmr.data.trace import TEST, TRAIN, VALID, split_days
+
+FILES = {
+    "inter": "user_id:token\titem_id:token\ttimestamp:float\tday:float\twatch_ratio:float\n"
+    "a\tx\t10\t3\t0.5\na\ty\t20\t3\t1\na\tx\t90\t5\t1\nb\ty\t30\t4\t0.2\nb\tz\t40\t4\t0.4\nb\tx\t50\t5\t1\nb\tz\t70\t6\t1\n",
+    "imp": "user_id:token\titem_id:token\tday:float\tposition:float\tpropensity:float\tlabel:float\n"
+    "a\ty\t3\t1\t0.5\t1\na\tx\t3\t0\t0.5\t1\na\tz\t3\t2\t0.25\t0\na\tz\t3\t3\t0.25\t0\na\tx\t5\t0\t0.5\t1\nghost\tx\t5\t0\t0.5\t1\n",
+    "item": "item_id:token\temotion:token\temotion_intensity:float\tcategory:token\tduration:float\n"
+    "x\tangry\t0.8\tnews\t36\ny\thappy\t0.5\tfun\t72\nz\tneutral\t1\t\t\n",
+    "user": "user_id:token\tuser_profile:token\tconsent:float\na\tcasual\t1\nb\tkeen\t0\n",
+    "day": "user_id:token\tday:float\temotion:token\tposts:float\nb\t4\tsad\t1\na\t3\thappy\t2\na\t5\tangry\t\na\t4\t\t7\n",
+}
+FILES["day"] = FILES["day"].replace("sad", "lonely")
+
+
+def _write(folder, leave_out=(), **change):
+    path = folder / "tiny"
+    path.mkdir()
+    for suffix, text in {**FILES, **change}.items():
+        if suffix not in leave_out:
+            (path / f"tiny.{suffix}").write_text(text)
+    return str(path)
+
+
+def _load(path, **keys):
+    return ESMRDataset(Config("ESMR", path, config_dict={"state": "ERROR", **keys}))
+
+
+def test_trace_by_hand(tmp_path):
+    dataset = _load(_write(tmp_path))
+    trace, a = dataset.trace, dataset.token2id("user_id", "a")
+    assert (trace.first_day, trace.days) == (3, 4)
+    assert trace.emotion[a].tolist() == [0, -1, 5, -1]  # happy, no report, angry, no row
+    assert np.allclose(trace.valence[a], [0.8, np.nan, -0.65, np.nan], equal_nan=True)
+    posts = trace.features[a, :, trace.feature_names.index("posts")]
+    assert np.allclose(posts, [2, 7, np.nan, np.nan], equal_nan=True)  # nothing is filled in
+    # day 3: four impressions; x (angry .8) half watched, y (happy .5) watched, z skipped twice
+    assert np.allclose(trace.exposure[a, 0], [0.5 * 0.8 / 4, 1 * 0.5 / 4])
+    assert np.isnan(trace.exposure[a, 1]).all()  # nothing shown is not an exposure of zero
+    assert np.allclose(trace.exposure[a, 2], [0.8, 0])
+    assert np.allclose(trace.engagement[a], [(0.5 * 36 + 72) / 3600, 0, 36 / 3600, 0])
+    assert trace.present[a].tolist() == [True, True, True, False]
+    assert np.allclose(trace.negative[a], [0, np.nan, 1, np.nan], equal_nan=True)
+
+
+def test_impressions_are_joined_by_key(tmp_path):
+    dataset = _load(_write(tmp_path))
+    shown, a = dataset.impressions, dataset.token2id("user_id", "a")
+    rows = [
+        (i, d, n, r)
+        for u, i, d, n, r in zip(shown.user, shown.item, shown.day, shown.label, shown.watch_ratio, strict=True)
+        if u == a
+    ]
+    x, y, z = (dataset.token2id("item_id", token) for token in "xyz")
+    assert rows == [(x, 0, 1, 0.5), (y, 0, 1, 1.0), (z, 0, 0, 0.0), (z, 0, 0, 0.0), (x, 2, 1, 1.0)]
+    assert len(shown) == 5 and shown.has_skips  # the ghost is in no .inter and no .user
+
+
+def test_without_consent_nothing_is_read(tmp_path):
+    trace = (dataset := _load(_write(tmp_path))).trace
+    b = dataset.token2id("user_id", "b")
+    assert not trace.consent[b]
+    assert (trace.emotion[b] == -1).all() and np.isnan(trace.valence[b]).all() and np.isnan(trace.features[b]).all()
+    assert trace.engagement[b].sum() == 0 and trace.profile[b] == -1
+
+
+def test_rows_without_a_consent_cell_are_refused_and_people_without_a_row_consent(tmp_path):
+    only_a = "user_id:token\tconsent:float\na\t0\n"
+    dataset = _load(_write(tmp_path, user=only_a), filter_inter_by_user_or_item=False)
+    ids = [dataset.token2id("user_id", name) for name in "ab"]
+    assert dataset.trace.consent[ids].tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("leave_out", "change", "warning"),
+    [
+        (("imp",), {}, "No tiny.imp"),
+        (("day",), {}, "No tiny.day"),
+        ((), {"day": "user_id:token\tday:float\tposts:float\na\t3\t2\n"}, "No emotion in tiny.day"),
+    ],
+)
+def test_what_is_missing_degrades_with_one_warning(tmp_path, leave_out, change, warning, caplog):
+    dataset = _load(_write(tmp_path, leave_out, **change))
+    assert [record.message for record in caplog.records if warning in record.message] != []
+    assert dataset.trace.has_emotion == (leave_out == ("imp",))
+    assert dataset.impressions.has_skips == ("imp" not in leave_out)
+    if leave_out == ("imp",):
+        assert (dataset.impressions.label == 1).all() and np.isnan(dataset.impressions.propensity).all()
+
+
+def test_days_from_timestamps_and_steps_without_any(tmp_path, caplog):
+    by_time = (
+        "user_id:token\titem_id:token\ttimestamp:float\na\tx\t1000000000\na\ty\t1000000050\na\tx\t1000172900\nb\ty\t1000086500\n"
+    )
+    dataset = _load(_write(tmp_path, ("imp", "day"), inter=by_time))
+    a = dataset.token2id("user_id", "a")
+    assert "days are counted from 'timestamp'" in caplog.text
+    assert dataset.trace.present[a].tolist() == [True, False, True]
+    shutil.rmtree(tmp_path / "tiny")
+    no_time = "user_id:token\titem_id:token\na\tx\nb\ty\na\ty\na\tx\n"
+    dataset = _load(_write(tmp_path, ("imp", "day"), inter=no_time))
+    assert "each interaction of a person is a step" in caplog.text
+    assert dataset.trace.days == 3 and dataset.trace.present[dataset.token2id("user_id", "a")].all()
+    items, length = dataset.history.before(np.array([dataset.token2id("user_id", "a")]), np.array([2]), 5)
+    x, y = (dataset.token2id("item_id", token) for token in "xy")
+    assert items.tolist() == [[x, y, 0, 0, 0]] and length.tolist() == [2]
+
+
+def test_history_before_a_day():
+    history = History(np.array([1, 1, 1, 2]), np.array([0, 0, 2, 1]), np.array([5, 6, 7, 8]), days=3)
+    items, length = history.before(np.array([1, 1, 1, 2, 3]), np.array([0, 1, 3, 3, 3]), length=2)
+    assert items.tolist() == [[0, 0], [5, 6], [6, 7], [8, 0], [0, 0]]
+    assert length.tolist() == [0, 2, 2, 1, 0]
+
+
+def test_split_days_by_each_persons_own_days():
+    present = np.zeros((2, 12), dtype=bool)
+    present[0, 1:11] = True
+    present[1, [2, 5, 9]] = True
+    role = split_days(present, (0.6, 0.2, 0.2))
+    assert role[0].tolist() == [TRAIN] * 7 + [VALID] * 2 + [TEST] * 3
+    assert role[1, [2, 5, 9]].tolist() == [TRAIN, TRAIN, TEST]
+
+
+def test_a_day_with_a_held_out_interaction_is_held_out_whole(quick):
+    dataset = ESMRDataset(Config("ESMR", "small", config_dict={**quick, "day_split": [1, 0, 0]}))
+    train, valid, test = dataset.build()
+    role = dataset.trace.role
+    for part, rows in ((VALID, valid.inter_feat), (TEST, test.inter_feat)):
+        assert (role[rows["user_id"].numpy(), dataset.day_index(rows["day"].numpy())] >= part).all()
+    assert (np.diff(role, axis=1) >= 0).all()
+    assert train.trace is dataset.trace
+
+
+def test_augmentation_equals_recboles(quick):
+    """Our vectorised augmentation gives the very rows of RecBole's loop."""
+    config = Config("ESMR", "small", config_dict={**quick, "MAX_ITEM_LIST_LENGTH": 5})
+    ours = ESMRDataset(config)
+    theirs = ESMRDataset(config)
+    ours._change_feat_format()
+    ESMRDataset.data_augmentation, keep = SequentialDataset.data_augmentation, ESMRDataset.data_augmentation
+    try:
+        theirs._change_feat_format()
+    finally:
+        ESMRDataset.data_augmentation = keep
+    assert set(ours.inter_feat.columns) == set(theirs.inter_feat.columns)
+    for name in theirs.inter_feat.columns:
+        assert torch.equal(ours.inter_feat[name], theirs.inter_feat[name]), name
+
+
+def test_columns_that_esmr_needs_are_loaded_whatever_load_col_says(quick):
+    config = Config("ESMR", "small", config_dict={**quick, "load_col": {"inter": ["user_id", "item_id"], "item": ["item_id"]}})
+    dataset = ESMRDataset(config)
+    assert {"day", "timestamp", "watch_ratio"} <= set(dataset.inter_feat.columns)
+    assert isinstance(dataset.inter_feat, pd.DataFrame)

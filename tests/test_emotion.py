@@ -1,0 +1,67 @@
+"""Taxonomy and episodes against plain loops and hand-made cases."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recbole_esmr.emotion import load_taxonomy
+from recbole_esmr.emotion.episodes import latched, streak_length
+from recbole_esmr.errors import ConfigError, UnknownNameError
+
+days = st.lists(st.booleans(), min_size=1, max_size=40)
+
+
+@given(days)
+def test_streak_length_equals_a_loop(flags):
+    expected, run = [], 0
+    for flag in flags:
+        run = run + 1 if flag else 0
+        expected.append(run)
+    assert streak_length(np.array([flags])).tolist() == [expected]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
+def test_latch_equals_a_loop(pairs):
+    expected, state = [], False
+    for opens, closes in pairs:
+        state = True if opens else False if closes else state
+        expected.append(state)
+    opens, closes = np.array(pairs).T[:, None]
+    assert latched(opens, closes).tolist() == [expected]
+
+
+def test_codes_and_valence():
+    taxonomy = load_taxonomy("esmr")
+    assert len(taxonomy) == 9
+    codes = taxonomy.encode(np.array([["happy", ""], ["lonely", "nothing"]]))
+    assert codes.tolist() == [[0, -1], [8, -1]]
+    assert np.allclose(taxonomy.valence_of(codes), [[0.8, np.nan], [-0.65, np.nan]], equal_nan=True)
+    assert taxonomy.unknown(np.array(["happy", "joy", "", "nan"])) == {"joy"}
+    assert taxonomy.negative.sum() == 6
+
+
+def test_own_taxonomy_from_a_file(tmp_path):
+    (tmp_path / "two.yaml").write_text("up: [0.5, 0.1]\ndown: [-0.5, 0.0]\n")
+    assert load_taxonomy(str(tmp_path / "two.yaml")).labels == ("up", "down")
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "says"),
+    [
+        ("up: [2, 0]\n", ConfigError, "both in [-1, 1]"),
+        ("up: 3\n", ConfigError, "expected [valence, arousal]"),
+        ("", ConfigError, "no emotion"),
+        ("up: [1, 0\n", ConfigError, "line 2"),
+    ],
+)
+def test_bad_taxonomy_files(tmp_path, text, error, says):
+    (tmp_path / "bad.yaml").write_text(text)
+    with pytest.raises(error, match="bad.yaml") as caught:
+        load_taxonomy(str(tmp_path / "bad.yaml"))
+    assert says in str(caught.value)
+
+
+def test_unknown_taxonomy_lists_what_exists():
+    with pytest.raises(UnknownNameError, match="ldos-comoda"):
+        load_taxonomy("seven")

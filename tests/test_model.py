@@ -1,0 +1,238 @@
+"""The model's parts by hand, and the whole: causality, leakage, agreement of its scores."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_esmr.data.trace import TEST
+from recbole_esmr.model.emotion_encoder import DayLabels, DayState, EmotionEncoder, day_labels, encoder_loss, level_tracker
+from recbole_esmr.model.gate import gate_open
+from recbole_esmr.model.reranker import ItemValue
+from recbole_esmr.trainer.emotion import best_temperature
+
+
+def test_streak_gate_by_hand():
+    valence = np.array([[-0.5, -0.5, -0.5, -0.1, 0.1, 0.3, -0.5, -0.5]])
+    opened = gate_open("streak", valence < 0, valence, streak=3, recovery=0.2)
+    assert opened.tolist() == [[False, False, True, True, True, False, False, False]]
+    assert gate_open("always", valence < 0, valence, 3, 0.2).all()
+    assert not gate_open("never", valence < 0, valence, 3, 0.2).any()
+
+
+def test_level_tracker_by_hand():
+    valence = np.array([[np.nan, 1.0, np.nan, 0.0, np.nan, np.nan, np.nan]])
+    tracker = level_tracker(valence)[0]
+    assert tracker[0].tolist() == [0, 0, 0, 0]  # nothing known yet
+    assert tracker[3].tolist() == [0.5, 0.0, 0.5, 0.5]
+    assert tracker[6].tolist() == [0.5, 0.0, 0.5, 0.5]  # no report in the last 3 days: the running mean
+    assert np.allclose(tracker[2], [1, 1, 1, 1])
+
+
+def _encoder(features=3, longest=8):
+    torch.manual_seed(0)
+    names = tuple(f"f{i}" for i in range(features))
+    encoder = EmotionEncoder(names, emotions=4, profiles=2, hidden_size=8, layers=2, heads=2, dropout=0.0, longest=longest)
+    torch.nn.init.normal_(encoder.residual_head.weight)
+    return encoder.eval()
+
+
+def _days(users=5, days=8, features=3, seed=1):
+    from recbole_esmr.model.emotion_encoder import DayBatch
+
+    generator = torch.Generator().manual_seed(seed)
+    report = torch.randint(0, 5, (users, days), generator=generator)
+    valence = torch.rand(users, days, generator=generator) * (report > 0)
+    return DayBatch(
+        features=torch.randn(users, days, features, generator=generator),
+        known=torch.rand(users, days, features, generator=generator) > 0.3,
+        report=report,
+        valence=valence,
+        profile=torch.randint(0, 3, (users,), generator=generator),
+        tracker=torch.from_numpy(level_tracker(np.where(report.numpy() > 0, valence.numpy(), np.nan))).float(),
+    )
+
+
+def test_changing_a_day_changes_no_earlier_belief_and_no_nowcast_by_its_report():
+    encoder, days = _encoder(), _days()
+    before = encoder(days)
+    changed = copy.deepcopy(days)
+    changed.features[:, 5:] += 1.0
+    changed.report[:, 5:] = (changed.report[:, 5:] + 1) % 5
+    changed.valence[:, 5:] -= 1.0
+    changed.tracker[:, 5:] += 1.0
+    after = encoder(changed)
+    for field in fields(DayState):
+        old, new = getattr(before, field.name), getattr(after, field.name)
+        assert torch.equal(old[:, :5], new[:, :5]), field.name
+        assert not torch.allclose(old[:, 5:], new[:, 5:]), field.name
+    only_report = copy.deepcopy(days)
+    only_report.report[:, 5] = (only_report.report[:, 5] + 1) % 5
+    after = encoder(only_report)
+    assert torch.equal(before.nowcast[:, :6], after.nowcast[:, :6])  # today's label is no input of today's nowcast
+    assert not torch.allclose(before.forecast[:, 5], after.forecast[:, 5])
+
+
+def test_unknown_features_do_not_matter_and_people_do_not_mix():
+    encoder, days = _encoder(), _days()
+    masked = copy.deepcopy(days)
+    masked.features[~masked.known] = 99.0
+    assert torch.equal(encoder(days).hidden, encoder(masked).hidden)
+    order = torch.tensor([3, 1, 4, 0, 2])
+    assert torch.allclose(encoder(days.rows(order)).forecast, encoder(days).forecast[order], atol=1e-6)
+
+
+def test_the_untrained_residual_leaves_the_level_tracker():
+    encoder = EmotionEncoder(("a",), 4, 2, 8, 1, 2, 0.0, longest=8).eval()
+    encoder.tracker_weight.copy_(torch.tensor([0.1, 0.2, 0.3, 0.4]))
+    encoder.tracker_bias.fill_(0.05)
+    days = _days(features=1)
+    assert torch.allclose(encoder(days).mean, (days.tracker @ encoder.tracker_weight + 0.05).clamp(-1, 1))
+
+
+def test_loss_by_hand():
+    """One person, two days, two emotions; the second day's labels are unknown."""
+    state = DayState(
+        hidden=torch.zeros(1, 2, 1),
+        nowcast=torch.tensor([[[1.0, 0.0], [5.0, 5.0]]]),
+        forecast=torch.tensor([[[0.0, 2.0], [5.0, 5.0]]]),
+        mean=torch.tensor([[0.1, 9.0]]),
+        scale=torch.tensor([[0.5, 9.0]]),
+        negative=torch.tensor([[0.3, 9.0]]),
+        episode=torch.tensor([[-0.4, 9.0]]),
+    )
+    nan = float("nan")
+    labels = DayLabels(
+        today=torch.tensor([[0, -1]]),
+        tomorrow=torch.tensor([[0, -1]]),
+        valence=torch.tensor([[0.6, nan]]),
+        negative=torch.tensor([[1.0, nan]]),
+        episode=torch.tensor([[0.0, nan]]),
+    )
+    expected = math.log(1 + math.exp(-1)) + math.log(1 + math.exp(2))
+    expected += 0.5 * (0.5 / 0.5) ** 2 + math.log(0.5)
+    expected += math.log(1 + math.exp(-0.3)) + math.log(1 + math.exp(-0.4))
+    assert float(encoder_loss(state, labels)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_labels_by_hand():
+    class Tiny:
+        emotion = np.array([[0, 1, -1, 1, 0]])
+        valence = np.array([[0.5, -0.5, np.nan, -0.5, 0.5]])
+        negative = np.array([[0.0, 1.0, np.nan, 1.0, 0.0]])
+
+    labels = day_labels(Tiny(), np.array([[True, True, True, True, False]]), horizon=2)
+    assert labels.today.tolist() == [[0, 1, -1, 1, -1]]
+    assert labels.tomorrow.tolist() == [[1, -1, 1, -1, -1]]
+    assert np.allclose(labels.negative[0], [1, np.nan, 1, np.nan, np.nan], equal_nan=True)
+    # any of the next two: day 0 yes; day 1 yes (day 3); day 2 yes; day 3 and 4 unknown
+    assert np.allclose(labels.episode[0], [1, 1, 1, np.nan, np.nan], equal_nan=True)
+
+
+def test_temperature_recovers_the_scale_of_logits():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(20_000, 3, generator=generator) * 2
+    target = torch.multinomial(logits.softmax(-1), 1, generator=generator).squeeze(1)
+    assert best_temperature(logits * 2.5, target) == pytest.approx(2.5, rel=0.06)
+
+
+def test_next_value_by_hand():
+    """Chosen by the online networks (the smaller of two), judged by the targets (the smaller of two)."""
+    value = ItemValue(state_size=1, item_size=1, hidden_size=2)
+
+    class Fixed(torch.nn.Module):
+        def __init__(self, slope):
+            super().__init__()
+            self.slope = slope
+
+        def forward(self, joined):
+            return joined[..., 1:] * self.slope
+
+    value.online = torch.nn.ModuleList([Fixed(1.0), Fixed(2.0)])
+    value.target = torch.nn.ModuleList([Fixed(10.0), Fixed(20.0)])
+    item = torch.tensor([[[3.0], [-1.0], [2.0], [9.0]], [[1.0], [1.0], [1.0], [1.0]]])
+    shown = torch.tensor([[True, True, True, False], [False] * 4])
+    answer = value.next_value(torch.zeros(2, 1), item, shown, torch.tensor([2, 1]))
+    assert answer.tolist() == [(30 + 20) / 2, 0]
+    assert value(torch.zeros(2, 1), item)[0].tolist() == [3, -2, 2, 9]
+
+
+def test_targets_follow():
+    value = ItemValue(1, 1, 2)
+    online, target = next(value.online.parameters()), next(value.target.parameters())
+    with torch.no_grad():
+        start = target.clone()
+        online.add_(1.0)
+    value.follow(0.25)
+    assert torch.allclose(target, start + 0.25) and not target.requires_grad
+
+
+def test_predict_is_the_column_of_full_sort_predict(trained):
+    _, (_, model, _, _, _, test_data) = trained
+    rows = test_data._dataset[torch.arange(len(test_data._dataset))]
+    table = model.full_sort_predict(rows).view(len(rows), -1)
+    assert torch.equal(model.predict(rows), table[torch.arange(len(rows)), rows["item_id"]])
+    assert torch.isinf(table[:, 0]).all() and torch.isfinite(table[:, 1:]).all()
+    candidates = model.settings.candidates
+    assert ((table[:, 1:] > 1).sum(dim=1) == candidates).all()
+
+
+def test_every_stage_is_used_in_the_ranking(trained):
+    """Candidates come from the retriever, are ordered by LightGBM where the gate is closed and by Q where it is open."""
+    _, (_, model, _, _, _, _) = trained
+    gate = model.gate()[:, :-1]
+    opened, closed = np.argwhere(gate)[:20], np.argwhere(~gate & model.trace.present)[-20:]
+    assert len(opened) == 20
+    for pairs, is_open in ((opened, True), (closed, False)):
+        user, day = torch.from_numpy(pairs).T
+        scores = model.score(user, day)
+        retrieved = model.retriever.scores(user, day)
+        best, item = retrieved.topk(model.settings.candidates, dim=1)
+        assert torch.equal((scores > 1).nonzero(), torch.zeros_like(scores).scatter(1, item, 1.0).nonzero())
+        engagement = model.engagement(user, day, item, best)
+        value = model.item_value(model.policy_state()[user, day], model.features_of(item, engagement)).sigmoid()
+        assert torch.allclose(scores.gather(1, item), 1 + (value if is_open else engagement), atol=1e-6)
+
+
+def test_leakage_probe(trained):
+    """Nothing of day t or later reaches a score for day t: change it all, and no score moves; yesterday's does move some."""
+    _, (_, model, _, _, _, _) = trained
+    trace = model.trace
+    user, day = np.nonzero((trace.role == TEST) & trace.present)
+    t = int(np.bincount(day).argmax())
+    user = torch.from_numpy(user[day == t])
+    at_t = torch.full_like(user, t)
+    honest = model.score(user, at_t)
+
+    def scores_after_changing(first_day):
+        other = copy.deepcopy(model)
+        rng = np.random.default_rng(0)
+        tr, late = other.trace, slice(first_day, None)
+        for array in (tr.valence, tr.exposure, tr.features, tr.engagement, tr.emotion_hours, tr.category_hours):
+            array[:, late] = rng.permutation(array[:, late], axis=0) + 0.1
+        tr.emotion[:, late] = rng.integers(-1, 9, tr.emotion[:, late].shape)
+        tr.present[:, late] = ~tr.present[:, late]
+        shown = other.impressions
+        shown.item[shown.day >= first_day] = 1
+        shown.label[shown.day >= first_day] = 1
+        other.retriever._history._item[other.retriever._history._key % (tr.days + 1) >= first_day] = 1
+        other.refresh()
+        return other.score(user, at_t)
+
+    assert torch.equal(scores_after_changing(t), honest)
+    assert not torch.equal(scores_after_changing(t - 1), honest)
+
+
+def test_who_does_not_consent_gets_the_engagement_ranking(trained):
+    _, (_, model, _, _, _, _) = trained
+    other = copy.deepcopy(model)
+    person = int(np.argwhere(model.gate().any(axis=1))[0, 0])
+    other.trace.consent[person] = False
+    other.refresh()
+    assert model.gate()[person].any() and not other.gate()[person].any()
+    assert (other.beliefs()[person] == 0).all() and (other.policy_state()[person] == 0).all()

@@ -1,0 +1,146 @@
+"""Typed settings and the ESMR keys."""
+
+from dataclasses import dataclass
+
+import pytest
+import yaml
+
+from recbole_esmr.config import Config, ESMRSettings
+from recbole_esmr.errors import ConfigError, UnknownNameError
+from recbole_esmr.files import shipped
+from recbole_esmr.settings import keys, parse, setting
+from recbole_esmr.simulation import load_world
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    share: float = setting("a share", low=0, high=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    count: int = setting("a count", low=1)
+    kind: str = setting("a kind", choices=("a", "b"))
+    on: bool = setting("a switch")
+    parts: dict[str, float] = setting("parts", low=0)
+    inner: Inner
+
+
+GOOD = {"count": 2, "kind": "a", "on": True, "parts": {"x": 1}, "inner": {"share": 0.5}}
+
+
+def test_values_are_typed():
+    parsed = parse(Outer, GOOD | {"count": 2.0}, "here")
+    assert parsed == Outer(count=2, kind="a", on=True, parts={"x": 1.0}, inner=Inner(share=0.5))
+    assert isinstance(parsed.count, int) and isinstance(parsed.parts["x"], float)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"count": 0}, "here: count is 0; expected a number in [1, inf]"),
+        ({"count": True}, "expected a whole number"),
+        ({"count": 1.5}, "expected a whole number"),
+        ({"count": "2"}, "expected a whole number"),
+        ({"kind": "c"}, "expected one of a, b"),
+        ({"on": 1}, "expected true or false"),
+        ({"parts": {"x": -1}}, "here: parts.x is -1"),
+        ({"parts": [1]}, "expected a mapping"),
+        ({"inner": {"share": 2}}, "here: inner: share is 2"),
+        ({"inner": {"shar": 2}}, "unknown key 'shar'. Did you mean 'share'?"),
+        ({"inner": {}}, "the key 'share' is missing"),
+        ({"inner": 3}, "expected a mapping with the keys share"),
+        ({"coutn": 3}, "unknown key 'coutn'. Did you mean 'count'?"),
+    ],
+)
+def test_bad_values(change, says):
+    with pytest.raises(ConfigError) as caught:
+        parse(Outer, GOOD | change, "here")
+    assert says in str(caught.value)
+
+
+def test_every_esmr_key_has_a_value_and_a_comment():
+    path = shipped("properties") / "model" / "ESMR.yaml"
+    values = yaml.safe_load(path.read_text())
+    assert set(keys(ESMRSettings)) <= set(values)
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", " "))]
+    assert [line for line in lines if "# (" not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"gate_streek": 2}, "unknown config key 'gate_streek'. Did you mean 'gate_streak'?"),
+        ({"lerning_rate": 2}, "Did you mean 'learning_rate'?"),
+        ({"gate": "sometimes"}, "expected one of streak, always, never"),
+        ({"gate_streak": 0}, "gate_streak is 0; expected a number in [1, 365] days"),
+        ({"encoder_heads": 5}, "a width that the heads divide"),
+        ({"day_split": [1, 1]}, "three shares"),
+        ({"retriever": "FM"}, "neither a general nor a sequential model"),
+        ({"metrics": ["Recal"]}, "unknown metric 'Recal'. Did you mean 'Recall'?"),
+        ({"eval_args": {"order": "RO", "split": {"RS": [8, 1, 1]}, "mode": "full"}}, "order: TO"),
+    ],
+)
+def test_bad_config_values(quick, change, says):
+    with pytest.raises(ConfigError) as caught:
+        Config("ESMR", "small", config_dict={**quick, **change})
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "dataset", "says"),
+    [
+        ("ESRM", "small", "unknown model 'ESRM'. Did you mean 'ESMR'?"),
+        ("Nothing", "small", "Known: "),
+        ("ESMR", "smal", "Did you mean 'small'?"),
+        ("ESMR", "elsewhere", "esmr-mini"),
+    ],
+)
+def test_unknown_names(quick, model, dataset, says):
+    with pytest.raises(UnknownNameError) as caught:
+        Config(model, dataset, config_dict=quick)
+    assert says in str(caught.value)
+
+
+def test_recboles_precedence(tmp_path, quick, monkeypatch):
+    """File < dict < command line, and each beats the yaml files."""
+    (tmp_path / "a.yaml").write_text("gate_streak: 5\ncandidates: 50\nlearning_rate: 0.5\nranker_leaves: 4\n")
+    (tmp_path / "b.yaml").write_text("ranker_leaves: 5\n")
+    monkeypatch.setattr("sys.argv", ["run.py", "--gate_streak=7", "--cov=x"])
+    files = [str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml")]
+    config = Config("ESMR", "small", files, {**quick, "gate_streak": 6, "candidates": 60})
+    assert (config["gate_streak"], config["candidates"], config["learning_rate"]) == (7, 60, 0.5)
+    assert config["ranker_leaves"] == 5
+    assert config["gate"] == "streak"  # properties/model/ESMR.yaml
+    assert config["MAX_ITEM_LIST_LENGTH"] == 20  # small.yaml beside the data
+    assert "cov" not in config.final_config_dict  # another program's option
+    with pytest.raises(ConfigError, match="gate_streak"):
+        monkeypatch.setattr("sys.argv", ["run.py", "--gate_streek=7"])
+        Config("ESMR", "small", None, quick)
+
+
+def test_recboles_own_keys_pass(quick):
+    config = Config("ESMR", "small", config_dict={**quick, "embedding_size": 7, "weight_decay": 0.1, "val_interval": None})
+    assert config["embedding_size"] == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("base: reference\nexposure: {negativ: 1}\n", "unknown key 'negativ'. Did you mean 'negative'?"),
+        ("base: reference\naffect: {inertia: 1.5}\n", "affect: inertia is 1.5; expected a number in [0, 0.99]"),
+        ("base: reference\npopulation: {profile_share: {casual: 0.4}}\n", "profile_share sums to 0.9"),
+        ("base: reference\nretention: {churn: {new: 0.4}}\n", "retention: churn has the profiles"),
+        ("emotion_taxonomy: esmr\n", "the key 'catalogue' is missing"),
+    ],
+)
+def test_bad_worlds(tmp_path, text, says):
+    (tmp_path / "odd.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"odd\.yaml") as caught:
+        load_world(str(tmp_path / "odd.yaml"))
+    assert says in str(caught.value)
+
+
+def test_unknown_world_lists_what_exists():
+    with pytest.raises(UnknownNameError, match="reference"):
+        load_world("mars")
