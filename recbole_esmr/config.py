@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import recbole.model
+import torch
 import yaml
 from recbole.config.configurator import Config as RecBoleConfig
 from recbole.evaluator.register import metrics_dict
@@ -173,6 +174,23 @@ class Config(RecBoleConfig):
                 self._update_internal_config_dict(path)
         self.parameters["Dataset"] = [*self.parameters["Dataset"], *DATA_KEYS]
         self.parameters[MODEL_NAME] = [key for key in keys(ESMRSettings) if key not in DATA_KEYS]
+
+    def _init_device(self):
+        final = self.final_config_dict
+        if "local_rank" not in final or torch.cuda.is_available():
+            super()._init_device()
+            return
+        # RecBole asks for NCCL and a GPU in each process; on a CPU the processes talk through Gloo.
+        rank = final["local_rank"]
+        torch.distributed.init_process_group(
+            "gloo",
+            rank=rank + final["offset"],
+            world_size=final["world_size"],
+            init_method=f"tcp://{final['ip']}:{final['port']}",
+        )
+        final.update(single_spec=False, device=torch.device("cpu"))
+        if rank != 0:
+            final.update(state="error", show_progress=False, verbose=False)
 
     # -- checking ----------------------------------------------------------------------------------------------------
 

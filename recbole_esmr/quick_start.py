@@ -122,6 +122,8 @@ def _esmr_report(model: Any, seed: int) -> dict[str, Any]:
 def run_recboles(rank: int, *args: Any) -> None:
     """The function that RecBole's ``run`` starts in each process; importing it here registers the plug-in there."""
     *positional, kwargs = args
+    for folder in (f"log/{positional[0]}", "saved"):  # the processes race to make them, and RecBole lets one lose
+        Path(folder).mkdir(parents=True, exist_ok=True)
     kwargs["config_dict"] = {**(kwargs.get("config_dict") or {}), "local_rank": rank}
     run_recbole(*positional[:3], **kwargs)
 

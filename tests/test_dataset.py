@@ -163,6 +163,11 @@ def test_augmentation_equals_recboles(quick):
         assert torch.equal(ours.inter_feat[name], theirs.inter_feat[name]), name
 
 
+def test_days_stay_days_when_all_is_scaled(quick):
+    dataset = ESMRDataset(Config("ESMR", "small", config_dict={**quick, "normalize_all": True}))
+    assert dataset.inter_feat["day"].max() == 14 and dataset.inter_feat["timestamp"].max() == 1
+
+
 def test_columns_that_esmr_needs_are_loaded_whatever_load_col_says(quick):
     config = Config("ESMR", "small", config_dict={**quick, "load_col": {"inter": ["user_id", "item_id"], "item": ["item_id"]}})
     dataset = ESMRDataset(config)

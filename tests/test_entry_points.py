@@ -79,7 +79,9 @@ def test_objective_function_and_hyper_tuning(quick, tmp_path):
     space = {"choice": {"gate_streak": [1, 3]}}
     fixed = tmp_path / "fixed.yaml"
     lines = {**quick, "model": "ESMR", "dataset": "small", "encoder_epochs": 1, "reranker_epochs": 1}
-    fixed.write_text("".join(f"{key}: {str(value).lower() if isinstance(value, bool) else value}\n" for key, value in lines.items()))
+    fixed.write_text(
+        "".join(f"{key}: {str(value).lower() if isinstance(value, bool) else value}\n" for key, value in lines.items())
+    )
     tuning = HyperTuning(
         recbole_esmr.objective_function, params_dict=space, algo="exhaustive", fixed_config_file_list=[str(fixed)]
     )

@@ -25,7 +25,9 @@ def test_emotion_metrics_by_hand():
     struct.set("data.item_tone", torch.tensor([0.0, -0.3, 0.4, -0.6]))
     config = {"metric_decimal_place": 6, "topk": [1, 3]}
     negative = NegativeExposure(config).calculate_metric(struct)
-    assert negative == pytest.approx({"negativeexposure@1": (0.5 + 0.8) / 2, "negativeexposure@3": (1.3 / 3 + 2.1 / 3) / 2}, abs=1e-6)
+    assert negative == pytest.approx(
+        {"negativeexposure@1": (0.5 + 0.8) / 2, "negativeexposure@3": (1.3 / 3 + 2.1 / 3) / 2}, abs=1e-6
+    )
     tone = ExpectedValence(config).calculate_metric(struct)
     assert tone == pytest.approx({"expectedvalence@1": -0.45, "expectedvalence@3": (-0.5 / 3 - 1.5 / 3) / 2}, abs=1e-6)
 

@@ -19,7 +19,7 @@ from recbole_esmr.data.impressions import Impressions, make_impressions
 from recbole_esmr.data.schema import SCHEMA, read_atomic
 from recbole_esmr.data.trace import Trace, make_trace, split_days
 from recbole_esmr.emotion import load_taxonomy
-from recbole_esmr.errors import ConfigError, DataError
+from recbole_esmr.errors import DataError
 
 _OWN_SUFFIXES = ("day", "imp")
 
@@ -49,8 +49,6 @@ class ESMRDataset(SequentialDataset):
         self.taxonomy = load_taxonomy(str(config["emotion_taxonomy"]))
         self.day_field = str(config["DAY_FIELD"])
         self.ratio_field = str(config["WATCH_RATIO_FIELD"])
-        if config["normalize_all"] or self.day_field in (config["normalize_field"] or []):
-            raise ConfigError(f"ESMR counts days: name in normalize_field the fields to scale, without '{self.day_field}'.")
         super().__init__(config)
 
     # -- loading -----------------------------------------------------------------------------------------------------
@@ -119,6 +117,12 @@ class ESMRDataset(SequentialDataset):
             order = [self.uid_field, self.time_field]
             self.inter_feat = self.inter_feat.sort_values(order, kind="stable", ignore_index=True)
         self._make_views()
+
+    def _normalize(self):
+        """RecBole's scaling, but days stay days."""
+        day = self.inter_feat[self.day_field].copy()
+        super()._normalize()
+        self.inter_feat[self.day_field] = day
 
     def _make_views(self) -> None:
         """Catalogue, impressions, history and trace, from the remapped frames; before RecBole fills or scales anything."""

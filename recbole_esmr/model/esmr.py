@@ -48,7 +48,8 @@ class ESMR(SequentialRecommender):
         if not isinstance(config, Config) or not isinstance(dataset, ESMRDataset):
             raise ConfigError("ESMR needs the plug-in's Config and data set: `import recbole_esmr` before making either.")
         super().__init__(config, dataset)
-        settings = self.settings = config.esmr
+        self.config, settings = config, config.esmr
+        self.settings = settings
         self.catalogue, self.trace, self.impressions = dataset.catalogue, dataset.trace, dataset.impressions
         self.taxonomy = dataset.taxonomy
         self.day_field = dataset.day_field
@@ -220,6 +221,7 @@ class ESMR(SequentialRecommender):
             stages = json.loads(para["stages"])
             self.stages_done, self.timings = stages["done"], stages["timings"]
             self.retriever.model.load_other_parameter(para["retriever"])
+            self.retriever.trained = "engagement" in self.stages_done
         self.refresh()
 
     def _describe_items(self) -> Tensor:

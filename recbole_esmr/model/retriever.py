@@ -35,6 +35,7 @@ class Retriever(nn.Module):
         self.config = retriever_config(config)
         self.model = model_class(name)(self.config, dataset).to(config["device"])
         self.sequential = self.model.type == ModelType.SEQUENTIAL
+        self.trained = False  # some models of RecBole, Pop for one, cannot answer before they are
         self._history = dataset.history
         self._longest = int(config["MAX_ITEM_LIST_LENGTH"])
 
@@ -47,8 +48,12 @@ class Retriever(nn.Module):
             day: (B,) day indices; only days before count.
 
         Returns:
-            (B, I), on the model's device.
+            (B, I), on the model's device; all zero before training.
         """
+        if not self.trained:
+            scores = torch.zeros(len(user), self.model.n_items, device=self.config["device"])
+            scores[:, 0] = -torch.inf
+            return scores
         training = self.model.training
         self.model.eval()
         device = self.config["device"]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from recbole.data.dataloader import TrainDataLoader
 from recbole.data.utils import _create_sampler, get_dataloader
+from recbole.utils import EvaluatorType
 
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.trace import TRAIN, VALID
@@ -24,9 +25,11 @@ def fit_retriever(model: ESMR, train_data: TrainDataLoader, valid_data: object, 
     loader = get_dataloader(config, "train")(config, dataset, sampler.set_phase("train") if sampler else None, shuffle=True)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, retriever)
     best = _BestWeights(retriever)
-    trainer.fit(loader, valid_data, verbose=False, saved=False, show_progress=show_progress, callback_fn=best.keep)
+    judged = valid_data if model.config["eval_type"] == EvaluatorType.RANKING else None
+    trainer.fit(loader, judged, verbose=False, saved=False, show_progress=show_progress, callback_fn=best.keep)
     trainer.tensorboard.close()
     best.restore()
+    model.retriever.trained = True
 
 
 def fit_ranker(model: ESMR, generator: np.random.Generator) -> None:
@@ -44,7 +47,7 @@ def fit_ranker(model: ESMR, generator: np.random.Generator) -> None:
         stopping_rounds=settings.ranker_stopping_rounds,
         learning_rate=settings.ranker_learning_rate,
         leaves=settings.ranker_leaves,
-        seed=int(model.retriever.config["seed"]),
+        seed=int(model.config["seed"]),
     )
     getLogger().info(f"LightGBM kept {rounds} rounds.")
 

@@ -1,0 +1,173 @@
+"""The command line: files written, precedence, and one clear line for each mistake."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from recbole_esmr.cli import main
+from tests.conftest import QUICK, SHARED
+
+KEYS = [f"--{key}={value}" for key, value in QUICK.items()]
+
+
+def test_run_writes_its_result(data_path, tmp_path, capsys):
+    (tmp_path / "a.yaml").write_text("gate_streak: 2\nranker_leaves: 7\n")
+    command = ["run", f"--dataset={data_path / 'small'}", "--config_files=a.yaml", "--ranker_leaves=9", "--output=run.json"]
+    assert main([*command, *KEYS]) == 0
+    result = json.loads((tmp_path / "run.json").read_text())
+    assert (result["model"], result["dataset"], result["config"]["gate_streak"], result["config"]["ranker_leaves"]) == (
+        *("ESMR", "small"),
+        *(2, 9),
+    )
+    shown = capsys.readouterr().out
+    assert "ESMR on small" in shown and "hist_ols" in shown and "negative_exposure" in shown and "gate streak" in shown
+
+
+def test_run_of_another_model(data_path, tmp_path, capsys):
+    command = ["run", "--model=BPR", "--dataset=small", f"--data_path={data_path}", "--epochs=1", "--state=ERROR"]
+    assert main([*command, "--output=run.json", "--show_progress=False"]) == 0
+    result = json.loads((tmp_path / "run.json").read_text())
+    assert result["emotion"] is None and result["policy"] is None and "negativeexposure@10" in result["test_result"]
+
+
+def test_compare_writes_three_tables(data_path, tmp_path):
+    command = ["compare", "--models=Pop,BPR", "--seeds=2", f"--dataset={data_path / 'small'}", "--output=out", "--epochs=1"]
+    assert main([*command, "--state=ERROR", "--show_progress=False"]) == 0
+    frame = pd.read_csv(tmp_path / "out" / "comparison.csv")
+    assert frame[["model", "seed"]].to_numpy().tolist() == [["Pop", 2020], ["Pop", 2021], ["BPR", 2020], ["BPR", 2021]]
+    assert "| Pop | 2020 |" in (tmp_path / "out" / "comparison.md").read_text()
+    assert r"\begin{tabular}" in (tmp_path / "out" / "comparison.tex").read_text()
+
+
+def test_simulate(tmp_path):
+    assert main(["simulate", "--users=5", "--items=8", "--days=2", "--output=out/x"]) == 0
+    assert sorted(path.name for path in (tmp_path / "out/x").iterdir()) == [
+        *("x.day", "x.imp", "x.inter", "x.item", "x.user", "x.yaml"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("run --model=ESRM --dataset=small", "unknown model 'ESRM'. Did you mean 'ESMR'?"),
+        ("run --dataset=smal", "unknown data set 'smal'"),
+        ("run --dataset=small --gate_streek=2", "unknown option '--gate_streek'. Did you mean 'gate_streak'?"),
+        ("run --dataset=small --gate_streak=0", "gate_streak is 0"),
+        ("run --dataset=small --config_files=none.yaml", "none.yaml: cannot be read"),
+        ("run --dataset=small --config_files=list.yaml", "list.yaml: holds a list"),
+        ("run --dataset=small --config_files=broken.yaml", "broken.yaml, line 2"),
+        ("run --dataset=small --config_files=typo.yaml", "unknown config key 'retreiver'. Did you mean 'retriever'?"),
+        ("run --dataset=ml-100k", "'emotion:token'"),
+        ("simulate --world=mars --output=x", "world 'mars' is neither a shipped world nor a file. Known: reference."),
+        ("import nonsense --input=. --output=x", "unknown format 'nonsense'"),
+        ("import esmr-release --input=. --output=x", "content_dataset.csv: no such file"),
+        ("import csv --input=. --output=x", "--mapping"),
+    ],
+)
+def test_mistakes_give_one_line_and_exit_code_2(command, says, data_path, tmp_path, capsys):
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    (tmp_path / "broken.yaml").write_text("a: [\n")
+    (tmp_path / "typo.yaml").write_text("retreiver: BPR\n")
+    words = command.split()
+    if words[0] == "run":
+        words += ["--state=ERROR", "--show_progress=False"] + ([f"--data_path={data_path}"] if "ml-100k" not in command else [])
+    capsys.readouterr()
+    assert main(words) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert error[-1].startswith("recbole-esmr: ") and says in error[-1]
+    assert not [line for line in error if "Traceback" in line]
+
+
+@pytest.mark.parametrize(
+    "words", [["simulate", "--output=x", "--uesrs=3"], ["simulate", "--output=x", "--users=0"], ["walk"], []]
+)
+def test_argparse_mistakes_also_exit_with_2(words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 2 and "recbole-esmr" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["run", "compare", "simulate", "import"])
+def test_every_command_has_help_with_an_example(name, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([name, "--help"])
+    assert stopped.value.code == 0 and f"example: recbole-esmr {name} " in capsys.readouterr().out
+
+
+def test_ml_100k_refuses_esmr_and_runs_bpr(tmp_path, capsys):
+    assert main(["run", "--model=BPR", "--dataset=ml-100k", "--epochs=1", "--state=ERROR", "--show_progress=False"]) == 0
+    assert "recall@10" in capsys.readouterr().out
+
+
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder with real data is not beside this checkout")
+
+
+@needs_shared
+def test_import_ldos_comoda(tmp_path):
+    assert main(["import", "ldos-comoda", f"--input={SHARED / 'data/ldos-comoda'}", "--output=films"]) == 0
+    item = pd.read_csv(tmp_path / "films/films.item", sep="\t")
+    day = pd.read_csv(tmp_path / "films/films.day", sep="\t")
+    assert len(item) == 1232 and len(day) == 2296
+    # film 233 was rated by several; the file's second line names its dominant emotion 7 (neutral)
+    source = pd.read_csv(SHARED / "data/ldos-comoda/LDOS-CoMoDa.csv", header=None)
+    votes = source[(source[1] == 36) & (source[14] > 0)][14].value_counts()
+    film = item[item["item_id:token"] == 36].iloc[0]
+    assert film["emotion_intensity:float"] == pytest.approx(votes.max() / votes.sum(), abs=1e-3)
+    person = day[day["user_id:token"] == 23]
+    assert person["day:float"].tolist() == list(range(1, len(person) + 1))
+
+
+@needs_shared
+def test_import_esmr_release(tmp_path):
+    assert main(["import", "esmr-release", f"--input={SHARED / 'data/esmr-release'}", "--output=release"]) == 0
+    day = pd.read_csv(tmp_path / "release/release.day", sep="\t")
+    assert len(day) == 30_000 and day["emotion:token"].isna().sum() == 8929  # "churned" is no emotion
+    assert set(day["emotion:token"].dropna()) == {"happy", "excited", "disappointed", "stressed", "frustrated"}
+    assert sum(1 for _ in (tmp_path / "release/release.inter").open()) == 594_623
+
+
+MAPPING = """
+emotions: {joy: happy}
+inter: {file: views.csv, columns: {user_id: who, item_id: what, day: day, watch_ratio: percent}, multiply: {watch_ratio: 0.01}}
+item: {file: items.csv, columns: {item_id: what, emotion: feels}}
+day: {file: diary.csv, columns: {user_id: who, day: day, emotion: feels}}
+"""
+
+
+def _csv(folder):
+    (folder / "views.csv").write_text("who,what,day,percent\na,x,1,50\na,y,2,100\nb,x,1,25\n")
+    (folder / "items.csv").write_text("what,feels\nx,joy\ny,angry\n")
+    (folder / "diary.csv").write_text("who,day,feels\na,1,joy\nb,1,\n")
+    (folder / "map.yaml").write_text(MAPPING)
+
+
+def test_import_csv(tmp_path):
+    _csv(tmp_path)
+    assert main(["import", "csv", "--input=.", "--mapping=map.yaml", "--output=mine"]) == 0
+    assert (tmp_path / "mine/mine.inter").read_text() == (
+        "user_id:token\titem_id:token\tday:float\twatch_ratio:float\na\tx\t1\t0.5\na\ty\t2\t1.0\nb\tx\t1\t0.25\n"
+    )
+    assert (tmp_path / "mine/mine.item").read_text() == "item_id:token\temotion:token\nx\thappy\ny\tangry\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("feels}}\nday", "feeels}}\nday", "the column 'feeels' is missing. Did you mean 'feels'?"),
+        ("joy: happy", "joi: happy", "'joy'; not an emotion"),
+        ("multiply: {watch_ratio: 0.01}", "multiply: {}", "column 'watch_ratio': the value is 50.0"),
+        ("diary.csv", "dairy.csv", "dairy.csv: no such file"),
+        ("item:", "itm:", "unknown key 'itm'. Did you mean 'item'?"),
+        ("multiply", "multply", "unknown key 'multply'. Did you mean 'multiply'?"),
+        ("inter:", "imp:", "'inter' is missing"),
+    ],
+)
+def test_import_writes_nothing_when_something_is_wrong(tmp_path, capsys, old, new, says):
+    _csv(tmp_path)
+    (tmp_path / "map.yaml").write_text(MAPPING.replace(old, new))
+    assert main(["import", "csv", "--input=.", "--mapping=map.yaml", "--output=mine"]) == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "mine").exists()
