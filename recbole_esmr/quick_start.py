@@ -44,7 +44,8 @@ def run_recbole(
     Returns:
         RecBole's result (``best_valid_score``, ``valid_score_bigger``, ``best_valid_result``, ``test_result``) and what
         ``run.json`` holds: ``schema_version``, ``model``, ``dataset``, ``seed``, ``config``, ``versions``, ``timings``,
-        ``checkpoint`` (None with ``saved=False``), and for ESMR ``emotion``, ``engagement``, ``causal`` and ``policy`` (None for other models).
+        ``checkpoint`` (None with ``saved=False``), and for ESMR ``emotion``, ``engagement``, ``causal`` and ``policy`` (None for
+        other models).
 
     Raises:
         ESMRError: a config, data set or name that is wrong; the message says how to mend it.

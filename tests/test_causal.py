@@ -15,7 +15,7 @@ from recbole_esmr.errors import IdentificationError
 
 
 def _panel(effect: float, people=120, days=20, seed=0) -> pd.DataFrame:
-    """Mood draws people to negative items and carries over to tomorrow, so the naive association is wrong; the effect is known."""
+    """Mood draws people to negative items and carries over to tomorrow: the naive association is wrong, the effect known."""
     rng = np.random.default_rng(seed)
     user = np.repeat(np.arange(people), days)
     n = len(user)

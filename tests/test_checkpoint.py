@@ -87,7 +87,7 @@ def test_bad_checkpoints_are_refused(tmp_path, harm, says):
 
 
 def test_esmr_saves_and_loads_the_same_scores(trained):
-    result, (config, model, _, _, _, test_data) = trained
+    result, (_, model, _, _, _, test_data) = trained
     content = torch.load(result["checkpoint"], weights_only=True)
     assert content["other_parameter"]["ranker"].startswith("tree")  # LightGBM's own text
     _, again, *_ = load_data_and_model(result["checkpoint"])

@@ -57,7 +57,7 @@ def test_own_taxonomy_from_a_file(tmp_path):
 )
 def test_bad_taxonomy_files(tmp_path, text, error, says):
     (tmp_path / "bad.yaml").write_text(text)
-    with pytest.raises(error, match="bad.yaml") as caught:
+    with pytest.raises(error, match=r"bad\.yaml") as caught:
         load_taxonomy(str(tmp_path / "bad.yaml"))
     assert says in str(caught.value)
 

@@ -1,0 +1,41 @@
+"""The README's ten lines run as they stand there, and the example config is a good one."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+from recbole_esmr.config import Config
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_readme_shows_the_quickstart_that_runs(monkeypatch, capsys):
+    script = (ROOT / "examples" / "quickstart.py").read_text()
+    lines = script.split("\n\n", 1)[1].strip()  # without the docstring
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
+    assert lines in [block.strip() for block in blocks]
+    for key, value in {"epochs": "2", "encoder_epochs": "2", "reranker_epochs": "1", "show_progress": "False"}.items():
+        monkeypatch.setattr("sys.argv", [*__import__("sys").argv, f"--{key}={value}"])
+    space = runpy.run_path(str(ROOT / "examples" / "quickstart.py"))
+    assert space["items"].shape == (2, 5) and set(space["result"]["test_result"]) >= {"recall@10", "negativeexposure@10"}
+    assert "v" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_the_example_config():
+    config = Config(dataset="esmr-mini", config_file_list=[str(ROOT / "examples" / "esmr.yaml")])
+    assert config.model == "ESMR" and config.esmr.retriever == "LightGCN"
+
+
+def test_the_small_data_set_is_what_its_readme_says(tmp_path):
+    """The command in datasets/esmr-mini/README.md makes the committed bytes."""
+    from recbole_esmr.cli import main
+
+    folder = ROOT / "datasets" / "esmr-mini"
+    command = re.search(r"recbole-esmr (simulate .*)", (folder / "README.md").read_text()).group(1)
+    words = [word if not word.startswith("--output") else f"--output={tmp_path / 'esmr-mini'}" for word in command.split()]
+    assert main(words) == 0
+    for path in (tmp_path / "esmr-mini").iterdir():
+        assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 4_000_000
