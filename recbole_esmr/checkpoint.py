@@ -175,9 +175,9 @@ def _encoded(value: Any) -> Any:
 
 def _decoded(value: Any) -> Any:
     if isinstance(value, dict) and "__array__" in value:
-        return value["__array__"].numpy()
+        return value["__array__"].cpu().numpy()
     if isinstance(value, dict) and "__sparse__" in value:
-        data, indices, pointers = (part.numpy() for part in value["__sparse__"])
+        data, indices, pointers = (part.cpu().numpy() for part in value["__sparse__"])
         matrix = scipy.sparse.csr_matrix((data, indices, pointers), shape=tuple(value["shape"]))
         return matrix.asformat(value["format"])
     if isinstance(value, dict):

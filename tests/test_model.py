@@ -236,3 +236,17 @@ def test_who_does_not_consent_gets_the_engagement_ranking(trained):
     other.refresh()
     assert model.gate()[person].any() and not other.gate()[person].any()
     assert (other.beliefs()[person] == 0).all() and (other.policy_state()[person] == 0).all()
+
+
+def test_calculate_loss_is_the_encoders_loss_on_training_days(trained):
+    from recbole.data.interaction import Interaction
+
+    _, (_, model, _, train_data, _, _) = trained
+    users = torch.tensor([1, 2, 3])
+    model.eval()
+    before = model.calculate_loss(Interaction({model.USER_ID: users}))
+    other = copy.deepcopy(model)
+    other.trace.valence[other.trace.role > 0] = -1.0  # held-out labels: no part of a training loss
+    late = other.trace.role[1:4].min(axis=0) > 0
+    assert late.any() and before.isfinite()
+    assert torch.equal(before, other.calculate_loss(Interaction({model.USER_ID: users})))

@@ -237,19 +237,18 @@ class EmotionEncoder(nn.Module):
         return DayState(*(torch.cat([getattr(p, f.name) for p in parts]).cpu() for f in fields(DayState)))
 
 
-def encoder_loss(state: DayState, trace_labels: DayLabels) -> Tensor:
+def encoder_loss(state: DayState, labels: DayLabels) -> Tensor:
     """The training loss: one term a head, each a mean over the days whose label is known.
 
     .. math:: L = CE(today) + CE(tomorrow) + NLL(v_{t+1}; μ_t, σ_t) + BCE(negative_{t+1}) + BCE(episode_t)
 
     Args:
         state: the encoder's beliefs.
-        trace_labels: the labels of the same people and days, −1 or NaN where they must not be used.
+        labels: the labels of the same people and days, −1 or NaN where they must not be used.
 
     Returns:
-        a scalar.
+        a scalar; 0 where no label is known.
     """
-    labels = trace_labels
     terms = []
     for logits, target in ((state.nowcast, labels.today), (state.forecast, labels.tomorrow)):
         if (target >= 0).any():
@@ -262,7 +261,7 @@ def encoder_loss(state: DayState, trace_labels: DayLabels) -> Tensor:
         known = torch.isfinite(target)
         if known.any():
             terms.append(functional.binary_cross_entropy_with_logits(logits[known], target[known]))
-    return torch.stack(terms).sum()
+    return torch.stack(terms).sum() if terms else 0.0 * state.mean.sum()
 
 
 @dataclass
@@ -283,7 +282,11 @@ class DayLabels:
     episode: Tensor
 
     def rows(self, index: Tensor | slice) -> DayLabels:
+        """The given people's part."""
         return DayLabels(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    def to(self, device: torch.device) -> DayLabels:
+        return DayLabels(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 def day_labels(trace: Trace, use: np.ndarray, horizon: int) -> DayLabels:

@@ -18,7 +18,7 @@ from recbole_esmr.config import Config
 from recbole_esmr.data.dataset import ESMRDataset
 from recbole_esmr.data.trace import TRAIN
 from recbole_esmr.errors import ConfigError
-from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder, day_labels, encoder_loss
+from recbole_esmr.model.emotion_encoder import DayBatch, DayLabels, DayState, EmotionEncoder, day_labels, encoder_loss
 from recbole_esmr.model.engagement_ranker import EngagementFeatures, EngagementRanker, ItemPast
 from recbole_esmr.model.gate import gate_open
 from recbole_esmr.model.reranker import ItemValue
@@ -83,13 +83,14 @@ class ESMR(SequentialRecommender):
 
         The other stages are not trained by gradient on interactions; :class:`~recbole_esmr.trainer.ESMRTrainer` runs them all.
         """
-        users = interaction[self.USER_ID].cpu().numpy()
-        use = self.trace.role[users] == TRAIN
-        labels = day_labels(self.trace, self.trace.role == TRAIN, self.settings.forecast_horizon).rows(users)
-        days = self.encoder.inputs(self.trace).rows(users)
-        if not use.any():
-            raise ConfigError("none of these people has a training day.")
-        return encoder_loss(self.encoder(days), labels)
+        users = interaction[self.USER_ID]
+        days, labels = self.encoder_task(TRAIN)
+        return encoder_loss(self.encoder(days.rows(users)), labels.rows(users))
+
+    def encoder_task(self, part: int) -> tuple[DayBatch, DayLabels]:
+        """The encoder's inputs for all people, and the labels of the days of ``part`` (TRAIN, VALID or TEST)."""
+        labels = day_labels(self.trace, self.trace.role == part, self.settings.forecast_horizon)
+        return self.encoder.inputs(self.trace), labels.to(self.encoder.center.device)
 
     def day_state(self) -> DayState:
         """The encoder's beliefs about every person at the end of every day, (U, D, …), computed once and kept."""

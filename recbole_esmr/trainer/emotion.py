@@ -7,7 +7,6 @@ from logging import getLogger
 
 import numpy as np
 import torch
-from recbole.data.interaction import Interaction
 from torch.nn import functional
 from tqdm import tqdm
 
@@ -24,6 +23,7 @@ def fit_encoder(model: ESMR, generator: torch.Generator, show_progress: bool) ->
         return
     encoder.fit_scales(trace, trace.role == TRAIN)
     users = np.flatnonzero((np.isfinite(trace.valence) & (trace.role == TRAIN)).any(axis=1))
+    days, labels = model.encoder_task(TRAIN)
     valid = day_labels(trace, trace.role == VALID, settings.forecast_horizon)
     judged = bool(torch.isfinite(valid.valence).any())
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=settings.encoder_learning_rate, weight_decay=0.01)
@@ -34,7 +34,7 @@ def fit_encoder(model: ESMR, generator: torch.Generator, show_progress: bool) ->
         order = torch.from_numpy(users)[torch.randperm(len(users), generator=generator)]
         for batch in order.split(settings.encoder_batch_users):
             optimizer.zero_grad()
-            loss = model.calculate_loss(Interaction({model.USER_ID: batch}))
+            loss = encoder_loss(encoder(days.rows(batch)), labels.rows(batch))
             loss.backward()
             torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
             optimizer.step()
