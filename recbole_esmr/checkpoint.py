@@ -7,6 +7,7 @@ version, model, config, package versions), ``state_dict``, ``other_parameter`` (
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import zipfile
@@ -36,12 +37,14 @@ class Checkpoint:
     Attributes:
         model: name of the model.
         config: the JSON part of its config; ``data_path`` is the folder that holds the data set's folder.
+        ids: fingerprint of the users' and items' ids that the weights belong to, None where unknown.
         state_dict, other_parameter, optimizer: as RecBole's trainer knows them.
         training: epoch, cur_step and best_valid_score of the trainer.
     """
 
     model: str
     config: dict[str, Any]
+    ids: str | None
     state_dict: dict[str, torch.Tensor]
     other_parameter: dict[str, Any]
     optimizer: dict[str, Any]
@@ -83,6 +86,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         "schema_version": SCHEMA_VERSION,
         "model": checkpoint.model,
         "config": checkpoint.config,
+        "ids": checkpoint.ids,
         "versions": package_versions(),
         "training": checkpoint.training,
     }
@@ -130,6 +134,7 @@ def load_checkpoint(path: str | Path, model: str | None = None, device: torch.de
     return Checkpoint(
         model=header["model"],
         config=header["config"],
+        ids=header.get("ids"),
         state_dict=content["state_dict"],
         other_parameter=_decoded(content["other_parameter"]),
         optimizer=content["optimizer"],
@@ -137,12 +142,32 @@ def load_checkpoint(path: str | Path, model: str | None = None, device: torch.de
     )
 
 
-def restore(model: Any, checkpoint: Checkpoint, path: str | Path) -> None:
+def id_fingerprint(dataset: Any) -> str:
+    """A hash of the users' and items' names in the order of RecBole's internal ids.
+
+    RecBole numbers them in order of appearance, so rows in another order give every weight to somebody else.
+    """
+    tokens = (dataset.field2id_token[field] for field in (dataset.uid_field, dataset.iid_field))
+    return hashlib.sha256("\n".join("\t".join(map(str, names)) for names in tokens).encode()).hexdigest()
+
+
+def restore(model: Any, checkpoint: Checkpoint, path: str | Path, dataset: Any = None) -> None:
     """Put a checkpoint's weights into a model.
 
+    Args:
+        model: a model of the same class and config.
+        checkpoint: what was loaded.
+        path: where from, for the message.
+        dataset: the data the model is to be used on, to check that its ids are those of the checkpoint; None skips the check.
+
     Raises:
-        CheckpointError: names or shapes differ, as they do when the data set or the sizes in the config differ.
+        CheckpointError: names, shapes or ids differ, as they do when the data set or the sizes in the config differ.
     """
+    if dataset is not None and checkpoint.ids not in (None, id_fingerprint(dataset)):
+        raise CheckpointError(
+            f"{path}: belongs to other users or items than data set '{dataset.dataset_name}' has, or to its rows in another "
+            "order. Use the very files it was trained on, or train again."
+        )
     try:
         model.load_state_dict(checkpoint.state_dict)
     except RuntimeError as error:

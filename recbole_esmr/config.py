@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
@@ -154,14 +154,8 @@ class Config(RecBoleConfig):
             dataset = path.name
         name, cls, dataset = super()._get_model_and_dataset(model, dataset)
         if name == MODEL_NAME:
-            self._refuse_unknown_keys()
+            check_keys(self.external_config_dict, "unknown config key")
         return name, cls, dataset
-
-    def _refuse_unknown_keys(self) -> None:
-        known = _known_keys()
-        for key in self.external_config_dict:
-            if key not in known:
-                raise ConfigError(f"unknown config key '{key}'. {nearest(key, known)}")
 
     def _load_internal_config_dict(self, model, model_class, dataset):
         super()._load_internal_config_dict(model, model_class, dataset)
@@ -205,6 +199,7 @@ class Config(RecBoleConfig):
                     raise ConfigError(f"metrics: unknown metric '{metric}'. {nearest(metric, known)}") from error
             raise
         self.final_config_dict["data_path"] = str(self._dataset_path)
+        self._check_recboles()
         if self.model == MODEL_NAME:
             self._check_esmr()
 
@@ -230,6 +225,21 @@ class Config(RecBoleConfig):
             f"unknown data set '{dataset}': there is no folder {folder / dataset}. {nearest(dataset, known)} "
             "Set data_path to the folder that holds it."
         )
+
+    def _check_recboles(self) -> None:
+        """RecBole's keys whose mistakes would else surface as a KeyError after the training."""
+        final = self.final_config_dict
+        for key, low in {"seed": 0, "epochs": 0, "stopping_step": 0, "train_batch_size": 1, "eval_batch_size": 1}.items():
+            value = final[key]
+            if not isinstance(value, int) or isinstance(value, bool) or value < low:
+                raise ConfigError(f"{key} is {value!r}; expected a whole number of at least {low}.")
+        name, _, k = str(final["valid_metric"]).partition("@")
+        metrics = [metric.lower() for metric in final["metrics"]]
+        if name.lower() not in metrics or (k and int(k) not in final["topk"]):
+            raise ConfigError(
+                f"valid_metric is {final['valid_metric']}; expected one of metrics {final['metrics']} at one of topk "
+                f"{final['topk']}."
+            )
 
     def _check_esmr(self) -> None:
         settings = self.esmr
@@ -267,6 +277,17 @@ def model_class(name: str) -> Any:
         if name in model_names():
             raise
         raise UnknownNameError(f"unknown model '{name}'. {nearest(name, model_names())}") from error
+
+
+def check_keys(given: Iterable[str], wrong: str) -> None:
+    """Refuse keys that neither RecBole nor the plug-in knows.
+
+    Raises:
+        ConfigError: ``wrong``, the key, and the nearest known one.
+    """
+    for key in given:
+        if key not in _known_keys():
+            raise ConfigError(f"{wrong} '{key}'. {nearest(key, _known_keys())}")
 
 
 _KNOWN: set[str] = set()

@@ -43,6 +43,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}). Give the path of a yaml file.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8. Save it as UTF-8.") from error
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -109,7 +109,7 @@ def _esmr_report(model: Any, seed: int) -> dict[str, Any]:
     tested = (trace.role == TEST) & trace.present
     acted = model.gate()[:, :-1][tested]
     return {
-        "emotion": emotion_report(model, seed) if "emotion encoder" in model.stages_done and trace.has_emotion else None,
+        "emotion": emotion_report(model, seed) if model.can_learn_emotion else None,
         "engagement": engagement_report(model, seed),
         "causal": {"effects": model.effects},
         "policy": {
@@ -160,7 +160,7 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
     train_data, valid_data, test_data = data_preparation(config, dataset)
     init_seed(config["seed"], config["reproducibility"])
     model = model_class(config["model"])(config, train_data._dataset).to(config["device"])
-    restore(model, checkpoint, model_file)
+    restore(model, load_checkpoint(model_file, device=config["device"]), model_file, dataset)
     return config, model, dataset, train_data, valid_data, test_data
 
 

@@ -27,7 +27,7 @@ def _panel(effect: float, people=120, days=20, seed=0) -> pd.DataFrame:
     shared = rng.normal(0, 0.1, people)[user]  # what the clustered interval has to notice
     tomorrow = 0.4 * today + 0.3 * home + effect * negative + shared + rng.normal(0, 0.2, n)
     treatments = {"negative_exposure": negative, "positive_exposure": rng.uniform(0, 0.3, n)}
-    return pd.DataFrame({"user": user, "day": 0, "streak": 0} | treatments | frame | {"valence": tomorrow})
+    return pd.DataFrame({"user": user, "day": 0} | treatments | frame | {"valence": tomorrow})
 
 
 def test_the_back_door_finds_the_truth_where_the_naive_association_does_not():
@@ -65,6 +65,7 @@ def test_the_graph_has_tiers():
     [
         (lambda panel: panel.head(20), "20 user-days of 1 people"),
         (lambda panel: panel.assign(negative_exposure=0.2), "negative_exposure is the same on all user-days"),
+        (lambda panel: panel.assign(valence=0.2), "valence is the same on all user-days"),
     ],
 )
 def test_what_cannot_be_estimated_is_an_error(change, says):

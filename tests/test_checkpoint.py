@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ def _checkpoint(**change):
     values = {
         "model": "BPR",
         "config": {"seed": 1},
+        "ids": "abc",
         "state_dict": {"w": torch.arange(3.0)},
         "other_parameter": {"text": "tree", "none": None, "list": [1, 2.5, True], "array": np.arange(4).reshape(2, 2)},
         "optimizer": {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
@@ -33,7 +35,7 @@ def test_round_trip(tmp_path):
     save_checkpoint(tmp_path / "a.pth", given)
     back = load_checkpoint(tmp_path / "a.pth", model="BPR")
     assert torch.equal(back.state_dict["w"], torch.arange(3.0))
-    assert (back.model, back.config, back.training) == (given.model, given.config, given.training)
+    assert (back.model, back.config, back.ids, back.training) == (given.model, given.config, given.ids, given.training)
     assert back.other_parameter["text"] == "tree" and back.other_parameter["list"] == [1, 2.5, True]
     assert back.other_parameter["array"].tolist() == [[0, 1], [2, 3]]
     assert back.other_parameter["sparse"].format == "csc" and (back.other_parameter["sparse"] != matrix).nnz == 0
@@ -100,6 +102,24 @@ def test_a_checkpoint_of_other_sizes_says_so(trained):
     result, _ = trained
     with pytest.raises(CheckpointError, match="size mismatch"):
         load_data_and_model(result["checkpoint"], {"encoder_hidden_size": 16})
+
+
+def test_a_checkpoint_of_rows_in_another_order_says_so(trained, data_path, tmp_path):
+    """RecBole numbers ids by appearance: with shuffled rows every weight would belong to somebody else."""
+    result, _ = trained
+    shutil.copytree(data_path / "small", tmp_path / "small")
+    lines = (tmp_path / "small/small.inter").read_text().splitlines()
+    (tmp_path / "small/small.inter").write_text("\n".join([lines[0], *lines[:0:-1]]) + "\n")
+    with pytest.raises(CheckpointError, match="in another order"):
+        load_data_and_model(result["checkpoint"], {"data_path": str(tmp_path)})
+
+
+def test_recboles_tree_models_keep_their_own_trainers():
+    from recbole.trainer import trainer as recbole_trainer
+
+    from recbole_esmr.trainer.checkpointing import get_trainer
+
+    assert get_trainer(None, "LightGBM") is recbole_trainer.LightGBMTrainer
 
 
 @pytest.mark.parametrize("model", ["Pop", "ItemKNN", "EASE", "LightGCN", "SASRec"])

@@ -153,6 +153,13 @@ def test_import_csv(tmp_path):
     assert (tmp_path / "mine/mine.item").read_text() == "item_id:token\temotion:token\nx\thappy\ny\tangry\n"
 
 
+def test_import_without_item_emotions_asks_for_no_emotion_metric(tmp_path):
+    _csv(tmp_path)
+    (tmp_path / "map.yaml").write_text(MAPPING.replace(", emotion: feels}}\nday", "}}\nday"))
+    assert main(["import", "csv", "--input=.", "--mapping=map.yaml", "--output=mine"]) == 0
+    assert "NegativeExposure" not in (tmp_path / "mine/mine.yaml").read_text()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [

@@ -79,6 +79,22 @@ def test_without_consent_nothing_is_read(tmp_path):
     assert trace.engagement[b].sum() == 0 and trace.profile[b] == -1
 
 
+def test_consent_and_profiles_are_read_whatever_columns_recbole_loads(data_path, quick, tmp_path):
+    """A data set's own yaml names columns of .inter alone; RecBole then loads nothing of .user."""
+    shutil.copytree(data_path / "small", tmp_path / "small")
+    lines = (tmp_path / "small/small.user").read_text().splitlines()
+    rows = [f"{line}\t{number % 2}" for number, line in enumerate(lines[1:])]
+    (tmp_path / "small/small.user").write_text("\n".join([lines[0] + "\tconsent:float", *rows]) + "\n")
+    trace = ESMRDataset(Config("ESMR", str(tmp_path / "small"), config_dict=quick)).trace
+    assert trace.consent[1:].mean() == 0.5 and len(trace.profiles) == 3
+
+
+def test_days_noted_as_churned_are_days_away(quick):
+    trace = ESMRDataset(Config("ESMR", "small", config_dict=quick)).trace
+    away = trace.features[..., trace.feature_names.index("churned")] == 1
+    assert away.sum() > 50 and not trace.present[away].any() and trace.present[1:].mean() > 0.5
+
+
 def test_rows_without_a_consent_cell_are_refused_and_people_without_a_row_consent(tmp_path):
     only_a = "user_id:token\tconsent:float\na\t0\n"
     dataset = _load(_write(tmp_path, user=only_a), filter_inter_by_user_or_item=False)

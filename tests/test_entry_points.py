@@ -201,4 +201,4 @@ def test_several_processes(quick, data_path, tmp_path):
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300, cwd=tmp_path, check=False)
     assert "RESULT" in done.stdout, done.stderr[-2000:]
     alone = run("ESMR", "small", config_dict=quick, saved=False)["test_result"]["recall@10"]
-    assert float(done.stdout.split("RESULT")[1]) == pytest.approx(alone, abs=0.06)
+    assert float(done.stdout.split("RESULT")[1]) == pytest.approx(alone, abs=1e-4)

@@ -12,8 +12,10 @@ import torch
 
 from recbole_esmr.data.trace import TEST
 from recbole_esmr.model.emotion_encoder import DayLabels, DayState, EmotionEncoder, day_labels, encoder_loss, level_tracker
+from recbole_esmr.model.esmr import _by_rank
 from recbole_esmr.model.gate import gate_open
 from recbole_esmr.model.reranker import ItemValue
+from recbole_esmr.quick_start import load_data_and_model, run_recbole
 from recbole_esmr.trainer.emotion import best_temperature
 
 
@@ -195,13 +197,26 @@ def test_every_stage_is_used_in_the_ranking(trained):
         best, item = retrieved.topk(model.settings.candidates, dim=1)
         assert torch.equal((scores > 1).nonzero(), torch.zeros_like(scores).scatter(1, item, 1.0).nonzero())
         engagement = model.engagement(user, day, item, best)
-        value = model.item_value(model.policy_state()[user, day], model.features_of(item, engagement)).sigmoid()
-        assert torch.allclose(scores.gather(1, item), 1 + (value if is_open else engagement), atol=1e-6)
+        value = model.item_value(model.policy_state()[user, day], model.features_of(item, engagement))
+        said = scores.gather(1, item)
+        if is_open:
+            assert torch.equal(said.argsort(dim=1, descending=True), value.argsort(dim=1, descending=True, stable=True))
+        else:
+            assert torch.allclose(said, 1 + engagement, atol=1e-6)
 
 
-def test_leakage_probe(trained):
+def test_no_two_values_are_tied_however_large_they_are():
+    order = _by_rank(torch.tensor([[300.0, 301.0, -5.0, 299.5]]))
+    assert order.tolist() == [pytest.approx([3 / 5, 4 / 5, 1 / 5, 2 / 5])]
+
+
+@pytest.mark.parametrize("retriever", ["BPR", "SASRec"])
+def test_leakage_probe(retriever, trained, quick):
     """Nothing of day t or later reaches a score for day t: change it all, and no score moves; yesterday's does move some."""
-    _, (_, model, _, _, _, _) = trained
+    _, (_, model, *_) = trained
+    if retriever == "SASRec":
+        keys = {**quick, "retriever": "SASRec", "retriever_config": {"n_layers": 1}, "epochs": 1, "gate_streak": 1}
+        _, model, *_ = load_data_and_model(run_recbole("ESMR", "small", config_dict=keys, arguments=[])["checkpoint"])
     trace = model.trace
     user, day = np.nonzero((trace.role == TEST) & trace.present)
     t = int(np.bincount(day).argmax())
@@ -220,7 +235,8 @@ def test_leakage_probe(trained):
         shown = other.impressions
         shown.item[shown.day >= first_day] = 1
         shown.label[shown.day >= first_day] = 1
-        other.retriever._history._item[other.retriever._history._key % (tr.days + 1) >= first_day] = 1
+        history = other.retriever._history
+        history._item[history._key % (tr.days + 1) >= first_day] = 1
         other.refresh()
         return other.score(user, at_t)
 
@@ -234,6 +250,12 @@ def test_who_does_not_consent_gets_the_engagement_ranking(trained):
     person = int(np.argwhere(model.gate().any(axis=1))[0, 0])
     other.trace.consent[person] = False
     other.refresh()
+    days = torch.arange(other.trace.days)
+    items = torch.arange(1, other.n_items).repeat(len(days), 1)
+    likely = other.engagement(torch.full_like(days, person), days, items, items * 0.0)
+    other.catalogue.valence[:] = 0.123  # no emotion feature is read, not even the items'
+    other.catalogue.intensity[:] = 0.456
+    assert torch.equal(likely, other.engagement(torch.full_like(days, person), days, items, items * 0.0))
     assert model.gate()[person].any() and not other.gate()[person].any()
     assert (other.beliefs()[person] == 0).all() and (other.policy_state()[person] == 0).all()
 
@@ -241,7 +263,7 @@ def test_who_does_not_consent_gets_the_engagement_ranking(trained):
 def test_calculate_loss_is_the_encoders_loss_on_training_days(trained):
     from recbole.data.interaction import Interaction
 
-    _, (_, model, _, train_data, _, _) = trained
+    _, (_, model, *_) = trained
     users = torch.tensor([1, 2, 3])
     model.eval()
     before = model.calculate_loss(Interaction({model.USER_ID: users}))

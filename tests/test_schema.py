@@ -110,6 +110,20 @@ CASES = {
     "user twice": (_again("user"), ["small.user, line 42", "was there before"]),
     "day gap": (_cell("day", "day:float", "86400", row=559), ["small.day, line 561", "86387 days after", "max_day_gap"]),
     "unsorted time": (_backwards, ["small.inter", "comes after a later day by timestamp"]),
+    "people unknown to .inter": (
+        lambda folder: _edit(folder, "imp", lambda frame: frame.assign(**{"user_id:token": "x" + frame["user_id:token"]})),
+        ["small.imp: none of its people", "the same ids"],
+    ),
+    "milliseconds for days": (
+        lambda folder: _edit(
+            folder,
+            "inter",
+            lambda f: f.drop(columns="day:float").assign(**{"timestamp:float": f["timestamp:float"].astype(float) * 1000}),
+        ),
+        ["no row of any file lies between day", "max_day_gap"],
+    ),
+    "dates for days": (_cell("day", "day:float", "20240131"), ["small.day, line 3, column 'day'", "[-1e+06, 1e+06]"]),
+    "not UTF-8": (lambda folder: (folder / "small.item").write_bytes(b"item_id:token\n\xe9\n"), ["small.item: is not UTF-8"]),
     "ragged line": (_text("user", "user_id:token\tuser_profile:token\nu01\tx\ty\tz\tq\n"), ["small.user"]),
     "no emotion anywhere": (_no_emotion, ["'emotion:token'", "small.item", "small.day", "Other RecBole models"]),
 }

@@ -8,6 +8,7 @@ import yaml
 from recbole_esmr.config import Config, ESMRSettings
 from recbole_esmr.errors import ConfigError, UnknownNameError
 from recbole_esmr.files import shipped
+from recbole_esmr.model.retriever import retriever_config
 from recbole_esmr.settings import keys, parse, setting
 from recbole_esmr.simulation import load_world
 
@@ -77,13 +78,21 @@ def test_every_esmr_key_has_a_value_and_a_comment():
         ({"encoder_heads": 5}, "a width that the heads divide"),
         ({"day_split": [1, 1]}, "three shares"),
         ({"retriever": "FM"}, "neither a general nor a sequential model"),
+        (
+            {"retriever_config": {"embeding_size": 8}},
+            "retriever_config: unknown key 'embeding_size'. Did you mean 'embedding_size'?",
+        ),
+        ({"topk": [5]}, "valid_metric is NDCG@10; expected one of metrics"),
+        ({"valid_metric": "MRR@10"}, "valid_metric is MRR@10"),
+        ({"seed": -1}, "seed is -1; expected a whole number of at least 0"),
+        ({"epochs": "many"}, "epochs is 'many'"),
         ({"metrics": ["Recal"]}, "unknown metric 'Recal'. Did you mean 'Recall'?"),
         ({"eval_args": {"order": "RO", "split": {"RS": [8, 1, 1]}, "mode": "full"}}, "order: TO"),
     ],
 )
 def test_bad_config_values(quick, change, says):
     with pytest.raises(ConfigError) as caught:
-        Config("ESMR", "small", config_dict={**quick, **change})
+        retriever_config(Config("ESMR", "small", config_dict={**quick, **change}))
     assert says in str(caught.value)
 
 
@@ -130,6 +139,7 @@ def test_recboles_own_keys_pass(quick):
         ("base: reference\nexposure: {negativ: 1}\n", "unknown key 'negativ'. Did you mean 'negative'?"),
         ("base: reference\naffect: {inertia: 1.5}\n", "affect: inertia is 1.5; expected a number in [0, 0.99]"),
         ("base: reference\npopulation: {profile_share: {casual: 0.4}}\n", "profile_share sums to 0.9"),
+        ("base: reference\ncatalogue: {emotion_share: {lonely: 0.0, lonley: 0.08}}\n", "'lonley'. Did you mean 'lonely'?"),
         ("base: reference\nretention: {churn: {new: 0.4}}\n", "retention: churn has the profiles"),
         ("emotion_taxonomy: esmr\n", "the key 'catalogue' is missing"),
     ],

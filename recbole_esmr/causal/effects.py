@@ -76,7 +76,7 @@ def estimate_effects(
         treatments: which of the exposures.
 
     Raises:
-        IdentificationError: too few user-days, no variation of a treatment, or no back-door set in the graph.
+        IdentificationError: too few user-days, no variation of a treatment, or of the outcome, or no back-door set in the graph.
     """
     return [_estimate(panel, treatment, outcome, level, placebos, seed) for outcome in OUTCOMES for treatment in treatments]
 
@@ -90,8 +90,9 @@ def _estimate(panel: pd.DataFrame, treatment: str, outcome: str, level: float, p
             f"{len(panel)} user-days of {panel['user'].nunique()} people have a feed and reports on two days running; "
             f"an effect on tomorrow needs at least {needed} of 10 people."
         )
-    if panel[treatment].std() < 1e-9:
-        raise IdentificationError(f"{treatment} is the same on all user-days, so nothing can be said of its effect.")
+    for name in (treatment, outcome):
+        if panel[name].std() < 1e-9:
+            raise IdentificationError(f"{name} is the same on all user-days, so nothing can be said of its effect.")
     names = [treatment, outcome, *CONFOUNDERS, *(name for name in TREATMENTS if name != treatment)]
     varying = [name for name in names if panel[name].std() > 1e-9]
     graph = domain_graph(treatment, outcome).subgraph(varying).copy()

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from recbole_esmr.data.trace import Trace
-from recbole_esmr.emotion.episodes import streak_length
 
 TREATMENTS = ("negative_exposure", "positive_exposure")
 OUTCOMES = ("valence",)
@@ -29,13 +28,15 @@ def make_panel(trace: Trace, use: np.ndarray) -> pd.DataFrame:
         use: (U, D) bool, the days whose outcome may be used (the training days).
 
     Returns:
-        columns user, day, streak, :data:`TREATMENTS`, :data:`CONFOUNDERS` (in valence units, exposure in [0, 1], hours,
-        0/1) and :data:`OUTCOMES` (of the next day). ``home_valence`` is the mean of the reports up to *t*;
-        ``valence_yesterday`` falls back on it, yesterday's exposure on the person's mean up to *t*.
+        columns user, day, :data:`TREATMENTS`, :data:`CONFOUNDERS` (in valence units, exposure in [0, 1], hours, 0/1) and
+        :data:`OUTCOMES` (of the next day). ``home_valence`` is the mean of the reports up to *t*; ``valence_yesterday`` falls
+        back on it, yesterday's exposure on the person's mean up to *t*; ``weekend`` is days 6 and 7 of a week that begins
+        with day 1.
     """
     said = np.isfinite(trace.valence)
     home = np.nan_to_num(trace.valence).cumsum(axis=1) / np.maximum(said.cumsum(axis=1), 1)
     before = _yesterday(trace.valence)
+    weekend = np.isin((trace.first_day + np.arange(trace.days)) % 7, (6, 0)).astype(float) * trace.shared_calendar
     columns = {
         "negative_exposure": trace.exposure[..., 0],
         "positive_exposure": trace.exposure[..., 1],
@@ -43,8 +44,7 @@ def make_panel(trace: Trace, use: np.ndarray) -> pd.DataFrame:
         "valence_yesterday": np.where(np.isfinite(before), before, home),
         "home_valence": home,
         "time_spent": trace.engagement,
-        "weekend": np.broadcast_to(np.isin((trace.first_day + np.arange(trace.days)) % 7, (6, 0)), home.shape).astype(float),
-        "streak": streak_length(trace.negative == 1),
+        "weekend": np.broadcast_to(weekend, home.shape),
     }
     for part, name in enumerate(TREATMENTS):
         today = trace.exposure[..., part]

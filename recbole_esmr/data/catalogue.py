@@ -102,5 +102,6 @@ def require_item_emotions(catalogue: Catalogue, dataset: Dataset) -> None:
         config = dataset.config
         raise DataError(
             f"data set '{dataset.dataset_name}' has no item emotions: {dataset.dataset_name}.item needs the columns "
-            f"'{config['EMOTION_FIELD']}:token' (and '{config['INTENSITY_FIELD']}:float', 0-1)."
+            f"'{config['EMOTION_FIELD']}:token' (and '{config['INTENSITY_FIELD']}:float', 0-1). "
+            "Or take NegativeExposure and ExpectedValence out of metrics."
         )

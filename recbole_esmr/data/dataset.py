@@ -17,7 +17,7 @@ from recbole_esmr.data.catalogue import load_catalogue
 from recbole_esmr.data.history import History
 from recbole_esmr.data.impressions import Impressions, make_impressions
 from recbole_esmr.data.schema import SCHEMA, read_atomic
-from recbole_esmr.data.trace import Trace, make_trace, split_days
+from recbole_esmr.data.trace import TRAIN, Trace, make_trace, split_days
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import DataError
 
@@ -56,7 +56,7 @@ class ESMRDataset(SequentialDataset):
     def _get_load_and_unload_col(self, source):
         load, unload = super()._get_load_and_unload_col(source)
         suffix = source.value if isinstance(source, FeatureSource) else source
-        if load and suffix in SCHEMA:
+        if load is not None and suffix in SCHEMA:
             load = load | {str(self.config[column.role]) for column in SCHEMA[suffix]}
         return load, unload
 
@@ -82,6 +82,7 @@ class ESMRDataset(SequentialDataset):
             self._add_float(day, np.floor((frame[time] - frame[time].min()) / 86400) + 1)
         if day not in frame:
             self.logger.warning(f"Neither '{day}' nor '{time}' in .inter: each interaction of a person is a step.")
+            self.config["days_are_steps"] = True
             self._add_float(day, frame.groupby(user).cumcount() + 1.0)
         if not has_time:
             self._add_float(time, pd.Series(np.arange(len(frame), dtype=float), index=frame.index))
@@ -130,9 +131,9 @@ class ESMRDataset(SequentialDataset):
         self.catalogue = load_catalogue(self, self.taxonomy)
         watched = self.inter_feat[[self.uid_field, self.iid_field, self.day_field, self.ratio_field]]
         watched = watched.set_axis(["user", "item", "day", "watch_ratio"], axis=1)
-        user_days, shown = self._known_rows(own.get("day")), self._known_rows(own.get("imp"))
+        user_days, shown = self._known_rows("day"), self._known_rows("imp")
         calendars = [watched["day"]] + [frame["day"] for frame in (user_days, shown) if frame is not None]
-        first, last = (int(edge) for edge in (min(c.min() for c in calendars), max(c.max() for c in calendars)))
+        first, last = self._calendar(pd.concat(calendars))
         watched = watched.assign(day=watched["day"].astype(int) - first).sort_values(["user", "day"], kind="stable")
         for frame in (user_days, shown):
             if frame is not None:
@@ -150,6 +151,7 @@ class ESMRDataset(SequentialDataset):
             taxonomy=self.taxonomy,
             profile=self._profiles(),
             consent=self._consent(),
+            shared_calendar=not config["days_are_steps"],
         )
         if not self.catalogue.has_emotion and not self.trace.has_emotion:
             emotion, intensity = config["EMOTION_FIELD"], config["INTENSITY_FIELD"]
@@ -161,11 +163,25 @@ class ESMRDataset(SequentialDataset):
         if "day" in own and not self.trace.has_emotion:
             self.logger.warning(f"No emotion in {self.dataset_name}.day: the engagement ranking is never re-ranked.")
 
-    def _known_rows(self, frame: pd.DataFrame | None) -> pd.DataFrame | None:
+    def _calendar(self, days: pd.Series) -> tuple[int, int]:
+        """First and last day of all files together."""
+        known = np.unique(days.to_numpy())
+        gap = np.diff(known)
+        limit = float(self.config["max_day_gap"])
+        if (gap > limit).any():
+            at = int(gap.argmax())
+            raise DataError(
+                f"data set '{self.dataset_name}': no row of any file lies between day {known[at]:g} and day {known[at + 1]:g}. "
+                f"'{self.day_field}' counts calendar days and '{self.time_field}' seconds; if the gap is real, raise max_day_gap "
+                f"(now {limit:g})."
+            )
+        return int(known[0]), int(known[-1])
+
+    def _known_rows(self, suffix: str) -> pd.DataFrame | None:
         """The rows of ``.day`` or ``.imp`` whose user and item RecBole knows, with internal ids and the roles' names."""
-        if frame is None:
+        if suffix not in self._own_files:
             return None
-        config = self.config
+        config, frame = self.config, self._own_files[suffix]
         roles = {
             "USER_ID_FIELD": "user",
             "ITEM_ID_FIELD": "item",
@@ -175,14 +191,22 @@ class ESMRDataset(SequentialDataset):
             "IMPRESSION_POSITION_FIELD": "position",
             "PROPENSITY_FIELD": "propensity",
             "IMPRESSION_LABEL_FIELD": "label",
+            "CHURNED_FIELD": "churned",
         }
         frame = frame.rename(columns={str(config[role]): name for role, name in roles.items()})
         frame["user"] = frame["user"].map(self.field2token_id[self.uid_field])
-        if "item" in frame:
+        if suffix == "imp":
             frame["item"] = frame["item"].map(self.field2token_id[self.iid_field])
-            frame = frame.dropna(subset=["user", "item"]).astype({"item": int})
+        known = frame.dropna(subset=[name for name in ("user", "item") if name in frame])
+        if known.empty:
+            raise DataError(
+                f"{self.dataset_name}.{suffix}: none of its people (and items) is in {self.dataset_name}.inter. "
+                "Use the same ids in all files."
+            )
+        frame = known
+        if suffix == "imp":
+            frame = frame.astype({"item": int})
             return frame.assign(**{name: frame.get(name, default) for name, default in (("position", 0), ("propensity", np.nan))})
-        frame = frame.dropna(subset=["user"])
         frame = frame.assign(emotion=frame.get("emotion", ""), valence=frame.get("valence", np.nan))
         numbers = frame.select_dtypes("number").columns.difference(["user", "day", "valence"])
         return frame[["user", "day", "emotion", "valence", *sorted(numbers)]].astype({"user": int})
@@ -245,6 +269,19 @@ class ESMRDataset(SequentialDataset):
             np.maximum.at(role, cell, part)
         self.trace.role = np.maximum.accumulate(role, axis=1)
         return datasets
+
+    def on_training_days(self) -> ESMRDataset:
+        """A copy with the interactions of training days only: what the retriever may learn from.
+
+        RecBole's training part reaches into the held-out days; a retriever that had seen them would tell LightGBM, on the
+        days that stop and judge it, what was watched on them.
+        """
+        rows = self.inter_feat
+        cell = rows[self.uid_field].numpy(), self.day_index(rows[self.day_field].numpy())
+        training = self.trace.role[cell] == TRAIN
+        if not training.any():
+            raise DataError(f"data set '{self.dataset_name}': no interaction lies on a training day. Widen day_split.")
+        return self.copy(rows[torch.from_numpy(training)])
 
     def day_index(self, day: np.ndarray) -> np.ndarray:
         """Column of the trace for each calendar day; same shape, int."""

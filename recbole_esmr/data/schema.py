@@ -40,14 +40,15 @@ class Column:
 
 _USER = Column("USER_ID_FIELD", "token", required=True, filled=True)
 _ITEM = Column("ITEM_ID_FIELD", "token", required=True, filled=True)
-_DAY = Column("DAY_FIELD", "float", required=True, filled=True, whole=True)
+_LAST_DAY = 1e6  # RecBole keeps numbers in 32 bits, where 20240131 is 20240132
+_DAY = Column("DAY_FIELD", "float", -_LAST_DAY, _LAST_DAY, required=True, filled=True, whole=True)
 
 SCHEMA: dict[str, tuple[Column, ...]] = {
     "inter": (
         _USER,
         _ITEM,
         Column("TIME_FIELD", "float", filled=True),
-        Column("DAY_FIELD", "float", filled=True, whole=True),
+        Column("DAY_FIELD", "float", -_LAST_DAY, _LAST_DAY, filled=True, whole=True),
         Column("WATCH_RATIO_FIELD", "float", 0, 1, filled=True),
     ),
     "imp": (
@@ -83,9 +84,7 @@ SCHEMA: dict[str, tuple[Column, ...]] = {
 _UNIQUE = {"item": ("ITEM_ID_FIELD",), "user": ("USER_ID_FIELD",), "day": ("USER_ID_FIELD", "DAY_FIELD")}
 
 
-def read_atomic(
-    path: str | Path, suffix: str, config: Mapping[str, object], taxonomy: Taxonomy, columns: list[str] | None = None
-) -> pd.DataFrame:
+def read_atomic(path: str | Path, suffix: str, config: Mapping[str, object], taxonomy: Taxonomy) -> pd.DataFrame:
     """Read one atomic file and check it against :data:`SCHEMA`.
 
     Args:
@@ -93,7 +92,6 @@ def read_atomic(
         suffix: ``inter``, ``imp``, ``item``, ``user`` or ``day``.
         config: gives the field names, ``field_separator`` and ``max_day_gap``.
         taxonomy: the emotions that may occur.
-        columns: names of the columns to keep; None keeps all.
 
     Returns:
         one column a field, named without its type; tokens as str ("" where empty), floats with NaN where empty; the index is
@@ -103,9 +101,11 @@ def read_atomic(
         DataError: the first thing that is wrong, with file, line, column, value and the mend.
     """
     path = Path(path)
-    types = _read_header(path, suffix, config)
-    names = [name for name in types if columns is None or name in columns]
-    frame = _read_rows(path, config, types)[names]
+    try:
+        types = _read_header(path, suffix, config)
+        frame = _read_rows(path, config, types)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not UTF-8 (byte {error.start}). Save it as UTF-8.") from error
     if frame.empty:
         raise DataError(f"{path}: has a header but no rows. Write one row for each {_row_of(suffix)}.")
     for column in SCHEMA[suffix]:

@@ -23,13 +23,14 @@ class Trace:
         emotion: (U, D) reported emotion codes, −1 without a report.
         valence: (U, D) in [−1, 1], NaN without a report.
         features: (U, D, F) behaviour of the day, NaN where unknown; ``feature_names`` names them.
-        present: (U, D) whether the person was there (something shown, watched or logged) on the day.
+        present: (U, D) whether the person was there on the day: something was shown, watched or logged, and not as churned.
         exposure: (U, D, 2) negative and positive exposure in [0, 1], NaN where nothing was shown.
         engagement: (U, D) watch hours.
         emotion_hours, category_hours: (U, D, E) and (U, D, C) watch hours by emotion and category of the items.
         profile: (U,) codes 0 … P−1, −1 where unknown; ``profiles`` names them.
         consent: (U,) whether the person's emotions and behaviour may be read. Without consent all of the above but
             ``present`` is unknown.
+        shared_calendar: whether a day is the same date for everybody; false where it counts a person's own steps.
         role: (U, D) TRAIN, VALID or TEST.
     """
 
@@ -46,6 +47,7 @@ class Trace:
     profile: np.ndarray
     profiles: tuple[str, ...]
     consent: np.ndarray
+    shared_calendar: bool = True
     role: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int8))
 
     @property
@@ -76,6 +78,7 @@ def make_trace(
     taxonomy: Taxonomy,
     profile: tuple[np.ndarray, tuple[str, ...]],
     consent: np.ndarray,
+    shared_calendar: bool = True,
 ) -> Trace:
     """Build the trace.
 
@@ -86,12 +89,14 @@ def make_trace(
     Args:
         first_day: calendar day of column 0.
         days: number of columns D.
-        user_days: columns user, day (index), emotion (label), valence, and the behaviour columns; None without a ``.day`` file.
+        user_days: columns user, day (index), emotion (label), valence, and the behaviour columns (``churned`` 1 on days
+            away); None without a ``.day`` file.
         impressions: what was shown.
         catalogue: the items.
         taxonomy: the emotions.
         profile: codes (U,) and their names.
         consent: (U,) bool.
+        shared_calendar: as in :class:`Trace`.
     """
     users = len(consent)
     watched = _Cells(impressions, users, days)
@@ -115,7 +120,7 @@ def make_trace(
     behaviour: dict[str, np.ndarray] = {}
     if user_days is not None:
         cell = user_days["user"].to_numpy(), user_days["day"].to_numpy()
-        present[cell] = True
+        present[cell] = user_days["churned"].to_numpy() != 1 if "churned" in user_days else True
         emotion[cell] = taxonomy.encode(user_days["emotion"].to_numpy(dtype=str))
         valence = taxonomy.valence_of(emotion)
         said = user_days["valence"].to_numpy(float)
@@ -138,6 +143,7 @@ def make_trace(
         profile=profile[0],
         profiles=profile[1],
         consent=consent,
+        shared_calendar=shared_calendar,
     )
     _withhold(trace)
     return trace
@@ -151,7 +157,7 @@ def split_days(present: np.ndarray, ratios: tuple[float, float, float]) -> np.nd
         ratios: shares of train, valid and test, each person's last days being the test days.
 
     Returns:
-        (U, D), TRAIN, VALID or TEST; every day of the calendar has the part of the next day present.
+        (U, D), TRAIN, VALID or TEST; a day away has the part of the person's last day before it.
     """
     total = sum(ratios)
     number = present.cumsum(axis=1)

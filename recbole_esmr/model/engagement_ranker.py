@@ -22,15 +22,19 @@ class ItemPast:
     """What everybody's impressions of the days before say of each item on each day.
 
     Counts of the training part as a whole would tell an item by the very label that is to be predicted; counts of earlier days
-    cannot, in training or later.
+    cannot, in training or later. Where days count each person's own steps there is no earlier day of others: all is NaN.
 
     Args:
         impressions: what was shown.
         items: number of items I.
         days: number of days D.
+        shared_calendar: as in :class:`~recbole_esmr.data.trace.Trace`.
     """
 
-    def __init__(self, impressions: Impressions, items: int, days: int) -> None:
+    def __init__(self, impressions: Impressions, items: int, days: int, shared_calendar: bool = True) -> None:
+        if not shared_calendar:
+            self.popularity = self.watch_ratio = np.full((days + 1, items), np.nan)
+            return
         cell = impressions.day * items + impressions.item
 
         def before(weight: np.ndarray | None) -> np.ndarray:
@@ -57,7 +61,8 @@ class EngagementFeatures:
     """
 
     def __init__(self, trace: Trace, catalogue: Catalogue, past: ItemPast, beliefs: np.ndarray) -> None:
-        self._catalogue, self._past, self._profile = catalogue, past, trace.profile
+        self._catalogue, self._past, self._profile, self._consent = catalogue, past, trace.profile, trace.consent
+        self._weekday = np.arange(trace.days + 1) % 7 if trace.shared_calendar else np.full(trace.days + 1, np.nan)
         self._emotion_share = _share_before(trace.emotion_hours)
         self._category_share = _share_before(trace.category_hours)
         self._habit = _mean_before(trace.engagement, trace.present)
@@ -75,20 +80,21 @@ class EngagementFeatures:
         """
         items = self._catalogue
         emotion, category = items.emotion[item], items.category[item]
+        may_feel = self._consent[user] & (emotion >= 0)  # without consent no emotion is read, not even the item's
         columns = [
             retrieved,
             self._past.popularity[day, item],
             self._past.watch_ratio[day, item],
-            emotion,
-            items.valence[item],
-            items.intensity[item],
+            np.where(may_feel, emotion, np.nan),
+            np.where(may_feel, items.valence[item], np.nan),
+            np.where(may_feel, items.intensity[item], np.nan),
             category,
             items.duration[item],
-            np.where(emotion >= 0, self._emotion_share[user, day, np.maximum(emotion, 0)], np.nan),
+            np.where(may_feel, self._emotion_share[user, day, np.maximum(emotion, 0)], np.nan),
             np.where(category >= 0, self._category_share[user, day, np.maximum(category, 0)], np.nan),
             self._profile[user],
             self._habit[user, day],
-            day % 7,
+            self._weekday[day],
         ]
         return np.column_stack([np.stack(columns, axis=1), self._belief[user, day]]).astype(np.float32)
 

@@ -75,6 +75,8 @@ class ESMR(SequentialRecommender):
         self.timings: dict[str, float] = {}
         self._state: DayState | None = None
         self._features: EngagementFeatures | None = None
+        self._gate: np.ndarray | None = None
+        self._policy_state: Tensor | None = None
 
     # -- what is believed --------------------------------------------------------------------------------------------
 
@@ -106,31 +108,55 @@ class ESMR(SequentialRecommender):
         return torch.cat([state.forecast.softmax(dim=-1), risks], dim=-1).numpy() * known
 
     def policy_state(self) -> Tensor:
-        """What the re-ranker sees on the morning of each day, (U, D + 1, S); zeros on the first."""
+        """What the re-ranker sees on the morning of each day, (U, D + 1, S); zeros on the first. Kept."""
+        if self._policy_state is not None:
+            return self._policy_state
         state = torch.cat([self.day_state().hidden, torch.from_numpy(self.beliefs()).float()], dim=-1)
         state = state * torch.from_numpy(self.trace.consent)[:, None, None]
-        return functional.pad(state, (0, 0, 1, 0))
+        self._policy_state = functional.pad(state, (0, 0, 1, 0))
+        return self._policy_state
 
     def gate(self) -> np.ndarray:
-        """Whether the re-ranker acts, (U, D + 1): column *d* for day *d*, from the days before it."""
-        trace, closed = self.trace, np.zeros((self.trace.users, self.trace.days + 1), dtype=bool)
-        if "re-ranker" not in self.stages_done:
-            return closed
-        probability = self.day_state().nowcast.softmax(dim=-1).numpy()
+        """Whether the re-ranker acts, (U, D + 1): column *d* for day *d*, from the days before it. Kept.
+
+        A day's state is what the person reported; without a report it is what the encoder believes of the day from the person's
+        behaviour. A day away is not negative.
+        """
+        if self._gate is None:
+            gate = np.zeros((self.trace.users, self.trace.days + 1), dtype=bool)
+            if "re-ranker" in self.stages_done:
+                negative, valence = self._believed_days()
+                settings = self.settings
+                gate[:, 1:] = gate_open(settings.gate, negative, valence, settings.gate_streak, settings.gate_recovery)
+            self._gate = gate & self.trace.consent[:, None]
+        return self._gate
+
+    def _believed_days(self) -> tuple[np.ndarray, np.ndarray]:
+        """Whether each day was negative, and its valence, (U, D) each."""
+        trace, state = self.trace, self.day_state()
+        if (trace.emotion >= 0).any():
+            probability = state.nowcast.softmax(dim=-1).numpy()
+            valence = probability @ self.taxonomy.valence
+            negative = probability[..., self.taxonomy.negative].sum(axis=-1) > 0.5
+        else:  # only numbers were reported, so the nowcast of labels has learned nothing: yesterday's forecast of today
+            valence = functional.pad(state.mean, (1, 0))[:, :-1].numpy()
+            negative = valence < 0
         said = np.isfinite(trace.valence)
-        valence = np.where(said, np.nan_to_num(trace.valence), probability @ self.taxonomy.valence)
-        negative = np.where(said, trace.negative == 1, probability[..., self.taxonomy.negative].sum(axis=-1) > 0.5)
-        settings = self.settings
-        closed[:, 1:] = gate_open(settings.gate, negative, valence, settings.gate_streak, settings.gate_recovery)
-        return closed & trace.consent[:, None]
+        valence = np.where(said, np.nan_to_num(trace.valence), valence)
+        return np.where(said, trace.negative == 1, negative) & trace.present, valence
 
     def item_effects(self) -> ItemEffects:
         """Causal effect of a full view of each item on tomorrow's valence."""
         return ItemEffects.from_weights(self.effects, self.catalogue.negative, self.catalogue.positive)
 
+    @property
+    def can_learn_emotion(self) -> bool:
+        """Whether anybody reported an emotion on a training day."""
+        return bool((np.isfinite(self.trace.valence) & (self.trace.role == TRAIN)).any())
+
     def refresh(self) -> None:
         """Forget what was computed from the weights; call it after they change."""
-        self._state = self._features = None
+        self._state = self._features = self._gate = self._policy_state = None
 
     # -- scores ------------------------------------------------------------------------------------------------------
 
@@ -155,7 +181,7 @@ class ESMR(SequentialRecommender):
             rows = open_rows.nonzero().squeeze(1)
             state = self.policy_state()[user[rows], day[rows]].to(self.device)
             features = self.features_of(item[rows], value[rows]).to(self.device)
-            value[rows] = self.item_value(state, features).sigmoid().cpu()
+            value[rows] = _by_rank(self.item_value(state, features).cpu())
         scores = 0.5 + 0.5 * retrieved / (1 + retrieved.abs())
         scores[:, 0] = -torch.inf
         return scores.scatter(1, item, 1 + value).to(self.device)
@@ -177,7 +203,7 @@ class ESMR(SequentialRecommender):
     def engagement_features(self) -> EngagementFeatures:
         """LightGBM's features, from the beliefs and what was shown; made once and kept."""
         if self._features is None:
-            past = ItemPast(self.impressions, self.n_items, self.trace.days)
+            past = ItemPast(self.impressions, self.n_items, self.trace.days, self.trace.shared_calendar)
             self._features = EngagementFeatures(self.trace, self.catalogue, past, self.beliefs())
         return self._features
 
@@ -232,3 +258,10 @@ class ESMR(SequentialRecommender):
         category = np.eye(len(items.categories) + 1)[items.category][:, :-1]
         numbers = [items.valence, items.intensity, items.negative, items.positive, np.log(items.duration) / 5]
         return torch.from_numpy(np.column_stack([emotion, category, *numbers])).float()
+
+
+def _by_rank(value: Tensor) -> Tensor:
+    """The order of each row's values as numbers in (0, 1): no value, however large, is tied with another."""
+    count = value.shape[1]
+    rank = value.argsort(dim=1, descending=True, stable=True).argsort(dim=1, stable=True)
+    return (count - rank).float() / (count + 1)

@@ -10,7 +10,7 @@ from recbole.data.interaction import Interaction
 from recbole.utils import ModelType
 from torch import Tensor, nn
 
-from recbole_esmr.config import Config, model_class
+from recbole_esmr.config import Config, check_keys, model_class
 from recbole_esmr.data.dataset import ESMRDataset
 
 _SHARED = (
@@ -33,7 +33,8 @@ class Retriever(nn.Module):
         super().__init__()
         name = config.esmr.retriever
         self.config = retriever_config(config)
-        self.model = model_class(name)(self.config, dataset).to(config["device"])
+        self.config["device"] = config["device"]
+        self.model = model_class(name)(self.config, dataset.on_training_days()).to(config["device"])
         self.sequential = self.model.type == ModelType.SEQUENTIAL
         self.trained = False  # some models of RecBole, Pop for one, cannot answer before they are
         self._history = dataset.history
@@ -89,6 +90,7 @@ class Retriever(nn.Module):
 def retriever_config(config: Config) -> Config:
     """RecBole's config of the retriever: its own yaml, what it shares with ESMR's config, then ``retriever_config``."""
     settings = config.esmr
+    check_keys(settings.retriever_config, "retriever_config: unknown key")
     metric = str(config["valid_metric"]).split("@")[0]
     shared = {key: config[key] for key in _SHARED if config[key] is not None}
     folder = Path(str(config["data_path"])).resolve().parent

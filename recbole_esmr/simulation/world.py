@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
 from recbole_esmr.files import read_yaml, shipped, shipped_names
 from recbole_esmr.settings import parse, setting
@@ -138,6 +139,10 @@ def _check_shares(world: World, path: Path) -> None:
         total = sum(share.values())
         if abs(total - 1) > 1e-6:
             raise ConfigError(f"{path}: {where} sums to {total:g}; expected shares that sum to 1.")
+    labels = load_taxonomy(world.emotion_taxonomy).labels
+    for label in world.catalogue.emotion_share:
+        if label not in labels:
+            raise ConfigError(f"{path}: catalogue: emotion_share names '{label}'. {nearest(label, labels)}")
     profiles = set(world.population.profile_share)
     for where, table in {
         "retention: churn": world.retention.churn,

@@ -11,7 +11,7 @@ from recbole.utils import set_color
 from recbole.utils import utils as recbole_utils
 from torch import nn
 
-from recbole_esmr.checkpoint import Checkpoint, json_config, load_checkpoint, restore, save_checkpoint
+from recbole_esmr.checkpoint import Checkpoint, id_fingerprint, json_config, load_checkpoint, restore, save_checkpoint
 
 _find_trainer = recbole_utils.get_trainer
 
@@ -22,6 +22,13 @@ class SafeCheckpoints(Trainer):
     RecBole pickles its config into every checkpoint, which torch ≥ 2.6 refuses to load.
     """
 
+    _ids: str | None = None
+
+    def fit(self, train_data, *args, **kwargs):
+        """RecBole's training; remembers whose ids the weights belong to."""
+        self._ids = id_fingerprint(train_data._dataset)
+        return super().fit(train_data, *args, **kwargs)
+
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
         if not self.config["single_spec"] and self.config["local_rank"] != 0:
             return
@@ -30,6 +37,7 @@ class SafeCheckpoints(Trainer):
         checkpoint = Checkpoint(
             model=self.config["model"],
             config=json_config(self.config),
+            ids=self._ids,
             state_dict=self.model.state_dict(),
             other_parameter=other,
             optimizer=self.optimizer.state_dict(),
@@ -59,7 +67,8 @@ class SafeCheckpoints(Trainer):
         """RecBole's evaluation; the best model comes from the safe checkpoint, and metrics find their data without a fit."""
         if eval_data and load_best_model:
             path = model_file or self.saved_model_file
-            restore(self.model, load_checkpoint(path, model=self.config["model"], device=self.device), path)
+            checkpoint = load_checkpoint(path, model=self.config["model"], device=self.device)
+            restore(self.model, checkpoint, path, eval_data._dataset)
             self.logger.info(f"Loading model structure and parameters from {path}")
         if eval_data:
             self.eval_collector.item_collect(eval_data._dataset)
@@ -68,8 +77,8 @@ class SafeCheckpoints(Trainer):
 
 @functools.cache
 def _made_safe(trainer: type[Trainer]) -> type[Trainer]:
-    if issubclass(trainer, SafeCheckpoints):
-        return trainer
+    if issubclass(trainer, SafeCheckpoints) or not issubclass(trainer, Trainer):
+        return trainer  # RecBole's trainers of LightGBM and XGBoost write those libraries' own files
     return type(trainer.__name__, (SafeCheckpoints, trainer), {"__doc__": trainer.__doc__})
 
 

@@ -18,8 +18,8 @@ from recbole_esmr.model.esmr import ESMR
 def fit_encoder(model: ESMR, generator: torch.Generator, show_progress: bool) -> None:
     """Train on the training days, stop early on the validation days, then calibrate on them."""
     trace, settings, encoder = model.trace, model.settings, model.encoder
-    if not trace.has_emotion:
-        getLogger().warning("Nobody reported an emotion on any day: the emotion encoder is not trained, the gate stays closed.")
+    if not model.can_learn_emotion:
+        getLogger().warning("Nobody reported an emotion on a training day: the encoder is not trained, the gate stays closed.")
         return
     encoder.fit_scales(trace, trace.role == TRAIN)
     users = np.flatnonzero((np.isfinite(trace.valence) & (trace.role == TRAIN)).any(axis=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from logging import getLogger
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,20 +14,27 @@ from recbole.utils import EvaluatorType
 
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.trace import TRAIN, VALID
+from recbole_esmr.errors import DataError
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.trainer.checkpointing import get_trainer
 
 
-def fit_retriever(model: ESMR, train_data: TrainDataLoader, valid_data: object, show_progress: bool) -> None:
-    """Train the retriever with RecBole's own trainer for it, early-stopped on the validation interactions."""
-    config, retriever, dataset = model.retriever.config, model.retriever.model, train_data._dataset
-    negatives = config["train_neg_sample_args"]
-    sampler = _create_sampler(dataset, [dataset], negatives["distribution"], True, negatives["alpha"])
-    loader = get_dataloader(config, "train")(config, dataset, sampler.set_phase("train") if sampler else None, shuffle=True)
+def fit_retriever(model: ESMR, train_data: TrainDataLoader, valid_data: Any, show_progress: bool) -> None:
+    """Train the retriever with RecBole's own trainer for it on the training days, early-stopped on the validation interactions.
+
+    It has its own loaders: in each of several processes it sees all of the data, and so becomes the same model.
+    """
+    config, retriever = model.retriever.config, model.retriever.model
+    data, negatives = train_data._dataset.on_training_days(), config["train_neg_sample_args"]
+    sampler = _create_sampler(data, [data], negatives["distribution"], True, negatives["alpha"])
+    loader = get_dataloader(config, "train")(config, data, sampler.set_phase("train") if sampler else None, shuffle=True)
+    judge = None
+    if valid_data and config["eval_type"] == EvaluatorType.RANKING:
+        sampler = _create_sampler(data, [data], "uniform", True).set_phase("valid")
+        judge = get_dataloader(config, "valid")(config, valid_data._dataset, sampler, shuffle=False)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, retriever)
-    best = _BestWeights(retriever)
-    judged = valid_data if model.config["eval_type"] == EvaluatorType.RANKING else None
-    trainer.fit(loader, judged, verbose=False, saved=False, show_progress=show_progress, callback_fn=best.keep)
+    best = _BestWeights(retriever, bigger=config["valid_metric_bigger"])
+    trainer.fit(loader, judge, verbose=False, saved=False, show_progress=show_progress, callback_fn=best.keep)
     trainer.tensorboard.close()
     best.restore()
     model.retriever.trained = True
@@ -38,6 +46,8 @@ def fit_ranker(model: ESMR, generator: np.random.Generator) -> None:
     shown = with_negatives(model.impressions, settings.ranker_negatives, model.n_items, generator)
     role = trace.role[shown.user, shown.day]
     train = shown.take(role == TRAIN)
+    if len(train) == 0:
+        raise DataError("no impression or interaction lies on a training day. Widen day_split, or let .imp cover all days.")
     valid = shown.take(role == VALID)
     model.refresh()
     rounds = model.ranker.fit(
@@ -103,14 +113,14 @@ def with_negatives(shown: Impressions, per_view: int, items: int, generator: np.
 class _BestWeights:
     """Keeps the weights of the best validation epoch in memory, for RecBole's trainer keeps them only in files."""
 
-    def __init__(self, model: torch.nn.Module) -> None:
-        self._model = model
+    def __init__(self, model: torch.nn.Module, bigger: bool) -> None:
+        self._model, self._sign = model, 1 if bigger else -1
         self._score: float | None = None
         self._weights: dict[str, torch.Tensor] | None = None
 
     def keep(self, epoch: int, score: float) -> None:
-        if self._score is None or score > self._score:
-            self._score = score
+        if self._score is None or self._sign * score > self._score:
+            self._score = self._sign * score
             self._weights = {name: value.clone() for name, value in self._model.state_dict().items()}
 
     def restore(self) -> None:

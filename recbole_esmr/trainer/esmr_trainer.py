@@ -11,7 +11,8 @@ import torch
 from recbole.utils import calculate_valid_score, set_color
 
 from recbole_esmr.causal.effects import estimate_effects
-from recbole_esmr.causal.panel import make_panel
+from recbole_esmr.causal.panel import TREATMENTS, make_panel
+from recbole_esmr.checkpoint import id_fingerprint
 from recbole_esmr.data.trace import TRAIN
 from recbole_esmr.errors import IdentificationError
 from recbole_esmr.model.esmr import ESMR, STAGES
@@ -43,6 +44,7 @@ class ESMRTrainer(SafeCheckpoints):
 
         Args and returns are those of RecBole's ``Trainer.fit``; ``callback_fn`` is called once, after the last stage.
         """
+        self._ids = id_fingerprint(train_data._dataset)
         self.eval_collector.data_collect(train_data)
         stages: dict[str, Callable[[], None]] = {
             "emotion encoder": lambda: fit_encoder(self.model, self._generator(1), show_progress),
@@ -53,7 +55,7 @@ class ESMRTrainer(SafeCheckpoints):
         for number, name in enumerate(STAGES):
             if name in self.model.stages_done:
                 continue
-            if name in ("causal reward", "re-ranker") and not self.model.trace.has_emotion:
+            if name in ("causal reward", "re-ranker") and not self.model.can_learn_emotion:
                 continue
             start = perf_counter()
             stages[name]()
@@ -63,6 +65,8 @@ class ESMRTrainer(SafeCheckpoints):
                 self.logger.info(set_color(f"stage {number + 1}, {name}", "green") + f": {self.model.timings[name]:.1f} s")
             if saved:
                 self._save_checkpoint(number, verbose=False)
+        if not self.config["single_spec"]:
+            self._agree()
         if valid_data:
             result = self.evaluate(valid_data, load_best_model=False, show_progress=False)
             self.best_valid_score, self.best_valid_result = calculate_valid_score(result, self.valid_metric), result
@@ -78,6 +82,13 @@ class ESMRTrainer(SafeCheckpoints):
         self.model.refresh()
         return super().evaluate(eval_data, load_best_model, model_file, show_progress)
 
+    def _agree(self) -> None:
+        """Give every process the weights of the first, for threads and library versions may differ between them."""
+        content = [self.model.state_dict(), self.model.other_parameter()]
+        torch.distributed.broadcast_object_list(content, src=0)
+        self.model.load_state_dict(content[0])
+        self.model.load_other_parameter(content[1])
+
     def _fit_engagement(self, train_data: Any, valid_data: Any, show_progress: bool) -> None:
         fit_retriever(self.model, train_data, valid_data, show_progress)
         fit_ranker(self.model, np.random.default_rng([self.config["seed"], 2]))
@@ -85,11 +96,14 @@ class ESMRTrainer(SafeCheckpoints):
     def _fit_effects(self) -> None:
         settings, trace = self.model.settings, self.model.trace
         panel = make_panel(trace, use=trace.role == TRAIN)
-        try:
-            effects = estimate_effects(panel, settings.causal_level, settings.causal_placebos, self.config["seed"])
-        except IdentificationError as error:
-            self.logger.warning(f"No causal effect in the reward: {error}")
-            effects = []
+        effects = []
+        for treatment in TREATMENTS:
+            try:
+                effects += estimate_effects(
+                    panel, settings.causal_level, settings.causal_placebos, self.config["seed"], [treatment]
+                )
+            except IdentificationError as error:
+                self.logger.warning(f"No causal effect of {treatment} in the reward: {error}")
         self.model.effects = [effect.as_dict() for effect in effects]
         for effect in effects:
             self.logger.info(

@@ -48,7 +48,7 @@ def logged_days(model: ESMR, generator: np.random.Generator) -> LoggedDays:
     """
     trace, settings = model.trace, model.settings
     shown = with_negatives(model.impressions, 1, model.n_items, generator)
-    shown = shown.take(trace.role[shown.user, shown.day] == TRAIN)
+    shown = shown.take((trace.role[shown.user, shown.day] == TRAIN) & trace.consent[shown.user])
     shown = shown.take(at_most(settings.reranker_items, shown, generator))
     pairs, row, place, longest = _slates(shown)
     user, day = pairs
@@ -96,7 +96,8 @@ def reward_of(model: ESMR) -> Reward:
 def fit_reranker(model: ESMR, days: LoggedDays, generator: torch.Generator, show_progress: bool) -> list[float]:
     """Offline double Q-learning with a conservative penalty (CQL, Kumar et al. 2020).
 
-    .. math:: L = (Q(s, i) - r_i - γ V'(s'))^2 + α (\\log \\tfrac1K \\sum_{j} e^{Q(s, j)} - \\bar Q(s, logged))
+    .. math:: L = (Q(s, i) - r_i - γ V'(s'))^2
+              + α \\,softplus(\\log \\tfrac1K \\sum_{j} e^{Q(s, j)} - \\bar Q(s, logged))
 
     over the items *i* shown in state *s*; the penalty's *j* run over other items of the catalogue, so that what the logs never
     show is not believed to be good.

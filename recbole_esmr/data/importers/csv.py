@@ -53,8 +53,11 @@ def read_csv(source: Path, mapping: Path | None) -> Imported:
     if "inter" not in parts:
         raise ConfigError(f"{mapping}: the part 'inter' is missing; RecBole needs to know who met which item.")
     frames = {suffix: _frame(source, part, rename, f"{mapping}: {suffix}") for suffix, part in parts.items()}
-    timed = any(column in frames["inter"] for column in ("timestamp:float", "day:float"))
-    return Imported(frames, settings | (BY_TIME if timed else {}))
+    if any(column in frames["inter"] for column in ("timestamp:float", "day:float")):
+        settings |= BY_TIME
+        if "emotion:token" not in frames.get("item", ()):
+            settings["metrics"] = ["Recall", "NDCG"]
+    return Imported(frames, settings)
 
 
 def _frame(source: Path, part: Any, rename: dict[str, str], where: str) -> pd.DataFrame:

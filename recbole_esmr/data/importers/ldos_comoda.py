@@ -60,6 +60,7 @@ def read_ldos_comoda(path: Path, _: Path | None = None) -> Imported:
     }
     settings = {
         "emotion_taxonomy": "ldos-comoda",
+        "days_are_steps": True,
         "load_col": {"inter": ["user_id", "item_id", "timestamp", "day", "rating"]},
         **BY_TIME,
     }

@@ -1,0 +1,88 @@
+"""Whole runs on data that lack something: ESMR does what it can, says what it cannot, and never breaks."""
+
+from __future__ import annotations
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from recbole_esmr.errors import DataError
+from recbole_esmr.quick_start import run_recbole
+
+
+@pytest.fixture
+def edit(data_path, tmp_path):
+    """A private copy of the data set and a function that changes one of its files."""
+    shutil.copytree(data_path / "small", tmp_path / "small")
+
+    def change(suffix, how):
+        path = tmp_path / f"small/small.{suffix}"
+        frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        how(frame).to_csv(path, sep="\t", index=False)
+
+    return change
+
+
+def _run(tmp_path, quick, **keys):
+    return run_recbole("ESMR", "small", config_dict={**quick, "data_path": str(tmp_path), **keys}, arguments=[])
+
+
+def test_valence_as_a_number_only(edit, tmp_path, quick):
+    """Without labels the nowcast of labels learns nothing; it must not open the gate for people who are well."""
+    edit(
+        "day",
+        lambda f: f.drop(columns="emotion:token").assign(
+            **{"valence:float": (f["emotion:token"] != "").map({True: 0.5, False: ""})}
+        ),
+    )
+    result = _run(tmp_path, quick, gate_streak=1)
+    assert result["policy"]["acted_share"] == 0 and result["causal"]["effects"] == []  # the same mood on all days
+    assert result["emotion"] is None
+
+
+def test_no_days_at_all(edit, tmp_path, quick):
+    (tmp_path / "small/small.day").unlink()
+    result = _run(tmp_path, quick)
+    assert result["emotion"] is None and result["policy"]["acted_share"] == 0 and result["causal"]["effects"] == []
+    assert list(result["timings"])[3:] == ["emotion encoder", "engagement"] and result["engagement"]["auc"] > 0.5
+
+
+def test_no_impressions_no_user_file(edit, tmp_path, quick):
+    (tmp_path / "small/small.imp").unlink()
+    (tmp_path / "small/small.user").unlink()
+    result = _run(tmp_path, quick)
+    assert result["emotion"]["forecast"]["accuracy"] > 0 and 0 < result["engagement"]["auc"] < 1
+
+
+def test_reports_on_the_last_days_only(edit, tmp_path, quick):
+    late = lambda f: f.assign(**{"emotion:token": f["emotion:token"].where(f["day:float"].astype(float) > 13, "")})  # noqa: E731
+    edit("day", late)
+    result = _run(tmp_path, quick)
+    assert result["emotion"] is None and result["policy"]["acted_share"] == 0
+
+
+def test_impressions_on_the_last_days_only(edit, tmp_path, quick):
+    edit("imp", lambda f: f[f["day:float"].astype(float) > 13])
+    with pytest.raises(DataError, match="training day"):
+        _run(tmp_path, quick)
+
+
+def test_nobody_consents(edit, tmp_path, quick):
+    edit("user", lambda f: f.assign(**{"consent:float": "0"}))
+    result = _run(tmp_path, quick)
+    assert result["emotion"] is None and result["policy"]["acted_share"] == 0 and result["engagement"]["auc"] > 0.5
+
+
+def test_items_without_emotion_still_leave_the_forecast(edit, tmp_path, quick):
+    edit("item", lambda f: f.drop(columns=["emotion:token", "emotion_intensity:float"]))
+    with pytest.raises(DataError, match="out of metrics"):
+        _run(tmp_path, quick)
+    result = _run(tmp_path, quick, metrics=["Recall", "NDCG"])
+    assert result["emotion"]["forecast"]["accuracy"] > 0
+    assert result["causal"]["effects"] == []
+
+
+def test_a_large_reward_does_not_tie_the_ranking(tmp_path, quick):
+    result = run_recbole("ESMR", "small", config_dict={**quick, "gate": "always", "reward_engagement": 1000.0}, arguments=[])
+    assert result["test_result"]["recall@10"] > 0
