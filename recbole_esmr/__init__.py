@@ -8,19 +8,21 @@ Importing the package teaches RecBole the model ``ESMR``::
     run_recbole(model="ESMR", dataset="esmr-mini")
 """
 
+import warnings
 from importlib.metadata import PackageNotFoundError, version
-
-from recbole_esmr.plugin import register
 
 try:
     __version__ = version("recbole-esmr")
 except PackageNotFoundError:  # a source tree that is not installed
     __version__ = "0+unknown"
 
-register()
+with warnings.catch_warnings():  # RecBole's ray imports pkg_resources, which warns that it will go
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    from recbole_esmr.plugin import register
 
-from recbole_esmr.config import Config  # noqa: E402
-from recbole_esmr.model.esmr import ESMR  # noqa: E402
-from recbole_esmr.quick_start import load_data_and_model, objective_function, run_recbole  # noqa: E402
+    register()
+    from recbole_esmr.config import Config
+    from recbole_esmr.model.esmr import ESMR
+    from recbole_esmr.quick_start import load_data_and_model, objective_function, run_recbole
 
 __all__ = ["ESMR", "Config", "__version__", "load_data_and_model", "objective_function", "register", "run_recbole"]

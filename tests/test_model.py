@@ -11,12 +11,20 @@ import pytest
 import torch
 
 from recbole_esmr.data.trace import TEST
-from recbole_esmr.model.emotion_encoder import DayLabels, DayState, EmotionEncoder, day_labels, encoder_loss, level_tracker
+from recbole_esmr.model.emotion_encoder import (
+    DayLabels,
+    DayState,
+    EmotionEncoder,
+    day_labels,
+    encoder_loss,
+    join_states,
+    level_tracker,
+)
 from recbole_esmr.model.esmr import _by_rank
 from recbole_esmr.model.gate import gate_open
 from recbole_esmr.model.reranker import ItemValue
 from recbole_esmr.quick_start import load_data_and_model, run_recbole
-from recbole_esmr.trainer.emotion import best_temperature
+from recbole_esmr.trainer.emotion import batches_by_length, best_temperature
 
 
 def test_streak_gate_by_hand():
@@ -272,3 +280,22 @@ def test_calculate_loss_is_the_encoders_loss_on_training_days(trained):
     late = other.trace.role[1:4].min(axis=0) > 0
     assert late.any() and before.isfinite()
     assert torch.equal(before, other.calculate_loss(Interaction({model.USER_ID: users})))
+
+
+def test_batches_by_length_hold_everybody_once_and_their_last_report():
+    class Tiny:
+        days = 6
+        valence = np.full((5, 6), np.nan)
+
+    Tiny.valence[[0, 1, 2, 4], [5, 1, 3, 0]] = 0.5
+    batches = batches_by_length(torch.tensor([4, 0, 3, 1, 2]), Tiny(), size=2)
+    assert [(users.tolist(), days) for users, days in batches] == [([4, 3], 1), ([1, 2], 4), ([0], 6)]
+
+
+def test_shorter_batches_give_the_same_beliefs():
+    encoder, days = _encoder(), _days()
+    whole = encoder(days)
+    users = torch.tensor([4, 1])
+    cut = join_states(encoder.encode_batches(days, [(users, 3), (torch.tensor([0]), 8)]), 8)
+    assert torch.allclose(cut.forecast[:2, :3], whole.forecast[users, :3], atol=1e-6) and (cut.forecast[:2, 3:] == 0).all()
+    assert torch.allclose(cut.hidden[2], whole.hidden[0], atol=1e-6)

@@ -35,9 +35,10 @@ class DayBatch:
     profile: Tensor
     tracker: Tensor
 
-    def rows(self, index: Tensor | slice) -> DayBatch:
-        """The given people's part."""
-        return DayBatch(*(getattr(self, field.name)[index] for field in fields(self)))
+    def rows(self, index: Tensor | slice, days: int | None = None) -> DayBatch:
+        """The given people's part, of the first ``days`` days."""
+        people = (getattr(self, field.name)[index] for field in fields(self))
+        return DayBatch(*(part if part.dim() == 1 else part[:, :days] for part in people))
 
     def to(self, device: torch.device) -> DayBatch:
         return DayBatch(*(getattr(self, field.name).to(device) for field in fields(self)))
@@ -229,12 +230,31 @@ class EmotionEncoder(nn.Module):
     @torch.no_grad()
     def encode(self, trace: Trace, batch_users: int = 256) -> DayState:
         """Beliefs for all people of a trace, without dropout and gradients; (U, D, …) on the CPU."""
+        batches = [(users, trace.days) for users in torch.arange(trace.users).split(batch_users)]
+        return join_states(self.encode_batches(self.inputs(trace), batches), trace.days)
+
+    @torch.no_grad()
+    def encode_batches(self, days: DayBatch, batches: list[tuple[Tensor, int]]) -> list[DayState]:
+        """Beliefs for each batch (people, number of days), without dropout and gradients."""
         training = self.training
         self.eval()
-        days = self.inputs(trace)
-        parts = [self(days.rows(slice(start, start + batch_users))) for start in range(0, trace.users, batch_users)]
+        states = [self(days.rows(users, count)) for users, count in batches]
         self.train(training)
-        return DayState(*(torch.cat([getattr(p, f.name) for p in parts]).cpu() for f in fields(DayState)))
+        return states
+
+
+def join_states(states: list[DayState], days: int) -> DayState:
+    """The states of several batches as one on the CPU; shorter ones end in zeros."""
+
+    def joined(parts: list[Tensor]) -> Tensor:
+        full = parts[0].new_zeros(sum(len(part) for part in parts), days, *parts[0].shape[2:], device="cpu")
+        start = 0
+        for part in parts:
+            full[start : start + len(part), : part.shape[1]] = part.cpu()
+            start += len(part)
+        return full
+
+    return DayState(*(joined([getattr(state, field.name) for state in states]) for field in fields(DayState)))
 
 
 def encoder_loss(state: DayState, labels: DayLabels) -> Tensor:
@@ -281,9 +301,9 @@ class DayLabels:
     negative: Tensor
     episode: Tensor
 
-    def rows(self, index: Tensor | slice) -> DayLabels:
-        """The given people's part."""
-        return DayLabels(*(getattr(self, field.name)[index] for field in fields(self)))
+    def rows(self, index: Tensor | slice, days: int | None = None) -> DayLabels:
+        """The given people's part, of the first ``days`` days."""
+        return DayLabels(*(getattr(self, field.name)[index][:, :days] for field in fields(self)))
 
     def to(self, device: torch.device) -> DayLabels:
         return DayLabels(*(getattr(self, field.name).to(device) for field in fields(self)))

@@ -10,8 +10,8 @@ import torch
 from torch.nn import functional
 from tqdm import tqdm
 
-from recbole_esmr.data.trace import TRAIN, VALID
-from recbole_esmr.model.emotion_encoder import DayLabels, DayState, day_labels, encoder_loss
+from recbole_esmr.data.trace import TRAIN, VALID, Trace
+from recbole_esmr.model.emotion_encoder import DayLabels, DayState, day_labels, encoder_loss, join_states
 from recbole_esmr.model.esmr import ESMR
 
 
@@ -22,26 +22,28 @@ def fit_encoder(model: ESMR, generator: torch.Generator, show_progress: bool) ->
         getLogger().warning("Nobody reported an emotion on a training day: the encoder is not trained, the gate stays closed.")
         return
     encoder.fit_scales(trace, trace.role == TRAIN)
-    users = np.flatnonzero((np.isfinite(trace.valence) & (trace.role == TRAIN)).any(axis=1))
+    users = torch.from_numpy(np.flatnonzero((np.isfinite(trace.valence) & (trace.role == TRAIN)).any(axis=1)))
     days, labels = model.encoder_task(TRAIN)
     valid = day_labels(trace, trace.role == VALID, settings.forecast_horizon)
     judged = bool(torch.isfinite(valid.valence).any())
+    everybody = batches_by_length(torch.arange(trace.users), trace, settings.encoder_batch_users)
+    valid_in_order = valid.rows(torch.cat([batch for batch, _ in everybody]))
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=settings.encoder_learning_rate, weight_decay=0.01)
     best, best_weights, since = float("inf"), None, 0
     bar = tqdm(range(settings.encoder_epochs), desc="1 Emotion encoder", unit="epoch", disable=not show_progress)
     for _ in bar:
         encoder.train()
-        order = torch.from_numpy(users)[torch.randperm(len(users), generator=generator)]
-        for batch in order.split(settings.encoder_batch_users):
+        batches = batches_by_length(users[torch.randperm(len(users), generator=generator)], trace, settings.encoder_batch_users)
+        for number in torch.randperm(len(batches), generator=generator).tolist():
             optimizer.zero_grad()
-            loss = encoder_loss(encoder(days.rows(batch)), labels.rows(batch))
+            loss = encoder_loss(encoder(days.rows(*batches[number])), labels.rows(*batches[number]))
             loss.backward()
             torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
             optimizer.step()
         if not judged:
             continue
-        with torch.no_grad():
-            score = float(encoder_loss(encoder.encode(trace), valid))
+        state = join_states(encoder.encode_batches(days, everybody), trace.days)
+        score = float(encoder_loss(state, valid_in_order))
         bar.set_postfix(valid_loss=f"{score:.3f}")
         since += 1
         if score < best:
@@ -54,6 +56,17 @@ def fit_encoder(model: ESMR, generator: torch.Generator, show_progress: bool) ->
         _calibrate(model, encoder.encode(trace), valid)
     encoder.fitted.fill_(True)
     model.refresh()
+
+
+def batches_by_length(users: torch.Tensor, trace: Trace, size: int) -> list[tuple[torch.Tensor, int]]:
+    """Batches of people with about equally long histories, each with the days until the last report in it.
+
+    People of equal length keep the order they come in, so a random order stays random among them.
+    """
+    day = np.arange(1, trace.days + 1)
+    last = torch.from_numpy(np.where(np.isfinite(trace.valence), day, 1).max(axis=1))
+    ordered = users[torch.argsort(last[users], stable=True)]
+    return [(batch, int(last[batch].max())) for batch in ordered.split(size)]
 
 
 def _calibrate(model: ESMR, state: DayState, valid: DayLabels) -> None:
