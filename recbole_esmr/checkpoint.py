@@ -151,6 +151,14 @@ def id_fingerprint(dataset: Any) -> str:
     return hashlib.sha256("\n".join("\t".join(map(str, names)) for names in tokens).encode()).hexdigest()
 
 
+def other_ids(path: str | Path, dataset: Any) -> CheckpointError:
+    """The error for a checkpoint whose ids are not those of the data."""
+    return CheckpointError(
+        f"{path}: belongs to other users or items than data set '{dataset.dataset_name}' has, or to its rows in another "
+        "order. Use the very files it was trained on, or train again."
+    )
+
+
 def restore(model: Any, checkpoint: Checkpoint, path: str | Path, dataset: Any = None) -> None:
     """Put a checkpoint's weights into a model.
 
@@ -164,10 +172,7 @@ def restore(model: Any, checkpoint: Checkpoint, path: str | Path, dataset: Any =
         CheckpointError: names, shapes or ids differ, as they do when the data set or the sizes in the config differ.
     """
     if dataset is not None and checkpoint.ids not in (None, id_fingerprint(dataset)):
-        raise CheckpointError(
-            f"{path}: belongs to other users or items than data set '{dataset.dataset_name}' has, or to its rows in another "
-            "order. Use the very files it was trained on, or train again."
-        )
+        raise other_ids(path, dataset)
     try:
         model.load_state_dict(checkpoint.state_dict)
     except RuntimeError as error:

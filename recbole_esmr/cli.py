@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     run = _command(commands, "run", _run, "train and test one model", "run --model=ESMR --dataset=esmr-mini --output=run.json")
     run.add_argument("--model", default="ESMR", help="ESMR or any RecBole model (default: %(default)s)")
     run.add_argument("--output", type=Path, help="write the result as JSON to this file")
+    run.add_argument("--resume", type=Path, help="a checkpoint to continue from")
     _data_arguments(run)
 
     compare = _command(
@@ -101,7 +102,7 @@ def _run(options: argparse.Namespace, keys: list[str]) -> None:
     from recbole_esmr.quick_start import run_recbole
     from recbole_esmr.report.tables import run_table
 
-    result = run_recbole(options.model, options.dataset, options.config_files.split(), arguments=keys)
+    result = run_recbole(options.model, options.dataset, options.config_files.split(), arguments=keys, resume=options.resume)
     print("\n" + run_table(result))
     if options.output:
         write_json(options.output, result)

@@ -33,6 +33,7 @@ def run_recbole(
     saved: bool = True,
     queue: Any = None,
     arguments: Sequence[str] | None = None,
+    resume: str | Path | None = None,
 ) -> dict[str, Any]:
     """Train and test any model of RecBole or the plug-in.
 
@@ -40,6 +41,7 @@ def run_recbole(
         model, dataset, config_file_list, config_dict, saved, queue: as in RecBole's ``run_recbole``; ``dataset`` may also be
             the path of a folder.
         arguments: command-line arguments ``--key=value`` to read instead of ``sys.argv``.
+        resume: a checkpoint to continue from; ESMR runs only the stages that it lacks.
 
     Returns:
         RecBole's result (``best_valid_score``, ``valid_score_bigger``, ``best_valid_result``, ``test_result``) and what
@@ -66,6 +68,8 @@ def run_recbole(
     flops = get_flops(recommender, data, config["device"], logger, construct_transform(config))
     logger.info(set_color("FLOPs", "blue") + f": {flops}")
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, recommender)
+    if resume:
+        trainer.resume_checkpoint(resume)
     loaded = perf_counter()
     show = config["show_progress"]
     best_valid_score, best_valid_result = trainer.fit(train_data, valid_data, saved=saved, show_progress=show)

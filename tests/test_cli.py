@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from recbole_esmr.cli import main
 from tests.conftest import QUICK, SHARED
@@ -79,6 +81,37 @@ def test_mistakes_give_one_line_and_exit_code_2(command, says, data_path, tmp_pa
     error = capsys.readouterr().err.strip().splitlines()
     assert error[-1].startswith("recbole-esmr: ") and says in error[-1]
     assert not [line for line in error if "Traceback" in line]
+
+
+def test_resume_continues_and_refuses_bad_checkpoints(trained, data_path, tmp_path, capsys):
+    result, _ = trained
+    good = Path(result["checkpoint"]).read_bytes()
+    keys = [f"--{key}={value}" for key, value in {**QUICK, "gate_streak": 1, "data_path": data_path}.items()]
+    (tmp_path / "a.pth").write_bytes(good)
+    command = ["run", "--dataset=small", "--resume=a.pth"]
+    assert main([*command, *keys, "--output=run.json"]) == 0
+    assert json.loads((tmp_path / "run.json").read_text())["test_result"] == result["test_result"]
+
+    def future():
+        content = torch.load(tmp_path / "a.pth", weights_only=True)
+        header = json.loads(content["header"])
+        torch.save({**content, "header": json.dumps({**header, "schema_version": 99})}, tmp_path / "a.pth")
+
+    wider = [key.replace("encoder_hidden_size=8", "encoder_hidden_size=16") for key in keys]
+    for harm, words, says in (
+        (lambda: (tmp_path / "a.pth").write_bytes(good[: len(good) // 2]), keys, "truncated"),
+        (future, keys, "schema version 99"),
+        (lambda: None, wider, "does not fit"),
+        (lambda: None, ["--model=BPR", *keys[-1:], "--epochs=1"], "a checkpoint of ESMR, not of BPR"),
+        (lambda: (tmp_path / "a.pth").unlink(), keys, "no such checkpoint"),
+    ):
+        (tmp_path / "a.pth").write_bytes(good)
+        harm()
+        capsys.readouterr()
+        assert main([*command, *words]) == 2
+        error = capsys.readouterr().err.strip().splitlines()
+        assert error[-1].startswith("recbole-esmr: ") and says in error[-1]
+        assert not [line for line in error if "Traceback" in line]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,15 @@ from recbole.utils import set_color
 from recbole.utils import utils as recbole_utils
 from torch import nn
 
-from recbole_esmr.checkpoint import Checkpoint, id_fingerprint, json_config, load_checkpoint, restore, save_checkpoint
+from recbole_esmr.checkpoint import (
+    Checkpoint,
+    id_fingerprint,
+    json_config,
+    load_checkpoint,
+    other_ids,
+    restore,
+    save_checkpoint,
+)
 
 _find_trainer = recbole_utils.get_trainer
 
@@ -26,8 +34,13 @@ class SafeCheckpoints(Trainer):
 
     def fit(self, train_data, *args, **kwargs):
         """RecBole's training; remembers whose ids the weights belong to."""
-        self._ids = id_fingerprint(train_data._dataset)
+        self._remember_ids(train_data._dataset)
         return super().fit(train_data, *args, **kwargs)
+
+    def _remember_ids(self, dataset: Any) -> None:
+        resumed, self._ids = self._ids, id_fingerprint(dataset)
+        if resumed not in (None, self._ids):
+            raise other_ids(self.saved_model_file, dataset)
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
         if not self.config["single_spec"] and self.config["local_rank"] != 0:
@@ -56,6 +69,7 @@ class SafeCheckpoints(Trainer):
         self.saved_model_file = str(resume_file)
         checkpoint = load_checkpoint(resume_file, model=self.config["model"], device=self.device)
         restore(self.model, checkpoint, resume_file)
+        self._ids = checkpoint.ids
         self.optimizer.load_state_dict(checkpoint.optimizer)
         self.start_epoch = checkpoint.training["epoch"] + 1
         self.cur_step = checkpoint.training["cur_step"]

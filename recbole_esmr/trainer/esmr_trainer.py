@@ -12,7 +12,6 @@ from recbole.utils import calculate_valid_score, set_color
 
 from recbole_esmr.causal.effects import estimate_effects
 from recbole_esmr.causal.panel import TREATMENTS, make_panel
-from recbole_esmr.checkpoint import id_fingerprint
 from recbole_esmr.data.trace import TRAIN
 from recbole_esmr.errors import IdentificationError
 from recbole_esmr.model.esmr import ESMR, STAGES
@@ -44,7 +43,7 @@ class ESMRTrainer(SafeCheckpoints):
 
         Args and returns are those of RecBole's ``Trainer.fit``; ``callback_fn`` is called once, after the last stage.
         """
-        self._ids = id_fingerprint(train_data._dataset)
+        self._remember_ids(train_data._dataset)
         self.eval_collector.data_collect(train_data)
         stages: dict[str, Callable[[], None]] = {
             "emotion encoder": lambda: fit_encoder(self.model, self._generator(1), show_progress),
