@@ -137,6 +137,14 @@ def test_days_from_timestamps_and_steps_without_any(tmp_path, caplog):
     assert items.tolist() == [[x, y, 0, 0, 0]] and length.tolist() == [2]
 
 
+def test_without_timestamps_the_days_give_the_order(tmp_path):
+    unsorted = "user_id:token\titem_id:token\tday:float\na\tx\t5\na\ty\t3\nb\ty\t4\na\tz\t4\n"
+    dataset = _load(_write(tmp_path, ("imp", "day", "user"), inter=unsorted))
+    a = dataset.token2id("user_id", "a")
+    items = dataset.inter_feat.loc[dataset.inter_feat["user_id"] == a, "item_id"]
+    assert [dataset.id2token("item_id", item) for item in items] == ["y", "z", "x"]
+
+
 def test_history_before_a_day():
     history = History(np.array([1, 1, 1, 2]), np.array([0, 0, 2, 1]), np.array([5, 6, 7, 8]), days=3)
     items, length = history.before(np.array([1, 1, 1, 2, 3]), np.array([0, 1, 3, 3, 3]), length=2)

@@ -76,7 +76,7 @@ class ESMRDataset(SequentialDataset):
 
     def _add_missing_columns(self) -> None:
         frame, user, time, day = self.inter_feat, self.uid_field, self.time_field, self.day_field
-        has_time = time in frame
+        has_time, has_day = time in frame, day in frame
         if day not in frame and has_time:
             self.logger.warning(f"No field '{day}' in .inter: days are counted from '{time}', in seconds.")
             self._add_float(day, np.floor((frame[time] - frame[time].min()) / 86400) + 1)
@@ -85,7 +85,8 @@ class ESMRDataset(SequentialDataset):
             self.config["days_are_steps"] = True
             self._add_float(day, frame.groupby(user).cumcount() + 1.0)
         if not has_time:
-            self._add_float(time, pd.Series(np.arange(len(frame), dtype=float), index=frame.index))
+            in_order = pd.Series(np.arange(len(frame), dtype=float), index=frame.index)
+            self._add_float(time, frame[day] if has_day else in_order)
         if self.ratio_field not in frame:
             self._add_float(self.ratio_field, pd.Series(1.0, index=frame.index))
 
