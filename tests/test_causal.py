@@ -149,3 +149,16 @@ def test_reward_by_hand_and_one_switch():
     assert np.allclose(by_kind["emotion"].of_days(today, tomorrow, gone), shaping)
     assert np.allclose(by_kind["causal"].of_days(today, tomorrow, gone), shaping)
     assert by_kind["engagement"].of_days(today, tomorrow, gone).tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_truth_and_nothing_is_found_where_nothing_is():
+    """100 logs with an effect of −0.05 and 100 with none: coverage of the 95 % interval, and how often a null gets a weight."""
+    covered, found, false_alarms = 0, 0, 0
+    for seed in range(100):
+        effect = estimate_effects(_panel(-0.5, people=60, days=15, seed=seed), 0.95, 20, seed, ["negative_exposure"])[0]
+        covered += effect.low < -0.05 < effect.high
+        found += effect.weight < 0
+        null = estimate_effects(_panel(0.0, people=60, days=15, seed=1000 + seed), 0.95, 20, seed, ["negative_exposure"])[0]
+        false_alarms += null.weight != 0
+    assert covered >= 90 and found >= 90 and false_alarms <= 10, (covered, found, false_alarms)
