@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 import subprocess
 import sys
 
@@ -190,13 +191,16 @@ def test_configs_made_before_the_import_are_refused_with_the_mend(quick):
 
 def test_several_processes(quick, data_path, tmp_path):
     """RecBole's `run` with nproc=2 on a CPU: the children register the plug-in, and both agree with one process."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
     script = tmp_path / "several.py"
     script.write_text(
         "import recbole_esmr\nfrom recbole.quick_start import run\n"
         f"keys = {quick!r}\n"
         "keys['gpu_id'] = '0,1'\n"
         "if __name__ == '__main__':\n"
-        "    print('RESULT', run('ESMR', 'small', config_dict=keys, nproc=2, port='5699')['test_result']['recall@10'])\n"
+        f"    print('RESULT', run('ESMR', 'small', config_dict=keys, nproc=2, port='{port}')['test_result']['recall@10'])\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300, cwd=tmp_path, check=False)
     assert "RESULT" in done.stdout, done.stderr[-2000:]
