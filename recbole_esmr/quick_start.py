@@ -137,7 +137,7 @@ def objective_function(
     config_dict: dict[str, Any] | None = None, config_file_list: Sequence[str | Path] | None = None, saved: bool = True
 ) -> dict[str, Any]:
     """RecBole's objective for ``HyperTuning``: one training, its validation score and test result."""
-    result = run_recbole(config_file_list=config_file_list, config_dict=config_dict, saved=saved, arguments=[])
+    result = run_recbole(config_file_list=config_file_list, config_dict=config_dict, saved=saved)
     keys = ("model", "best_valid_score", "valid_score_bigger", "best_valid_result", "test_result")
     return {key: result[key] for key in keys}
 

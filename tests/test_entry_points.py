@@ -90,8 +90,10 @@ def test_objective_function_and_hyper_tuning(quick, tmp_path):
     assert tuning.best_params["gate_streak"] in (1, 3) and len(tuning.params2result) == 2
     result = next(iter(tuning.params2result.values()))
     assert result["model"] == "ESMR" and math.isfinite(result["best_valid_score"])
-    assert objective_function is not recbole_esmr.objective_function  # RecBole's own stays, and knows ESMR:
-    assert get_model("ESMR") is ESMR
+    assert objective_function is not recbole_esmr.objective_function  # RecBole's own stays, and knows ESMR
+    stock = objective_function(config_dict={**quick, "model": "ESMR", "dataset": "small"})
+    ours = recbole_esmr.objective_function(config_dict={**quick, "model": "ESMR", "dataset": "small"})
+    assert stock == ours and get_model("ESMR") is ESMR
 
 
 def test_load_data_and_model_and_full_sort(trained):
