@@ -24,7 +24,7 @@ from recbole_esmr.model.esmr import _by_rank
 from recbole_esmr.model.gate import gate_open
 from recbole_esmr.model.reranker import ItemValue
 from recbole_esmr.quick_start import load_data_and_model, run_recbole
-from recbole_esmr.trainer.emotion import batches_by_length, best_temperature
+from recbole_esmr.trainer.emotion import batches_by_length, best_temperature, fit_encoder
 
 
 def test_streak_gate_by_hand():
@@ -283,12 +283,9 @@ def test_calculate_loss_is_the_encoders_loss_on_training_days(trained):
 
 
 def test_batches_by_length_hold_everybody_once_and_their_last_report():
-    class Tiny:
-        days = 6
-        valence = np.full((5, 6), np.nan)
-
-    Tiny.valence[[0, 1, 2, 4], [5, 1, 3, 0]] = 0.5
-    batches = batches_by_length(torch.tensor([4, 0, 3, 1, 2]), Tiny(), size=2)
+    known = np.zeros((5, 6), dtype=bool)
+    known[[0, 1, 2, 4], [5, 1, 3, 0]] = True
+    batches = batches_by_length(torch.tensor([4, 0, 3, 1, 2]), known, size=2)
     assert [(users.tolist(), days) for users, days in batches] == [([4, 3], 1), ([1, 2], 4), ([0], 6)]
 
 
@@ -299,3 +296,20 @@ def test_shorter_batches_give_the_same_beliefs():
     cut = join_states(encoder.encode_batches(days, [(users, 3), (torch.tensor([0]), 8)]), 8)
     assert torch.allclose(cut.forecast[:2, :3], whole.forecast[users, :3], atol=1e-6) and (cut.forecast[:2, 3:] == 0).all()
     assert torch.allclose(cut.hidden[2], whole.hidden[0], atol=1e-6)
+
+
+def test_reports_of_test_days_change_no_trained_weight(trained):
+    """Train the encoder twice, the second time with other reports on the test days: the same weights to the bit."""
+    _, (_, model, *_) = trained
+    weights = []
+    for change in (False, True):
+        other = copy.deepcopy(model)
+        held_out = (other.trace.role == TEST) & other.trace.consent[:, None]
+        if change:
+            other.trace.emotion[held_out] = np.where(other.trace.emotion[held_out] < 0, 5, -1)
+            other.trace.valence[held_out] = other.taxonomy.valence_of(other.trace.emotion[held_out])
+            other.trace.features[held_out] = 7.0
+        torch.manual_seed(0)
+        fit_encoder(other, torch.Generator().manual_seed(1), show_progress=False)
+        weights.append(other.encoder.state_dict())
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 from tqdm import tqdm
 
-from recbole_esmr.data.trace import TRAIN, VALID, Trace
+from recbole_esmr.data.trace import TRAIN, VALID
 from recbole_esmr.model.emotion_encoder import DayLabels, DayState, day_labels, encoder_loss, join_states
 from recbole_esmr.model.esmr import ESMR
 
@@ -22,18 +22,21 @@ def fit_encoder(model: ESMR, generator: torch.Generator, show_progress: bool) ->
         getLogger().warning("Nobody reported an emotion on a training day: the encoder is not trained, the gate stays closed.")
         return
     encoder.fit_scales(trace, trace.role == TRAIN)
-    users = torch.from_numpy(np.flatnonzero((np.isfinite(trace.valence) & (trace.role == TRAIN)).any(axis=1)))
+    said = np.isfinite(trace.valence)
+    learned, held_in = said & (trace.role == TRAIN), said & (trace.role <= VALID)
+    users = torch.from_numpy(np.flatnonzero(learned.any(axis=1)))
     days, labels = model.encoder_task(TRAIN)
     valid = day_labels(trace, trace.role == VALID, settings.forecast_horizon)
     judged = bool(torch.isfinite(valid.valence).any())
-    everybody = batches_by_length(torch.arange(trace.users), trace, settings.encoder_batch_users)
+    everybody = batches_by_length(torch.arange(trace.users), held_in, settings.encoder_batch_users)
     valid_in_order = valid.rows(torch.cat([batch for batch, _ in everybody]))
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=settings.encoder_learning_rate, weight_decay=0.01)
     best, best_weights, since = float("inf"), None, 0
     bar = tqdm(range(settings.encoder_epochs), desc="1 Emotion encoder", unit="epoch", disable=not show_progress)
     for _ in bar:
         encoder.train()
-        batches = batches_by_length(users[torch.randperm(len(users), generator=generator)], trace, settings.encoder_batch_users)
+        order = users[torch.randperm(len(users), generator=generator)]
+        batches = batches_by_length(order, learned, settings.encoder_batch_users)
         for number in torch.randperm(len(batches), generator=generator).tolist():
             optimizer.zero_grad()
             loss = encoder_loss(encoder(days.rows(*batches[number])), labels.rows(*batches[number]))
@@ -58,13 +61,18 @@ def fit_encoder(model: ESMR, generator: torch.Generator, show_progress: bool) ->
     model.refresh()
 
 
-def batches_by_length(users: torch.Tensor, trace: Trace, size: int) -> list[tuple[torch.Tensor, int]]:
+def batches_by_length(users: torch.Tensor, known: np.ndarray, size: int) -> list[tuple[torch.Tensor, int]]:
     """Batches of people with about equally long histories, each with the days until the last report in it.
 
     People of equal length keep the order they come in, so a random order stays random among them.
+
+    Args:
+        users: (N,) the people.
+        known: (U, D) bool, the reports that count: those of held-out days must not even shape a batch.
+        size: people in a batch.
     """
-    day = np.arange(1, trace.days + 1)
-    last = torch.from_numpy(np.where(np.isfinite(trace.valence), day, 1).max(axis=1))
+    day = np.arange(1, known.shape[1] + 1)
+    last = torch.from_numpy(np.where(known, day, 1).max(axis=1))
     ordered = users[torch.argsort(last[users], stable=True)]
     return [(batch, int(last[batch].max())) for batch in ordered.split(size)]
 
