@@ -63,6 +63,34 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--days", type=_positive, default=30, help="days (default: %(default)s)")
     simulate.add_argument("--seed", type=int, default=1, help="same seed, same files (default: %(default)s)")
     simulate.add_argument("--output", type=Path, required=True, help="folder to write; its name becomes the data set's name")
+    simulate.add_argument("--people", type=Path, help="also save the people's hidden state, so that rollout can go on with them")
+    simulate.add_argument("--truth", type=Path, help="also write the world's true effects on these people, as JSON")
+
+    live = _command(
+        commands, "rollout", _rollout, "let people live under several policies and judge what it does to them",
+        "rollout --world=reference --policy=random,pop,engagement,ESMR,oracle --users=500 --seeds=3 --output=rollout.json",
+    )  # fmt: skip
+    live.add_argument("--world", default="reference", help="a shipped world, or a yaml file (default: %(default)s)")
+    live.add_argument(
+        "--policy", required=True,
+        help="separated by commas: random, pop, positive, logging, engagement, oracle, ESMR, any RecBole model; "
+        "NAME:CHECKPOINT deploys a trained one, else it is trained on each seed's log",
+    )  # fmt: skip
+    live.add_argument("--users", type=_positive, default=1000, help="people of each log (default: %(default)s)")
+    live.add_argument("--items", type=_positive, default=1000, help="videos (default: %(default)s)")
+    live.add_argument("--days", type=_positive, default=30, help="days of the rollout (default: %(default)s)")
+    live.add_argument("--log_days", type=_positive, default=30, help="days of the log before it (default: %(default)s)")
+    live.add_argument("--seeds", type=_positive, default=3, help="number of seeds, from --seed on (default: %(default)s)")
+    live.add_argument("--seed", type=int, default=1, help="the first seed (default: %(default)s)")
+    live.add_argument("--log", type=Path, help="go on with the people of this simulated data set (with --people)")
+    live.add_argument("--people", type=Path, help="the hidden state that simulate --people wrote for --log")
+    live.add_argument("--new_people", action="store_true", help="meet people who are not in the log")
+    live.add_argument("--keep", type=Path, help="keep logs, states and checkpoints in this folder")
+    live.add_argument("--replicates", type=_positive, default=1000, help="of the bootstrap (default: %(default)s)")
+    live.add_argument("--output", type=Path, help="write the result as JSON to this file")
+    live.add_argument("--figures", type=Path, help="write three figures into this folder")
+    live.description = f"{live.description} What is trained takes {_RECBOLE_KEYS}."
+    live.set_defaults(takes_keys=True)
 
     bring = _command(
         commands, "import", _import, "turn other data into atomic files",
@@ -77,7 +105,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _command(commands, name, run, meaning, example):
     command = commands.add_parser(
-        name, help=meaning, description=meaning[0].upper() + meaning[1:] + ".", epilog=f"example: recbole-esmr {example}"
+        name,
+        help=meaning,
+        allow_abbrev=False,
+        description=meaning[0].upper() + meaning[1:] + ".",
+        epilog=f"example: recbole-esmr {example}",
     )
     command.set_defaults(run=run, takes_keys=False)
     return command
@@ -123,9 +155,38 @@ def _compare(options: argparse.Namespace, keys: list[str]) -> None:
 def _simulate(options: argparse.Namespace, _: list[str]) -> None:
     from recbole_esmr.simulation import load_world, simulate
 
-    world = load_world(options.world)
-    rows = simulate(world, options.users, options.items, options.days, options.seed, options.output)
+    world, size = load_world(options.world), (options.users, options.items, options.days, options.seed)
+    rows = simulate(world, *size, options.output, people=options.people)
     print(f"Written to {options.output}: " + ", ".join(f"{count} rows of .{suffix}" for suffix, count in rows.items()))
+    if options.truth:
+        from recbole_esmr.closed_loop import truth
+        from recbole_esmr.files import write_json
+
+        write_json(options.truth, truth(world, *size))
+        print(f"Written: {options.truth}")
+
+
+def _rollout(options: argparse.Namespace, keys: list[str]) -> None:
+    from recbole_esmr.closed_loop import rollout
+    from recbole_esmr.evaluator.rollout import survival_curve
+    from recbole_esmr.files import write_json
+    from recbole_esmr.report.tables import groups_table, rollout_table
+
+    result, lives = rollout(
+        options.world, options.policy.split(","), options.users, options.items, options.days,
+        range(options.seed, options.seed + options.seeds), options.log_days, options.log, options.people, options.new_people,
+        keys, options.keep, options.replicates,
+    )  # fmt: skip
+    print(f"\n{rollout_table(result)}\n\n{groups_table(result)}")
+    if options.output:
+        write_json(options.output, result)
+        print(f"\nWritten: {options.output}")
+    if options.figures:
+        from recbole_esmr.report.figures import save_rollout
+
+        by_day = {name: part.by_day for name, part in lives.items()}
+        curves = {name: survival_curve(part.episodes) for name, part in lives.items()}
+        print("Written: " + ", ".join(map(str, save_rollout(options.figures, result, by_day, curves))))
 
 
 def _import(options: argparse.Namespace, _: list[str]) -> None:

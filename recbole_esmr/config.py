@@ -51,6 +51,7 @@ class ESMRSettings:
     ranker_learning_rate: float = setting("learning rate of LightGBM", low=1e-6, high=1)
     ranker_leaves: int = setting("leaves of a tree", low=2, high=131_072)
     ranker_negatives: int = setting("sampled negatives a view", low=1, high=1000)
+    rank_by: str = setting("what the engagement ranking maximises", choices=("views", "watch_time"))
     causal_level: float = setting("confidence level", low=0.5, high=0.999)
     causal_placebos: int = setting("placebo treatments in the refutation", low=10, high=10_000)
     reward: str = setting("what the re-ranker maximises", choices=("engagement", "emotion", "causal"))

@@ -99,7 +99,7 @@ def test_objective_function_and_hyper_tuning(quick, tmp_path):
 def test_load_data_and_model_and_full_sort(trained):
     result, _ = trained
     config, model, dataset, _, _, test_data = load_data_and_model(result["checkpoint"])
-    users = dataset.token2id(dataset.uid_field, ["u01", "u02", "u03"])
+    users = dataset.token2id(dataset.uid_field, ["u1", "u2", "u3"])
     scores = full_sort_scores(users, model, test_data, device=config["device"])
     assert scores.shape == (3, dataset.item_num)
     best, items = full_sort_topk(users, model, test_data, k=5, device=config["device"])

@@ -243,7 +243,7 @@ def test_leakage_probe(retriever, trained, quick):
         shown = other.impressions
         shown.item[shown.day >= first_day] = 1
         shown.label[shown.day >= first_day] = 1
-        history = other.retriever._history
+        history = other.retriever.history
         history._item[history._key % (tr.days + 1) >= first_day] = 1
         other.refresh()
         return other.score(user, at_t)

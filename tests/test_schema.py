@@ -64,7 +64,7 @@ def _no_emotion(folder):
 
 def _backwards(folder):
     def swap(frame):
-        frame.loc[frame["user_id:token"] == "u01", "timestamp:float"] = frame["timestamp:float"].astype(float) * -1
+        frame.loc[frame["user_id:token"] == "u1", "timestamp:float"] = frame["timestamp:float"].astype(float) * -1
         return frame
 
     _edit(folder, "inter", swap)
@@ -105,8 +105,8 @@ CASES = {
     "propensity of 0": (_cell("imp", "propensity:float", "0"), ["small.imp, line 3, column 'propensity'", "[1e-09, 1]"]),
     "churned of 3": (_cell("day", "churned:float", "3"), ["small.day, line 3, column 'churned'"]),
     "length of 0": (_cell("item", "duration:float", "0"), ["small.item, line 3, column 'duration'"]),
-    "user-day twice": (_again("day"), ["small.day, line 562", "user_id u01, day 1", "was there before"]),
-    "item twice": (_again("item"), ["small.item, line 62", "item_id v01", "was there before"]),
+    "user-day twice": (_again("day"), ["small.day, line 562", "user_id u1, day 1", "was there before"]),
+    "item twice": (_again("item"), ["small.item, line 62", "item_id v1", "was there before"]),
     "user twice": (_again("user"), ["small.user, line 42", "was there before"]),
     "day gap": (_cell("day", "day:float", "86400", row=559), ["small.day, line 561", "86387 days after", "max_day_gap"]),
     "unsorted time": (_backwards, ["small.inter", "comes after a later day by timestamp"]),
@@ -124,7 +124,7 @@ CASES = {
     ),
     "dates for days": (_cell("day", "day:float", "20240131"), ["small.day, line 3, column 'day'", "[-1e+06, 1e+06]"]),
     "not UTF-8": (lambda folder: (folder / "small.item").write_bytes(b"item_id:token\n\xe9\n"), ["small.item: is not UTF-8"]),
-    "ragged line": (_text("user", "user_id:token\tuser_profile:token\nu01\tx\ty\tz\tq\n"), ["small.user"]),
+    "ragged line": (_text("user", "user_id:token\tuser_profile:token\nu1\tx\ty\tz\tq\n"), ["small.user"]),
     "no emotion anywhere": (_no_emotion, ["'emotion:token'", "small.item", "small.day", "Other RecBole models"]),
 }
 

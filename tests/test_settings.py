@@ -136,11 +136,11 @@ def test_recboles_own_keys_pass(quick):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("base: reference\nexposure: {negativ: 1}\n", "unknown key 'negativ'. Did you mean 'negative'?"),
+        ("base: reference\nexposure: {strenght: 1}\n", "unknown key 'strenght'. Did you mean 'strength'?"),
         ("base: reference\naffect: {inertia: 1.5}\n", "affect: inertia is 1.5; expected a number in [0, 0.99]"),
         ("base: reference\npopulation: {profile_share: {casual: 0.4}}\n", "profile_share sums to 0.9"),
         ("base: reference\ncatalogue: {emotion_share: {lonely: 0.0, lonley: 0.08}}\n", "'lonley'. Did you mean 'lonely'?"),
-        ("base: reference\nretention: {churn: {new: 0.4}}\n", "retention: churn has the profiles"),
+        ("base: reference\nretention: {churn: {new: 0.4}}\n", "retention: churn has the keys"),
         ("emotion_taxonomy: esmr\n", "the key 'catalogue' is missing"),
     ],
 )

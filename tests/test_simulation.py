@@ -1,15 +1,29 @@
-"""The first world: reproducible, honest about latents, and moved by what is shown."""
+"""Worlds: reproducible, honest about latents, moved by what is shown, and known to the bit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recbole_esmr.errors import ConfigError, DataError
+from recbole_esmr.files import shipped_names
 from recbole_esmr.simulation import FeedEnv, load_world, simulate
-from recbole_esmr.simulation.logging_policy import inclusion_probabilities, systematic_sample
-from recbole_esmr.simulation.random import normal, uniform
+from recbole_esmr.simulation.days import lived_days
+from recbole_esmr.simulation.hidden import load_hidden
+from recbole_esmr.simulation.logging_policy import LoggingFeed, inclusion_probabilities, systematic_sample
+from recbole_esmr.simulation.random import normal, uniform, uniform_pair
+from recbole_esmr.simulation.twin import true_effects
 
 WORLD = load_world("reference")
+
+
+# -- logs ------------------------------------------------------------------------------------------------------------
 
 
 def test_same_seed_same_bytes_other_seed_other_bytes(tmp_path):
@@ -36,36 +50,246 @@ def test_files_hold_what_a_platform_sees_and_no_latent(tmp_path):
     assert imp["label:float"].sum() == len(inter)
 
 
-def _life(users, slates):
-    env = FeedEnv(WORLD, users, 30, seed=2)
+def test_the_people_of_a_log_go_on_where_it_ended(tmp_path):
+    simulate(WORLD, 12, 30, 5, 4, tmp_path / "log", people=tmp_path / "people.npz", show_progress=False)
+    hidden = load_hidden(tmp_path / "people.npz")
+    assert (hidden.world, hidden.users, hidden.items, hidden.seed, int(hidden.state["day"])) == (WORLD, 12, 30, 4, 6)
+    through, later = FeedEnv(WORLD, 12, 30, 4), FeedEnv(hidden.world, 12, 30, 4)
+    lived = [day.valence for day in lived_days(through, LoggingFeed(through), 5, counts=False)]
+    later.reset(options={"hidden": hidden.state})
+    assert np.array_equal(later.valence, through.valence) and not np.array_equal(later.valence, lived[-1])
+
+
+def test_a_broken_hidden_state_is_refused(tmp_path):
+    (tmp_path / "people.npz").write_bytes(b"PK\x03\x04 nonsense")
+    with pytest.raises(DataError, match="is not a hidden state"):
+        load_hidden(tmp_path / "people.npz")
+    with pytest.raises(DataError, match="no such file"):
+        load_hidden(tmp_path / "none.npz")
+    env = FeedEnv(WORLD, 3, 30, 1)
     env.reset()
-    valence = []
-    for _ in range(6):
-        valence.append(env.valence)
-        env.step(np.tile(slates, (len(env.people), 1)))
-    return np.array(valence), env
+    with pytest.raises(ConfigError, match="is of 3 people; this world has 4"):
+        FeedEnv(WORLD, 4, 30, 1).reset(options={"hidden": env.hidden()})
 
 
-def test_a_person_lives_the_same_life_alone_and_among_many():
-    alone, _ = _life(np.array([7]), np.arange(5))
-    among, _ = _life(50, np.arange(5))
-    assert np.array_equal(alone[:, 0], among[:, 7])
+# -- lives -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_shown_moves_the_next_day_in_the_right_direction():
-    env = FeedEnv(WORLD, 400, 200, seed=2)
-    bad, good = np.argsort(-env.catalogue.negative)[:10], np.argsort(-env.catalogue.positive)[:10]
-    after = {}
-    for name, slate in (("bad", bad), ("good", good), ("bad again", bad)):
+class _Feed:
+    """Shows the first items on offer."""
+
+    def __init__(self, width=6):
+        self.width = width
+
+    def reset(self, users, items):
+        self.users = len(users)
+
+    def recommend(self, observation):
+        items = np.flatnonzero(observation.pool)[: self.width]
+        return np.where(np.arange(len(items)) < observation.slate_size[:, None], items, -1)
+
+    def observe(self, feedback):
+        pass
+
+    def acted(self):
+        return np.zeros(self.users, dtype=bool)
+
+
+def _life(users, world=WORLD, days=6):
+    env = FeedEnv(world, users, 60, seed=2)
+    return [(day.valence, day.hours, day.feedback.emotion, day.feedback.active) for day in lived_days(env, _Feed(), days)]
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.integers(0, 10_000), min_size=1, max_size=8, unique=True))
+def test_a_person_lives_the_same_life_in_any_batch(people):
+    among = _life(np.array(people))
+    alone = _life(np.array(people[-1:]))
+    for many, one in zip(among, alone, strict=True):
+        for column, own in zip(many, one, strict=True):
+            assert np.array_equal(column[-1:], own)
+
+
+def test_a_life_is_the_same_on_one_thread_and_two():
+    threads, lives = torch.get_num_threads(), []
+    for number in (1, 2):
+        torch.set_num_threads(number)
+        lives.append(_life(3000, days=3))
+    torch.set_num_threads(threads)
+    assert all(np.array_equal(a, b) for one, two in zip(*lives, strict=True) for a, b in zip(one, two, strict=True))
+
+
+def test_another_life_of_the_same_people():
+    env = FeedEnv(WORLD, 50, 60, seed=2)
+    first, _ = env.reset()
+    home, valence = env.people.home.clone(), env.valence
+    env.reset(seed=3)
+    assert torch.equal(env.people.home, home) and not np.array_equal(env.valence, valence)
+    env.reset(seed=2)
+    assert np.array_equal(env.valence, valence) and np.array_equal(env.reset()[0]["pool"], first["pool"])
+
+
+def test_bounds_and_spaces():
+    env = FeedEnv(load_world("strong"), 200, 60, seed=2)
+    seen, _ = env.reset()
+    for _ in range(15):
+        assert env.observation_space.contains({name: value.astype(np.int64) for name, value in seen.items()})
+        slates = _Feed(env.slate_width).recommend(type("Morning", (), seen))
+        assert env.action_space.contains(np.pad(slates, ((0, 0), (0, env.slate_width - slates.shape[1])), constant_values=-1))
+        seen, hours, ended, cut, info = env.step(slates)
+        ratio = info["watch_ratio"]
+        assert ratio.dtype == hours.dtype == env.valence.dtype == np.float32
+        assert ((ratio == 0) | ((ratio >= 0.05) & (ratio <= 1))).all() and (ratio[slates < 0] == 0).all()
+        assert (np.abs(env.valence) <= 1).all() and not (ended | cut).any() and (hours >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("slates", "says"),
+    [
+        (np.zeros((3, 2), dtype=int), r"slates have shape \(3, 2\); expected \(4, up to 24\)"),
+        (np.full((4, 2), 60), "slates hold item 60; expected numbers from -1 to 59"),
+        (np.full((4, 2), -2), "expected numbers from -1 to 59"),
+    ],
+)
+def test_slates_that_cannot_be_shown_are_refused(slates, says):
+    env = FeedEnv(WORLD, 4, 60, seed=2)
+    seen, _ = env.reset()
+    with pytest.raises(ConfigError, match=says):
+        env.step(slates)
+    with pytest.raises(ConfigError, match="not on offer today"):
+        env.step(np.full((4, 1), np.flatnonzero(~seen["pool"])[0]))
+
+
+def test_the_expected_watch_time_is_the_mean_of_what_is_watched():
+    env = FeedEnv(WORLD, 20_000, 60, seed=2)
+    seen, _ = env.reset()
+    slates = _Feed().recommend(type("Morning", (), seen))
+    expected = env.expected_hours(slates)
+    _, hours, *_ = env.step(slates)
+    assert hours.mean() == pytest.approx(expected.mean(), rel=0.01)
+
+
+def test_the_next_day_by_hand():
+    """susceptibility · SD · Σ β (x − usual) · factor / 0.1, where neither noise nor clipping differs."""
+    env = FeedEnv(WORLD, 300, 60, seed=2)
+    seen, _ = env.reset()
+    item = int(np.flatnonzero(seen["pool"] & (env.catalogue.tone.numpy() < 0))[0])
+    emotion = int(env.catalogue.emotion[item])
+    label = env.taxonomy.labels[emotion]
+    after = []
+    for slate in (item, -1):
         env.reset()
-        first = env.valence
-        env.step(np.tile(slate, (400, 1)))
-        after[name] = env.valence - first
-    assert np.array_equal(after["bad"], after["bad again"])
-    difference = after["good"] - after["bad"]
-    assert (difference >= -1e-12).all()
-    # by hand: susceptibility · (β₊ x₊ − β₋ x₋) / 0.1, where clipping at ±1 does not bite
-    assert 0.03 < difference.mean() < 0.6
+        _, _, _, _, info = env.step(np.full((300, 1), slate))
+        after.append((env.valence.copy(), info["watch_ratio"][:, 0]))
+    exposure = after[0][1] * float(env.catalogue.intensity[item])
+    effect = WORLD.exposure.effect[label] * env.people.susceptibility.numpy() * env.people.within_sd.numpy() * exposure / 0.1
+    unclipped = (np.abs(after[0][0]) < 1) & (np.abs(after[1][0]) < 1)
+    assert np.allclose((after[0][0] - after[1][0])[unclipped], effect[unclipped], atol=1e-5)
+    assert (effect[after[0][1] > 0] < 0).all() and (after[0][1] > 0).mean() > 0.2
+
+
+def test_habituation_by_hand():
+    """(1 + κ) / (1 + κ · load / usual), with κ = 1: twice the effect on the unaccustomed, half after three times the usual."""
+    env = FeedEnv(replace(WORLD, exposure=replace(WORLD.exposure, habituation=1.0)), 5, 60, seed=2)
+    usual, shown = env.exposure.usual, env.exposure.usual > 0
+    at_usual, unused, used = (env.exposure.susceptible(env.people, k * usual.expand(5, -1))[:, shown] for k in (1, 0, 3))
+    assert torch.allclose(unused, 2 * at_usual) and torch.allclose(used, at_usual / 2)
+
+
+def test_delay_by_hand():
+    """Three quarters of the effect come the next day, one quarter the day after, when the first part has decayed."""
+    env = FeedEnv(replace(WORLD, exposure=replace(WORLD.exposure, habituation=0.0, delay=0.25)), 5, 60, seed=2)
+    nudge, empty, lives = torch.zeros(len(env.taxonomy)), np.full((5, 1), -1), []
+    nudge[0] = 0.1
+    for moved in (None, nudge):
+        env.reset()
+        env.step(empty, moved)
+        first = env.state.clone()
+        env.active[:] = True
+        env.step(empty)
+        lives.append((first, env.state.clone()))
+    effect = 0.1 * env.exposure.susceptible(env.people, env.exposure.usual.expand(5, -1))[:, 0]
+    assert torch.allclose(lives[1][0] - lives[0][0], 0.75 * effect, atol=1e-6)
+    assert torch.allclose(lives[1][1] - lives[0][1], (0.75 * WORLD.affect.inertia + 0.25) * effect, atol=1e-6)
+
+
+def test_low_mood_and_life_events_draw_to_negative_content():
+    for world, name in ((WORLD, "mood"), (load_world("confounded"), "event")):
+        env = FeedEnv(world, 4000, 60, seed=2)
+        env.reset()
+        items = torch.arange(60)
+        negative = items[env.catalogue.tone < -0.3]
+        lift = env.interest(negative).mean(dim=1) - env.people.taste[:, env.catalogue.kind[negative]].mean(dim=1)
+        feeling = torch.from_numpy(env.valence) - env.people.home
+        low = feeling < -env.people.within_sd
+        assert low.any() and lift[low].mean() > lift[~low].mean() + 0.1, name
+
+
+# -- worlds ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_worlds():
+    assert {"reference", "null", "reversed", "confounded", "weak", "strong"} <= set(shipped_names("world"))
+    strength = {name: load_world(name).exposure.strength for name in shipped_names("world")}
+    assert (strength["null"], strength["reversed"], strength["weak"], strength["strong"]) == (0, -1, 0.5, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("base: mars\n", "base 'mars' is not a shipped world"),
+        ("base: null\naffect:\n  inertia: 0.5\n", "itself has a base"),
+        ("base: reference\naffect:\n  inertia: 1.5\n", r"affect: inertia is 1.5; expected a number in \[0, 0.99\]"),
+        ("base: reference\naffect:\n  inertai: 0.5\n", "unknown key 'inertai'. Did you mean 'inertia'"),
+        ("base: reference\npopulation:\n  home: {genral: 0.1}\n", "population: home has the keys"),
+        ("base: reference\nexposure:\n  effect: {hapy: 1}\n", "exposure: effect names 'hapy'. Did you mean 'happy'"),
+        ("base: reference\ncatalogue:\n  emotion_share: {happy: 0.5}\n", "sums to"),
+        ("base: reference\nfeed:\n  sessions: {casual: 1, keen: 2}\n", "feed: sessions has the keys"),
+    ],
+)
+def test_a_wrong_world_is_refused(text, says, tmp_path):
+    path = tmp_path / "world.yaml"
+    path.write_text(text)
+    with pytest.raises((ConfigError, Exception), match=says) as caught:
+        load_world(str(path))
+    assert str(path) in str(caught.value)
+
+
+# -- truth -----------------------------------------------------------------------------------------------------------
+
+
+def _truth(name, **kwargs):
+    found = true_effects(load_world(name), 300, 100, 8, 3, show_progress=False, **kwargs)
+    return {(e["treatment"], e["outcome"], e["state"]): e["value"] for e in found["effects"]}
+
+
+def test_true_effects():
+    truth = {name: _truth(name) for name in ("reference", "null", "reversed", "weak")}
+    assert max(map(abs, truth["null"].values())) <= 1e-6
+    for treatment, sign in (("negative_exposure", -1), ("positive_exposure", 1)):
+        for state in ("all", "stable", "vulnerable"):
+            key = treatment, "valence", state
+            assert sign * truth["reference"][key] > 0.005 and sign * truth["reversed"][key] < -0.005
+            assert truth["weak"][key] == pytest.approx(truth["reference"][key] / 2, rel=0.15)
+        assert sign * truth["reference"][treatment, "negative", "all"] < 0
+        assert truth["reference"][treatment, "active", "all"] == 0
+
+
+def test_twins_with_equal_feeds_are_equal_to_the_bit():
+    assert set(_truth("reference", amount=0.0).values()) == {0.0}
+
+
+def test_the_true_effect_by_hand():
+    """Without habituation, clipping or events the effect is the mean susceptibility · SD · effect of the usual mix."""
+    found = _truth("reference")["negative_exposure", "valence", "all"]
+    env = FeedEnv(WORLD, 300, 100, 3)
+    share = env.exposure.usual.numpy() * (env.taxonomy.valence < 0)
+    mix = (env.exposure.effect.numpy() * share).sum() / share.sum()
+    plain = 0.1 * mix * float((env.people.susceptibility * env.people.within_sd).mean())
+    assert found == pytest.approx(plain, rel=0.2)
+
+
+# -- the logging policy and the random numbers -------------------------------------------------------------------------
 
 
 @settings(max_examples=50)
@@ -87,16 +311,34 @@ def test_systematic_sampling_has_the_stated_probabilities():
 
 
 def test_counter_based_draws_are_uniform_normal_and_independent():
-    draws = uniform(1, "test", np.arange(2000), day=3, size=20)
+    people, index = torch.arange(2000), torch.arange(20)
+    draws = uniform(1, "test", people, 3, index)
     assert draws.min() > 0 and draws.max() < 1
     assert abs(draws.mean() - 0.5) < 0.005 and abs(draws.var() - 1 / 12) < 0.002
-    deviates = normal(1, "test", np.arange(40_000))
+    deviates = normal(1, "test", torch.arange(40_000))
     assert abs(deviates.mean()) < 0.02 and abs(deviates.std() - 1) < 0.02
-    other = [
-        uniform(1, "other", np.arange(2000), 3),
-        uniform(1, "test", np.arange(2000), 4),
-        uniform(2, "test", np.arange(2000), 3),
-    ]
-    for draw in other:
+    pair = uniform_pair(1, "test", people, 3, index)
+    others = [uniform(1, "other", people, 3), uniform(1, "test", people, 4), uniform(2, "test", people, 3)]
+    for draw in [*others, draws[:, 1], pair[1][:, 0].double()]:
         assert abs(np.corrcoef(draws[:, 0], draw)[0, 1]) < 0.08
     assert abs(np.corrcoef(draws[:-1, 0], draws[1:, 0])[0, 1]) < 0.08
+    for part in pair:
+        assert part.min() > 0 and part.max() < 1 and abs(part.mean() - 0.5) < 0.005
+    assert abs(np.corrcoef(pair[0].flatten(), pair[1].flatten())[0, 1]) < 0.01
+
+
+def test_the_hash_is_splitmix64():
+    """The published test vector of SplitMix64 seeded with 1234567."""
+    from recbole_esmr.simulation.random import _mix
+
+    state = torch.tensor([1234567], dtype=torch.int64)
+    assert int(_mix(state)) % 2**64 == 6457827717110365317
+
+
+def test_every_key_of_a_world_is_explained():
+    from dataclasses import fields, is_dataclass
+    from pathlib import Path
+
+    text = (Path(__file__).parents[1] / "docs" / "worlds.md").read_text(encoding="utf-8")
+    sections = [getattr(WORLD, f.name) for f in fields(WORLD) if is_dataclass(getattr(WORLD, f.name))]
+    assert [f.name for section in sections for f in fields(section) if f"`{f.name}`" not in text] == []

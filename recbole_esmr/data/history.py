@@ -18,6 +18,14 @@ class History:
         self._key = user.astype(np.int64) * (days + 1) + day
         self._item = item
 
+    def next_day(self, user: np.ndarray, item: np.ndarray) -> History:
+        """The views one day later: days move one back (the first keeps its place), ``user`` watched ``item`` on the last."""
+        old_user, old_day = np.divmod(self._key, self._days + 1)
+        users = np.concatenate([old_user, user])
+        days = np.concatenate([np.maximum(old_day - 1, 0), np.full(len(user), self._days - 1)])
+        order = np.lexsort((days, users))
+        return History(users[order], days[order], np.concatenate([self._item, item])[order], self._days)
+
     def before(self, user: np.ndarray, day: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
         """The last ``length`` items that each person watched on days before ``day``.
 

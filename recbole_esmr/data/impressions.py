@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+_COLUMNS = ("user", "day", "item", "label", "watch_ratio", "propensity")
+
 
 @dataclass(frozen=True)
 class Impressions:
@@ -34,8 +36,13 @@ class Impressions:
 
     def take(self, rows: np.ndarray) -> Impressions:
         """The impressions of the given rows (a mask or an index)."""
-        columns = {name: getattr(self, name)[rows] for name in ("user", "day", "item", "label", "watch_ratio", "propensity")}
-        return Impressions(**columns, has_skips=self.has_skips)
+        return Impressions(**{name: getattr(self, name)[rows] for name in _COLUMNS}, has_skips=self.has_skips)
+
+    def followed_by(self, later: Impressions) -> Impressions:
+        """These impressions and later ones, in order."""
+        both = {name: np.concatenate([getattr(self, name), getattr(later, name)]) for name in _COLUMNS}
+        joined = Impressions(**both, has_skips=self.has_skips)
+        return joined.take(np.lexsort((joined.day, joined.user)))
 
 
 def make_impressions(shown: pd.DataFrame | None, watched: pd.DataFrame) -> Impressions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -57,6 +57,22 @@ class Trace:
     @property
     def days(self) -> int:
         return self.emotion.shape[1]
+
+    def rolled(self, column: Trace) -> Trace:
+        """The trace one day later: without its first day, and with ``column``, a trace of the same people's next day."""
+        moving = (
+            "emotion",
+            "valence",
+            "features",
+            "present",
+            "exposure",
+            "engagement",
+            "emotion_hours",
+            "category_hours",
+            "role",
+        )
+        days = {name: np.concatenate([getattr(self, name)[:, 1:], getattr(column, name)], axis=1) for name in moving}
+        return replace(self, first_day=self.first_day + 1, **days)
 
     @property
     def has_emotion(self) -> bool:

@@ -62,7 +62,8 @@ class EngagementFeatures:
 
     def __init__(self, trace: Trace, catalogue: Catalogue, past: ItemPast, beliefs: np.ndarray) -> None:
         self._catalogue, self._past, self._profile, self._consent = catalogue, past, trace.profile, trace.consent
-        self._weekday = np.arange(trace.days + 1) % 7 if trace.shared_calendar else np.full(trace.days + 1, np.nan)
+        calendar = trace.first_day + np.arange(trace.days + 1)
+        self._weekday = calendar % 7 if trace.shared_calendar else np.full(trace.days + 1, np.nan)
         self._emotion_share = _share_before(trace.emotion_hours)
         self._category_share = _share_before(trace.category_hours)
         self._habit = _mean_before(trace.engagement, trace.present)

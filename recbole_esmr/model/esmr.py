@@ -16,6 +16,7 @@ from torch.nn import functional
 from recbole_esmr.causal.reward import ItemEffects
 from recbole_esmr.config import Config
 from recbole_esmr.data.dataset import ESMRDataset
+from recbole_esmr.data.log import Log
 from recbole_esmr.data.trace import TRAIN
 from recbole_esmr.errors import ConfigError
 from recbole_esmr.model.emotion_encoder import DayBatch, DayLabels, DayState, EmotionEncoder, day_labels, encoder_loss
@@ -154,36 +155,55 @@ class ESMR(SequentialRecommender):
         """Whether anybody reported an emotion on a training day."""
         return bool((np.isfinite(self.trace.valence) & (self.trace.role == TRAIN)).any())
 
+    @property
+    def log(self) -> Log:
+        """What the model reads of people's days; setting it makes the model believe and score from there on."""
+        return Log(self.trace, self.impressions, self.retriever.history)
+
+    @log.setter
+    def log(self, log: Log) -> None:
+        self.trace, self.impressions, self.retriever.history = log.trace, log.impressions, log.history
+        self.refresh()
+
     def refresh(self) -> None:
-        """Forget what was computed from the weights; call it after they change."""
+        """Forget what was computed from the weights or the log; call it after they change."""
+        self.retriever.forget()
         self._state = self._features = self._gate = self._policy_state = None
 
     # -- scores ------------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def score(self, user: Tensor, day: Tensor) -> Tensor:
+    def score(self, user: Tensor, day: Tensor, offered: Tensor | None = None) -> Tensor:
         """Scores of all items.
 
         Args:
             user: (B,) internal ids.
             day: (B,) day indices 0 … D; nothing of that day or later is read.
+            offered: (I,) bool, the items to choose among; all of them unless given.
 
         Returns:
-            (B, I): candidates in (1, 2) by engagement or by the re-ranker's value, other items in (0, 1), the padding −inf.
+            (B, I): candidates in (1, 2) by engagement or by the re-ranker's value, other items in (0, 1), the padding and what is
+            not offered −inf.
         """
         retrieved = self.retriever.scores(user, day).cpu()
+        if offered is not None:
+            retrieved[:, ~offered] = -torch.inf
         user, day = user.cpu(), day.cpu()
-        count = min(self.settings.candidates, self.n_items - 1)
+        there = self.n_items - 1 if offered is None else int(offered[1:].sum())
+        count = min(self.settings.candidates, there)
         best, item = retrieved.topk(count, dim=1)
-        value = self.engagement(user, day, item, best)
+        watched = value = self.engagement(user, day, item, best)
+        if self.settings.rank_by == "watch_time":
+            value = _by_rank(watched * torch.from_numpy(self.catalogue.duration).float()[item])
         open_rows = torch.from_numpy(self.gate()[user.numpy(), day.numpy()])
         if open_rows.any():
             rows = open_rows.nonzero().squeeze(1)
             state = self.policy_state()[user[rows], day[rows]].to(self.device)
-            features = self.features_of(item[rows], value[rows]).to(self.device)
+            features = self.features_of(item[rows], watched[rows]).to(self.device)
+            value = value.clone()
             value[rows] = _by_rank(self.item_value(state, features).cpu())
         scores = 0.5 + 0.5 * retrieved / (1 + retrieved.abs())
-        scores[:, 0] = -torch.inf
+        scores[retrieved == -torch.inf] = -torch.inf
         return scores.scatter(1, item, 1 + value).to(self.device)
 
     def engagement(self, user: Tensor, day: Tensor, item: Tensor, retrieved: Tensor) -> Tensor:

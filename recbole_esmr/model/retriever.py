@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from recbole.data.interaction import Interaction
-from recbole.utils import ModelType
 from torch import Tensor, nn
 
 from recbole_esmr.config import Config, check_keys, model_class
 from recbole_esmr.data.dataset import ESMRDataset
+from recbole_esmr.model.scoring import ItemScores
 
 _SHARED = (
     *("seed", "reproducibility", "gpu_id", "use_gpu", "checkpoint_dir", "show_progress", "state", "log_wandb"),
@@ -35,9 +34,9 @@ class Retriever(nn.Module):
         self.config = retriever_config(config)
         self.config["device"] = config["device"]
         self.model = model_class(name)(self.config, dataset.on_training_days()).to(config["device"])
-        self.sequential = self.model.type == ModelType.SEQUENTIAL
+        self._score = ItemScores(self.model, config["device"])
         self.trained = False  # some models of RecBole, Pop for one, cannot answer before they are
-        self._history = dataset.history
+        self.history = dataset.history
         self._longest = int(config["MAX_ITEM_LIST_LENGTH"])
 
     @torch.no_grad()
@@ -45,7 +44,7 @@ class Retriever(nn.Module):
         """Scores of all items, standardised within a row; the padding item has −inf.
 
         Args:
-            user: (B,) internal ids.
+            user: (B,) internal ids; one beyond the data's is a newcomer, see :class:`~recbole_esmr.model.scoring.ItemScores`.
             day: (B,) day indices; only days before count.
 
         Returns:
@@ -55,32 +54,18 @@ class Retriever(nn.Module):
             scores = torch.zeros(len(user), self.model.n_items, device=self.config["device"])
             scores[:, 0] = -torch.inf
             return scores
-        training = self.model.training
-        self.model.eval()
-        device = self.config["device"]
-        fields: dict[str, Tensor] = {self.model.USER_ID: user} if hasattr(self.model, "USER_ID") else {}
-        if self.sequential:
-            items, length = self._history.before(user.cpu().numpy(), day.cpu().numpy(), self._longest)
-            fields[self.model.ITEM_SEQ] = torch.from_numpy(items)
-            fields[self.model.ITEM_SEQ_LEN] = torch.from_numpy(length).clamp(min=1)
-        rows = Interaction(fields).to(device)
-        try:
-            scores = self.model.full_sort_predict(rows)
-        except NotImplementedError:
-            scores = self._pairwise(rows)
-        self.model.train(training)
-        scores = scores.view(len(user), -1).float()
+        items = length = None
+        if self._score.sequential:
+            items, length = self.history.before(user.cpu().numpy(), day.cpu().numpy(), self._longest)
+        scores = self._score(user.cpu(), items, length)
         real = scores[:, 1:]
         scores = (scores - real.mean(dim=1, keepdim=True)) / real.std(dim=1, keepdim=True).clamp(min=1e-6)
         scores[:, 0] = -torch.inf
         return scores
 
-    def _pairwise(self, rows: Interaction) -> Tensor:
-        count = self.model.n_items
-        pairs = rows.repeat_interleave(count)
-        items = torch.arange(count, device=self.config["device"]).repeat(len(rows))
-        pairs.update(Interaction({self.model.ITEM_ID: items}))
-        return self.model.predict(pairs)
+    def forget(self) -> None:
+        """Drop what was computed from the weights; call it after they change."""
+        self._score.forget()
 
     def other_parameter(self) -> dict[str, Any]:
         """RecBole's ``other_parameter`` without modules, whose weights are in the state dict anyway."""

@@ -48,6 +48,52 @@ def effect_frame(causal: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(causal["effects"])[columns]
 
 
+ROLLOUT_COLUMNS = (
+    *("negative_day_share", "episode_days", "recovery_days", "volatility_sd", "volatility_rmssd", "valence"),
+    *("engagement", "watch_time", "retention", "acted_share", "worse_off_share", "worst_decile_change"),
+)
+
+
+def rollout_table(result: dict[str, Any]) -> str:
+    """A rollout for the terminal: every policy's figures with intervals, and where they differ from the compared policy's."""
+    people, usual = result["config"]["users"], result["compared_with"]
+    seeds = ", ".join(map(str, result["seed"]))
+    whose = "new people" if result["config"]["new_people"] else "people after their log"
+    head = f"World {result['world']}: {people} {whose}, {result['config']['days']} days, seeds {seeds}; mean [95 % interval]"
+    note = f"* differs from {usual} beyond the interval of the paired difference"
+    return "\n".join([head, "", _text(rollout_frame(result), True), "", note])
+
+
+def rollout_frame(result: dict[str, Any], policies: dict[str, Any] | None = None) -> pd.DataFrame:
+    """One row a figure, one column a policy: ``mean [low, high]``, a star where it differs from the compared policy's."""
+    policies = result["policies"] if policies is None else policies
+    return pd.DataFrame(
+        {
+            name: {figure: _interval(part[figure], _differs(part, figure)) for figure in ROLLOUT_COLUMNS}
+            for name, part in policies.items()
+        }
+    )
+
+
+def groups_table(result: dict[str, Any], figure: str = "negative_day_share") -> str:
+    """One figure by subgroup for the terminal, one row a group, one column a policy."""
+    rows = {
+        group: {name: _interval(part[figure], _differs(part, figure)) for name, part in policies.items()}
+        for group, policies in result["groups"].items()
+        if policies
+    }
+    return f"{figure} by group\n\n{_text(pd.DataFrame(rows).T, True)}"
+
+
+def _differs(part: dict[str, Any], figure: str) -> bool:
+    change = part.get("difference", {}).get(figure)
+    return change is not None and (change["low"] > 0 or change["high"] < 0)
+
+
+def _interval(value: dict[str, float], starred: bool) -> str:
+    return f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}]{'*' if starred else ' '}"
+
+
 def write_comparison(frame: pd.DataFrame, folder: str | Path) -> list[Path]:
     """Write a comparison as CSV, Markdown and LaTeX; returns the paths. Files appear whole or not at all."""
     content = {

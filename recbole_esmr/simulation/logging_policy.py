@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
+from recbole_esmr.feed import Feedback, Observation
+from recbole_esmr.simulation.env import FeedEnv
+from recbole_esmr.simulation.population import known_taste
 from recbole_esmr.simulation.random import uniform
-from recbole_esmr.simulation.world import World
 
 
 def inclusion_probabilities(weight: np.ndarray, size: np.ndarray) -> np.ndarray:
@@ -46,29 +49,51 @@ def systematic_sample(probability: np.ndarray, draw: np.ndarray) -> np.ndarray:
     return np.diff(steps, axis=1, prepend=0) > 0
 
 
-def logging_slates(
-    world: World, score: np.ndarray, size: np.ndarray, users: np.ndarray, day: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the day's slates.
+class LoggingFeed:
+    """The platform's own feed as a policy: what it believes of tastes, lifted toward the tone of what was watched last.
+
+    It needs the world only for the platform's imperfect estimate of tastes and for its random numbers; no mood is read.
 
     Args:
-        score: shape (U, I), the platform's engagement scores in logits.
-        size: shape (U,), whole numbers of items to show, 0 for who is away.
-        users: shape (U,), the addresses of the random numbers.
+        env: the world's people and items.
 
-    Returns:
-        slates, shape (U, K) in random order (a day's items come in several visits), −1 where a slate is shorter than the
-        longest, and propensities, shape (U, K), 0 there.
+    Attributes:
+        propensity: (U, K) inclusion probabilities of the last slates, 0 where nothing is shown.
     """
-    settings, items = world.feed, score.shape[1]
-    softmax = np.exp((score - score.max(axis=1, keepdims=True)) / settings.temperature)
-    softmax /= softmax.sum(axis=1, keepdims=True)
-    weight = (1 - settings.exploration) * softmax + settings.exploration / items
-    probability = inclusion_probabilities(weight, np.maximum(size, 1))
-    shown = systematic_sample(probability, uniform(seed, "slate", users, day)) & (size > 0)[:, None]
-    longest = int(shown.sum(axis=1).max(initial=0))
-    place = uniform(seed, "place in slate", users, day, size=items)
-    order = np.argsort(np.where(shown, place, np.inf), axis=1, kind="stable")[:, :longest]
-    here = np.take_along_axis(shown, order, axis=1)
-    propensity = np.take_along_axis(probability, order, axis=1)
-    return np.where(here, order, -1), np.where(here, propensity, 0.0)
+
+    def __init__(self, env: FeedEnv) -> None:
+        self._env, self._settings = env, env.world.feed
+        self._taste = known_taste(env.world, env.people, env.catalogue, env.seed).cpu().numpy()
+        self._tone = env.catalogue.tone.cpu().numpy()
+        self.reset(np.array([]), np.array([]))
+
+    def reset(self, users: np.ndarray, items: np.ndarray) -> None:
+        self._last_tone = np.zeros(len(self._taste))
+
+    def recommend(self, observation: Observation) -> np.ndarray:
+        """Draw the day's slates; they stand in random order, as a day's items come in several visits."""
+        env, settings, size = self._env, self._settings, observation.slate_size
+        offered = np.flatnonzero(observation.pool)
+        score = self._taste[:, offered] + settings.congruent_feed * self._last_tone[:, None] * self._tone[offered]
+        softmax = np.exp((score - score.max(axis=1, keepdims=True)) / settings.temperature)
+        softmax /= softmax.sum(axis=1, keepdims=True)
+        weight = (1 - settings.exploration) * softmax + settings.exploration / len(offered)
+        probability = inclusion_probabilities(weight, np.maximum(size, 1))
+        number, day = env.people.number, observation.day
+        draw = uniform(env.life_seed, "slate", number, day).cpu().numpy()
+        shown = systematic_sample(probability, draw) & (size > 0)[:, None]
+        longest = int(shown.sum(axis=1).max(initial=0))
+        place = uniform(env.life_seed, "place in slate", number, day, torch.from_numpy(offered).to(number.device)).cpu().numpy()
+        order = np.argsort(np.where(shown, place, np.inf), axis=1, kind="stable")[:, :longest]
+        here = np.take_along_axis(shown, order, axis=1)
+        self.propensity = np.where(here, np.take_along_axis(probability, order, axis=1), 0.0)
+        return np.where(here, offered[order], -1)
+
+    def observe(self, feedback: Feedback) -> None:
+        """Remember the tone of what each person watched today, all that the platform knows of the mood."""
+        ratio = feedback.watch_ratio
+        tone = (ratio * self._tone[feedback.slates]).sum(axis=1) / np.maximum(ratio.sum(axis=1), 1e-9)
+        self._last_tone = np.where(ratio.sum(axis=1) > 0, tone, self._last_tone)
+
+    def acted(self) -> np.ndarray:
+        return np.zeros(len(self._taste), dtype=bool)

@@ -12,6 +12,9 @@ from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
 from recbole_esmr.files import read_yaml, shipped, shipped_names
 from recbole_esmr.settings import parse, setting
 
+GROUPS = ("general", "vulnerable")
+"""The groups of a population, by code."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogueSettings:
@@ -29,30 +32,37 @@ class CatalogueSettings:
 class PopulationSettings:
     profile_share: dict[str, float] = setting("share of the people with each profile", low=0, high=1)
     vulnerable_share: float = setting("share of the people in the vulnerable group", low=0, high=1)
-    home_mean: float = setting("mean home valence of the general group", low=-1, high=1, unit="valence")
-    home_sd: float = setting("SD of the home valence of the general group", low=0, high=1, unit="valence")
-    home_mean_vulnerable: float = setting("mean home valence of the vulnerable group", low=-1, high=1, unit="valence")
-    home_sd_vulnerable: float = setting("SD of the home valence of the vulnerable group", low=0, high=1, unit="valence")
-    susceptibility_spread: float = setting("SD of the log susceptibility to what is watched", low=0, high=2)
+    home: dict[str, float] = setting("mean home base, by group", low=-1, high=1, unit="valence")
+    home_sd: dict[str, float] = setting("SD of the home bases within a group", low=0, high=1, unit="valence")
+    susceptibility: dict[str, float] = setting("mean strength of the effects on a person, by group", low=0, high=5)
+    susceptibility_spread: float = setting("SD of the log susceptibility within a group", low=0, high=2)
     taste_strength: float = setting("SD of a person's taste for a category or an emotion", low=0, high=5, unit="logits")
-    congruence: float = setting("mood congruence: how much a low mood draws to negative items", low=0, high=5, unit="logits")
+    congruence: float = setting("pull of an item of tone 1 for a mood 1 SD above home", low=0, high=5, unit="logits")
+    arousal_hook: float = setting("pull of an item of arousal 1 and intensity 1 in any mood", low=0, high=5, unit="logits")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AffectSettings:
     inertia: float = setting("share of the slow state kept from one day to the next", low=0, high=0.99)
-    state_sd: float = setting("SD of the slow state within a person", low=0, high=1, unit="valence")
-    noise_sd: float = setting("SD of the day noise within a person", low=0, high=1, unit="valence")
-    event_rate: float = setting("share of days with a bad life event", low=0, high=1)
+    within_sd: dict[str, float] = setting("SD of a person's ordinary days, by group", low=0, high=1, unit="valence")
+    state_share: dict[str, float] = setting("share of that variance that is slow state, by group", low=0, high=1)
+    event_rate: dict[str, float] = setting("share of days with a bad life event, by group", low=0, high=1)
     event_size: float = setting("mean drop of a bad life event", low=0, high=2, unit="valence")
+    event_warning: float = setting("share of events that are known, and followed online, the day before", low=0, high=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExposureSettings:
-    negative: float = setting("effect of +0.1 negative exposure on tomorrow's valence", low=-0.5, high=0.5, unit="valence")
-    positive: float = setting("effect of +0.1 positive exposure on tomorrow's valence", low=-0.5, high=0.5, unit="valence")
-    usual_negative: float = setting("negative exposure that moves nobody", low=0, high=1)
-    usual_positive: float = setting("positive exposure that moves nobody", low=0, high=1)
+    effect: dict[str, float] = setting(
+        "effect of +0.1 exposure to an emotion on the next day", low=-5, high=5, unit="within-person SD"
+    )
+    strength: float = setting("multiplies all effects", low=-5, high=5)
+    usual_watch: float = setting(
+        "mean watch ratio of what is shown; the exposure that follows from it moves nobody", low=0.01, high=1
+    )
+    habituation: float = setting("how much a usual load dampens an effect relative to none", low=0, high=10)
+    habituation_days: float = setting("half-life of the load", low=0.1, high=100, unit="days")
+    delay: float = setting("share of the effect that comes a day later", low=0, high=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,15 +78,21 @@ class ObservationSettings:
 class RetentionSettings:
     churn: dict[str, float] = setting("chance a day to stop coming, by profile", low=0, high=1)
     returning: dict[str, float] = setting("chance a day to come back, by profile", low=0, high=1)
+    loyalty: float = setting("fall of the log chance to stop for +0.1 median length watched an item", low=0, high=5)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeedSettings:
-    slate_size: dict[str, float] = setting("items shown a day, by profile", low=1, high=200, unit="items")
-    weekend_factor: float = setting("items shown at the weekend relative to a working day", low=0.2, high=5)
+    sessions: dict[str, float] = setting("mean visits on a working day of presence, by profile", low=0, high=20, unit="visits")
+    session_size: int = setting("items shown in a visit", low=1, high=100, unit="items")
+    weekend_factor: float = setting("visits at the weekend relative to a working day", low=0.2, high=5)
+    pool_share: float = setting("share of the catalogue that is on offer on a day", low=0.01, high=1)
     watch_bias: float = setting("log odds that an average item is watched", low=-5, high=5, unit="logits")
+    patience: float = setting("loss of interest for each doubling of the length", low=0, high=5, unit="logits")
+    fatigue: float = setting("loss of interest from the first to the last item of a visit", low=0, high=5, unit="logits")
+    event_pull: float = setting("pull of an item of tone -1 on the day of a life event", low=0, high=5, unit="logits")
     knowledge_noise: float = setting("SD of the platform's error about a person's taste", low=0, high=5, unit="logits")
-    congruent_feed: float = setting("how much the feed follows the tone of what was just watched", low=0, high=5, unit="logits")
+    congruent_feed: float = setting("lift of an item of tone 1 after watching tone 1", low=0, high=20, unit="logits")
     temperature: float = setting("softmax temperature of the logging policy", low=0.05, high=10)
     exploration: float = setting("share of the feed drawn uniformly", low=0, high=1)
 
@@ -114,8 +130,15 @@ def load_world(name: str) -> World:
             )
     values = read_yaml(path)
     if "base" in values:
-        base = read_yaml(shipped("properties") / "world" / f"{values.pop('base')}.yaml")
-        values = _merged(base, values)
+        base = str(values.pop("base") or "null")  # in yaml a bare null is nothing, and a world's name
+        if base not in shipped_names("world"):
+            raise UnknownNameError(f"{path}: base '{base}' is not a shipped world. {nearest(base, shipped_names('world'))}")
+        root = read_yaml(shipped("properties") / "world" / f"{base}.yaml")
+        if "base" in root:
+            raise ConfigError(
+                f"{path}: base '{base}' itself has a base ('{root['base']}'); give '{root['base']}' and the keys of both."
+            )
+        values = _merged(root, values)
     world = parse(World, values | {"name": path.stem}, where=str(path))
     _check_shares(world, path)
     return world
@@ -140,14 +163,24 @@ def _check_shares(world: World, path: Path) -> None:
         if abs(total - 1) > 1e-6:
             raise ConfigError(f"{path}: {where} sums to {total:g}; expected shares that sum to 1.")
     labels = load_taxonomy(world.emotion_taxonomy).labels
-    for label in world.catalogue.emotion_share:
-        if label not in labels:
-            raise ConfigError(f"{path}: catalogue: emotion_share names '{label}'. {nearest(label, labels)}")
-    profiles = set(world.population.profile_share)
     for where, table in {
-        "retention: churn": world.retention.churn,
-        "retention: returning": world.retention.returning,
-        "feed: slate_size": world.feed.slate_size,
+        "catalogue: emotion_share": world.catalogue.emotion_share,
+        "exposure: effect": world.exposure.effect,
     }.items():
-        if set(table) != profiles:
-            raise ConfigError(f"{path}: {where} has the profiles {sorted(table)}; expected {sorted(profiles)}.")
+        for label in table:
+            if label not in labels:
+                raise ConfigError(f"{path}: {where} names '{label}'. {nearest(label, labels)}")
+    profiles, groups = set(world.population.profile_share), set(GROUPS)
+    for where, table, expected in (
+        ("retention: churn", world.retention.churn, profiles),
+        ("retention: returning", world.retention.returning, profiles),
+        ("feed: sessions", world.feed.sessions, profiles),
+        ("population: home", world.population.home, groups),
+        ("population: home_sd", world.population.home_sd, groups),
+        ("population: susceptibility", world.population.susceptibility, groups),
+        ("affect: within_sd", world.affect.within_sd, groups),
+        ("affect: state_share", world.affect.state_share, groups),
+        ("affect: event_rate", world.affect.event_rate, groups),
+    ):
+        if set(table) != expected:
+            raise ConfigError(f"{path}: {where} has the keys {sorted(table)}; expected {sorted(expected)}.")

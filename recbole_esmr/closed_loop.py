@@ -1,0 +1,259 @@
+"""Train on a world's log, deploy on its people, and judge every policy by what it does to them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.data import create_dataset
+
+from recbole_esmr.checkpoint import package_versions
+from recbole_esmr.config import Config, model_names
+from recbole_esmr.data.dataset import ESMRDataset
+from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
+from recbole_esmr.evaluator.rollout import Lives, joined, judge, lives
+from recbole_esmr.evaluator.statistics import Bootstrap
+from recbole_esmr.feed import Policy
+from recbole_esmr.model.esmr import ESMR
+from recbole_esmr.policy.baselines import Popular, Positive, Random
+from recbole_esmr.policy.esmr import ESMRPolicy
+from recbole_esmr.policy.recbole import RecBolePolicy
+from recbole_esmr.quick_start import SCHEMA_VERSION, load_data_and_model, run_recbole
+from recbole_esmr.simulation import FeedEnv, World, load_world, simulate
+from recbole_esmr.simulation.days import lived_days
+from recbole_esmr.simulation.hidden import Hidden, load_hidden
+from recbole_esmr.simulation.logging_policy import LoggingFeed
+from recbole_esmr.simulation.oracle import Oracle
+from recbole_esmr.simulation.twin import true_effects
+from recbole_esmr.simulation.world import GROUPS
+
+UNTRAINED = ("random", "pop", "positive", "logging")
+"""Policies that need no model."""
+
+BY_ESMR = ("engagement", "oracle")
+"""Policies that need a trained ESMR for its engagement ranker."""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A log and the people in it, standing where the log ended.
+
+    Attributes:
+        hidden: world, sizes, seed and hidden state.
+        log: folder of the atomic files.
+        work: folder for checkpoints.
+        arguments: RecBole and ESMR keys for what is trained here.
+        seed: of the training, and of what happens to the people from now on.
+    """
+
+    hidden: Hidden
+    log: Path
+    work: Path
+    arguments: tuple[str, ...]
+    seed: int
+
+    def trained(self, model: str) -> Path:
+        """The checkpoint of a model trained on the log; trained once."""
+        path = self.work / f"{model}.pth"
+        if not path.is_file():
+            values = {"seed": self.seed, "checkpoint_dir": str(self.work), "show_progress": False, "state": "WARNING"}
+            result = run_recbole(model, str(self.log), config_dict=values, arguments=self.arguments)
+            Path(result["checkpoint"]).replace(path)
+        return path
+
+    def env(self, users: np.ndarray) -> FeedEnv:
+        """The world with the given people."""
+        hidden = self.hidden
+        return FeedEnv(hidden.world, users, hidden.items, hidden.seed, life_seed=self.seed)
+
+    def data(self) -> ESMRDataset:
+        """The log as ESMR reads it."""
+        return create_dataset(Config("ESMR", str(self.log), arguments=self.arguments))
+
+
+def rollout(
+    world: str,
+    policies: Sequence[str],
+    users: int = 1000,
+    items: int = 1000,
+    days: int = 30,
+    seeds: Sequence[int] = (1, 2, 3),
+    log_days: int = 30,
+    log: str | Path | None = None,
+    people: str | Path | None = None,
+    new_people: bool = False,
+    arguments: Sequence[str] = (),
+    keep: str | Path | None = None,
+    replicates: int = 1000,
+    show_progress: bool = True,
+) -> tuple[dict[str, Any], dict[str, Lives]]:
+    """Let people live under several policies, with the same random numbers, and judge the policies.
+
+    Without ``people`` each seed is a world of its own: its people first live ``log_days`` under the world's logging policy, what
+    is named without a checkpoint is trained on that log, and the same people go on under each policy. With ``log`` and
+    ``people`` (from ``simulate``) the people of that log go on, and the seeds differ in what happens to them.
+
+    Args:
+        world: a shipped world or a yaml file; with ``people`` the log's own world is lived in.
+        policies: random, pop, positive, logging, engagement, oracle, ESMR, or any RecBole model; ``NAME:CHECKPOINT`` deploys a
+            trained one. ``engagement:CHECKPOINT`` and ``oracle:CHECKPOINT`` take an ESMR.
+        users, items, log_days: size of the log.
+        days: of the rollout.
+        seeds: of worlds, logs and trainings (or, with ``people``, of lives).
+        log, people: a simulated data set and its hidden state.
+        new_people: whether people who are not in the log are met instead.
+        arguments: RecBole and ESMR keys for what is trained here, as ``--key=value``.
+        keep: folder for logs, states and checkpoints; they are thrown away unless given.
+        replicates: of the bootstrap.
+        show_progress: whether to show bars.
+
+    Returns:
+        what ``rollout.json`` holds, and each policy's lives.
+
+    Raises:
+        UnknownNameError: a policy or world that does not exist.
+        ConfigError: ``log`` without ``people`` or the reverse; two policies of one name.
+        CheckpointError: a checkpoint that is not to be used.
+    """
+    start = perf_counter()
+    named = [_named(policy) for policy in policies]
+    labels = _labels([name for name, _ in named])
+    if (log is None) != (people is None):
+        raise ConfigError("--log and --people belong together: `recbole-esmr simulate --output=LOG --people=PEOPLE` writes both.")
+    hidden = load_hidden(people) if people is not None else None
+    settings = hidden.world if hidden is not None else load_world(world)
+    parts: dict[str, list[Lives]] = {label: [] for label in labels}
+    for place, seed in enumerate(seeds):
+        with ExitStack() as stack:
+            work = Path(keep) / f"seed-{seed}" if keep else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            work.mkdir(parents=True, exist_ok=True)
+            if hidden is not None and log is not None:
+                platform = Platform(hidden, Path(log).resolve(), work, tuple(arguments), seed)
+            else:
+                platform = _logged(settings, users, items, log_days, seed, work, tuple(arguments), show_progress)
+            for label, (name, checkpoint) in zip(labels, named, strict=True):
+                make = _maker(platform, name, checkpoint, days)
+                parts[label].append(
+                    _live(platform, make, days, place, new_people, f"{label}, seed {seed}" if show_progress else "")
+                )
+    every = {label: joined(part) for label, part in parts.items()}
+    usual = "engagement" if "engagement" in every else labels[0]
+    shared = hidden is not None
+    result = {
+        "schema_version": SCHEMA_VERSION,
+        "world": settings.name,
+        "config": {
+            "world": asdict(settings),
+            "policies": list(policies),
+            "users": hidden.users if hidden else users,
+            "items": hidden.items if hidden else items,
+            "log_days": int(hidden.state["day"]) - 1 if hidden else log_days,
+            "days": days,
+            "new_people": new_people,
+            "arguments": list(arguments),
+        },
+        "seed": list(seeds),
+        "compared_with": usual,
+        "policies": _judged(every, usual, replicates, shared),
+        "groups": {
+            group: _judged({name: part.take(rows) for name, part in every.items()}, usual, max(replicates // 5, 1), shared)
+            for group, rows in _groups(every[usual], settings).items()
+        },
+        "versions": package_versions(),
+        "timings": {"total": round(perf_counter() - start, 1)},
+    }
+    return result, every
+
+
+def truth(world: World, users: int, items: int, days: int, seed: int) -> dict[str, Any]:
+    """What ``simulate --truth`` writes: :func:`~recbole_esmr.simulation.twin.true_effects` and their setting."""
+    start = perf_counter()
+    found = true_effects(world, users, items, days, seed)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "config": {"world": asdict(world), "users": users, "items": items, "days": days},
+        "seed": seed,
+        **found,
+        "versions": package_versions(),
+        "timings": {"total": round(perf_counter() - start, 1)},
+    }
+
+
+def _named(policy: str) -> tuple[str, str | None]:
+    name, colon, checkpoint = policy.partition(":")
+    known = [*UNTRAINED, *BY_ESMR, *model_names()]
+    if name not in known:
+        raise UnknownNameError(f"there is no policy '{name}'. {nearest(name, [*UNTRAINED, *BY_ESMR, 'ESMR', *model_names()])}")
+    if colon and name in UNTRAINED:
+        raise ConfigError(f"policy '{name}' needs no checkpoint: write {name} instead of {policy}.")
+    return name, checkpoint if colon else None
+
+
+def _labels(names: list[str]) -> list[str]:
+    """Each policy's name in the result; the second ESMR is called ESMR-2."""
+    return [name if names.index(name) == i else f"{name}-{names[: i + 1].count(name)}" for i, name in enumerate(names)]
+
+
+def _logged(
+    world: World, users: int, items: int, log_days: int, seed: int, work: Path, arguments: tuple[str, ...], show: bool
+) -> Platform:
+    log, people = work.resolve() / "log", work / "people.npz"
+    simulate(world, users, items, log_days, seed, log, people=people, show_progress=show)
+    return Platform(load_hidden(people), log, work, arguments, seed)
+
+
+def _maker(platform: Platform, name: str, checkpoint: str | None, days: int) -> Callable[[FeedEnv], Policy]:
+    """A function that makes the policy for a world's people."""
+    if name == "random":
+        return lambda env: Random(platform.seed)
+    if name == "logging":
+        return LoggingFeed
+    if name in ("pop", "positive"):
+        data = platform.data()
+        names, catalogue, shown = data.field2id_token[data.iid_field], data.catalogue, data.impressions
+        if name == "positive":
+            return lambda env: Positive(names, catalogue.valence * catalogue.intensity)
+        return lambda env: Popular(names, np.bincount(shown.item, weights=shown.label, minlength=len(names)))
+    path = checkpoint or platform.trained("ESMR" if name in BY_ESMR else name)
+    config, model, dataset, *_ = load_data_and_model(path)
+    if name in (*BY_ESMR, "ESMR"):
+        if not isinstance(model, ESMR):
+            raise ConfigError(f"{path}: policy '{name}' needs a checkpoint of ESMR, not of {type(model).__name__}.")
+        policy = ESMRPolicy(model, dataset, gate=None if name == "ESMR" else "never")
+        return (lambda env: Oracle(env, policy, days)) if name == "oracle" else lambda env: policy
+    ranking = RecBolePolicy(model, dataset, int(config["MAX_ITEM_LIST_LENGTH"]))
+    return lambda env: ranking
+
+
+def _live(
+    platform: Platform, make: Callable[[FeedEnv], Policy], days: int, place: int, new_people: bool, description: str
+) -> Lives:
+    hidden = platform.hidden
+    number, state = np.arange(hidden.users), hidden.state
+    if new_people:
+        number, state = number + hidden.users, {"day": hidden.state["day"]}
+    env = platform.env(number)
+    with torch.no_grad():
+        return lives(env, lived_days(env, make(env), days, state, description=description), seed=place)
+
+
+def _judged(every: dict[str, Lives], usual: str, replicates: int, shared: bool) -> dict[str, Any]:
+    here = every[usual]
+    if len(here) == 0:
+        return {}
+    person = np.unique(here.user, return_inverse=True)[1] if shared else None
+    seed = np.unique(here.seed, return_inverse=True)[1]
+    return judge(every, usual, Bootstrap(seed, replicates, np.random.default_rng(0), person))
+
+
+def _groups(here: Lives, world: World) -> dict[str, np.ndarray]:
+    groups = {name: here.vulnerable == bool(code) for code, name in enumerate(GROUPS)}
+    profiles = world.population.profile_share
+    return groups | {name: here.profile == code for code, name in enumerate(profiles)}

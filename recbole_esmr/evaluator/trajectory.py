@@ -1,0 +1,176 @@
+"""What 30 days of valence say of a person: level, volatility, negative episodes, recovery.
+
+All functions take valence (U, D), a row a person, a column a day, NaN where unknown, and are vectorised over people. In a
+rollout nothing is unknown: the judge reads the world's true valence on every day, active or not.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from recbole_esmr.emotion.episodes import streak_length
+
+
+def negative_share(valence: np.ndarray) -> np.ndarray:
+    """Share of the known days with valence < 0, (U,), 0–1."""
+    return _mean(np.where(np.isfinite(valence), valence < 0, np.nan))
+
+
+def within_sd(valence: np.ndarray) -> np.ndarray:
+    """Within-person standard deviation (divisor n − 1), (U,), valence units; NaN with fewer than two known days."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.nanstd(valence, axis=1, ddof=1)
+
+
+def rmssd(valence: np.ndarray) -> np.ndarray:
+    """Root mean square of successive differences, (U,), valence units; only pairs of consecutive known days count.
+
+    .. math:: \\sqrt{\\frac{1}{D-1} \\sum_t (v_{t+1} - v_t)^2}
+
+    Jahng, Wood and Trull 2008: instability that a standard deviation, blind to order, cannot see.
+    """
+    return np.sqrt(_mean(np.diff(valence, axis=1) ** 2))
+
+
+def autocorrelation(valence: np.ndarray, lag: int) -> np.ndarray:
+    """Correlation of each person's days with those ``lag`` days later, (U,), about the person's mean.
+
+    .. math:: r_k = \\frac{\\frac{1}{n_k} \\sum_t (v_t - \\bar v)(v_{t+k} - \\bar v)}{\\frac1n \\sum_t (v_t - \\bar v)^2}
+    """
+    apart = valence - _mean(valence)[:, None]
+    return _mean(apart[:, lag:] * apart[:, :-lag]) / _mean(apart**2)
+
+
+def inertia(valence: np.ndarray) -> np.ndarray:
+    """First-order autocorrelation corrected for its small-sample bias, (U,): (n r + 1) / (n − 3) (Marriott and Pope 1954)."""
+    n = np.isfinite(valence).sum(axis=1)
+    return (n * autocorrelation(valence, 1) + 1) / np.maximum(n - 3, 1)
+
+
+def innovations(valence: np.ndarray) -> np.ndarray:
+    """What a first-order autoregression about the person's mean does not foresee, (U, D − 1), valence units."""
+    apart = valence - _mean(valence)[:, None]
+    return apart[:, 1:] - np.nan_to_num(autocorrelation(valence, 1))[:, None] * apart[:, :-1]
+
+
+def emotional_level(valence: np.ndarray) -> np.ndarray:
+    """Baseline emotional level, (U,): the median day. Where a person usually is, whatever a few days did."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.nanmedian(valence, axis=1)
+
+
+def trajectory_volatility(valence: np.ndarray) -> np.ndarray:
+    """Emotional trajectory volatility, (U,): mean absolute change from one day to the next, valence units."""
+    return _mean(np.abs(np.diff(valence, axis=1)))
+
+
+def centroid(valence: np.ndarray) -> np.ndarray:
+    """Emotional centroid position, (U, 2): mean of the points (v_t, v_{t+1} − v_t) of a trajectory in its phase plane.
+
+    The first coordinate says where the trajectory lies, the second whither it drifts (valence units a day). Level, volatility and
+    centroid are the three trajectory measures of work on evaluating emotional support; this is our reading of the three for
+    daily valence, as that work measures conversations.
+    """
+    step = np.diff(valence, axis=1)
+    return np.stack([_mean(np.where(np.isfinite(step), valence[:, :-1], np.nan)), _mean(step)], axis=1)
+
+
+def negative_episodes(valence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths of the runs of negative days.
+
+    A run begins with the first known negative day (or with the first day of the window), goes on over consecutive known
+    negative days, ends at the first day known not to be negative, and is censored by an unknown day or the end of the window.
+
+    Returns:
+        ended and censored, (U, D) counts: column *l − 1* of a row counts the person's runs of *l* days.
+    """
+    negative, known = valence < 0, np.isfinite(valence)
+    last = negative & ~_tomorrow(negative)
+    return _histogram(np.nonzero(last)[0], streak_length(negative)[last], _tomorrow(known)[last], valence.shape)
+
+
+def recoveries(
+    valence: np.ndarray, level: np.ndarray | None = None, spread: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Days from a drop of more than one SD below a person's usual level until the level is reached again.
+
+    A spell begins on a day with v < level − spread that does not lie in an earlier spell, ends on the first day with v ≥ level,
+    and is censored by the end of the window. Unknown days count as time but decide nothing.
+
+    Args:
+        valence: (U, D).
+        level: (U,), the usual level; the person's mean unless given. A rollout gives the home base, which no policy moves.
+        spread: (U,), the SD; the person's own unless given.
+
+    Returns:
+        ended and censored, (U, D) counts by days, as :func:`negative_episodes`.
+    """
+    level = _mean(valence) if level is None else level
+    spread = within_sd(valence) if spread is None else spread
+    with np.errstate(invalid="ignore"):
+        low, back = valence < (level - spread)[:, None], valence >= level[:, None]
+    users, days = valence.shape
+    since = np.zeros(users, dtype=int)  # days since the drop, 0 while there is none
+    ended, censored = np.zeros((users, days), dtype=np.int32), np.zeros((users, days), dtype=np.int32)
+    for day in range(days):  # over days; people are vectorised
+        recovered = (since > 0) & back[:, day]
+        ended[recovered, since[recovered] - 1] += 1
+        since = np.where(recovered, 0, np.where((since > 0) | low[:, day], since + 1, 0))
+    running = since > 1  # a drop on the last day has not been followed at all
+    censored[running, since[running] - 2] += 1
+    return ended, censored
+
+
+def survival(ended: np.ndarray, censored: np.ndarray) -> np.ndarray:
+    """Kaplan–Meier estimate of the share of spells that last longer than 0, 1, …, D days.
+
+    .. math:: S(t) = \\prod_{s \\le t} \\left(1 - \\frac{d_s}{n_s}\\right)
+
+    with d_s spells ended at s days and n_s spells observed for s days or more (Kaplan and Meier 1958).
+
+    Args:
+        ended, censored: (…, D) counts (or weighted counts) of spells of 1 … D days.
+
+    Returns:
+        (…, D + 1), in [0, 1], falling; NaN where there is no spell.
+    """
+    every = ended + censored
+    at_risk = np.flip(np.flip(every, -1).cumsum(-1), -1)
+    kept = 1 - np.divide(ended, at_risk, out=np.zeros(at_risk.shape), where=at_risk > 0)
+    curve = np.concatenate([np.ones((*kept.shape[:-1], 1)), kept.cumprod(-1)], axis=-1)
+    return np.where(at_risk[..., :1] > 0, curve, np.nan)
+
+
+def restricted_mean(curve: np.ndarray) -> np.ndarray:
+    """Mean length of a spell, those beyond the window counted as its D days: the sum of S(0) … S(D − 1)."""
+    return curve[..., :-1].sum(-1)
+
+
+def median_length(curve: np.ndarray) -> np.ndarray:
+    """The first number of days beyond which no more than half of the spells last; D + 1 where more outlast the window."""
+    below = curve <= 0.5
+    return np.where(np.isnan(curve[..., 0]), np.nan, np.where(below.any(-1), below.argmax(-1), curve.shape[-1]))
+
+
+def _mean(value: np.ndarray) -> np.ndarray:
+    """Mean over the known days, NaN where none is known; shape (U,)."""
+    known = np.isfinite(value)
+    count = known.sum(axis=1)
+    return np.divide(np.where(known, value, 0).sum(axis=1), count, out=np.full(len(value), np.nan), where=count > 0)
+
+
+def _tomorrow(mask: np.ndarray) -> np.ndarray:
+    """The mask of the next day; false on the last."""
+    return np.concatenate([mask[:, 1:], np.zeros_like(mask[:, :1])], axis=1)
+
+
+def _histogram(user: np.ndarray, length: np.ndarray, ended: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    counts = []
+    for rows in (ended, ~ended):
+        cell = user[rows] * shape[1] + length[rows] - 1
+        counts.append(np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape).astype(np.int32))
+    return counts[0], counts[1]

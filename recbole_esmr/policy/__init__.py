@@ -1,0 +1,1 @@
+"""Feed policies: who decides what is shown. They see what a platform sees, and never import the worlds that judge them."""

@@ -1,0 +1,91 @@
+"""Any general or sequential RecBole model as a feed policy."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from recbole.data.dataset import Dataset
+
+from recbole_esmr.feed import Feedback, Observation, top_slates
+from recbole_esmr.model.scoring import ItemScores
+
+
+class RecBolePolicy:
+    """Ranks the items on offer by a trained model's scores; its weights stay, the histories it reads grow as the days pass.
+
+    Args:
+        model: a trained general or sequential RecBole model.
+        dataset: the data it was trained on, as :func:`~recbole_esmr.quick_start.load_data_and_model` gives it.
+        longest: items of a history that a sequential model reads.
+    """
+
+    def __init__(self, model: torch.nn.Module, dataset: Dataset, longest: int) -> None:
+        self._scores = ItemScores(model, next(model.parameters()).device)
+        self._dataset, self._longest = dataset, longest
+
+    def reset(self, users: np.ndarray, items: np.ndarray) -> None:
+        self._user = known_ids(self._dataset, self._dataset.uid_field, users)
+        self._item = known_ids(self._dataset, self._dataset.iid_field, items)
+        self._history, self._length = self._logged()
+
+    def recommend(self, observation: Observation) -> np.ndarray:
+        score = np.zeros((len(self._user), len(self._item)), dtype=np.float32)
+        for rows in np.array_split(np.flatnonzero(observation.active), max(1, len(self._user) // 1024)):
+            if len(rows):
+                user = torch.from_numpy(self._user[rows])
+                scores = self._scores(user, self._history[rows], self._length[rows])
+                score[rows] = scores.cpu().numpy()[:, self._item]
+        return top_slates(score, observation)
+
+    def observe(self, feedback: Feedback) -> None:
+        """Append what was watched to the histories, in the order in which it was shown."""
+        watched = feedback.watch_ratio > 0
+        order = np.argsort(~watched, axis=1, kind="stable")
+        item = np.take_along_axis(self._item[np.maximum(feedback.slates, 0)], order, axis=1)
+        self._history, self._length = _appended(self._history, self._length, item, watched.sum(axis=1))
+
+    def acted(self) -> np.ndarray:
+        return np.zeros(len(self._user), dtype=bool)
+
+    def _logged(self) -> tuple[np.ndarray, np.ndarray]:
+        """What the log holds of each person: the last row's history and its target."""
+        history = np.zeros((len(self._user), self._longest), dtype=np.int64)
+        length = np.zeros(len(self._user), dtype=np.int64)
+        if not self._scores.sequential:
+            return history, length
+        data = self._dataset
+        rows = data.inter_feat
+        table = np.zeros((data.user_num, self._longest), dtype=np.int64)
+        count = np.zeros(data.user_num, dtype=np.int64)
+        user = rows[data.uid_field].numpy()
+        order = np.lexsort((rows[data.time_field].numpy(), user))
+        last = order[np.append(user[order][1:] != user[order][:-1], True)]
+        table[user[last]] = rows[data.item_id_list_field].numpy()[last, : self._longest]
+        count[user[last]] = rows[data.item_list_length_field].numpy()[last]
+        target = rows[data.iid_field].numpy()[last][:, None]
+        table[user[last]], count[user[last]] = _appended(
+            table[user[last]], count[user[last]], target, np.ones(len(last), dtype=int)
+        )
+        known = self._user > 0
+        history[known], length[known] = table[self._user[known]], count[self._user[known]]
+        return history, length
+
+
+def known_ids(dataset: Dataset, field: str, names: np.ndarray) -> np.ndarray:
+    """RecBole's internal ids of names, (n,) int64, 0 for a name that it does not know."""
+    token_id = dataset.field2token_id[field]
+    return np.array([token_id.get(str(name), 0) for name in names], dtype=np.int64)
+
+
+def _appended(history: np.ndarray, length: np.ndarray, item: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Histories (U, L) with the first ``count`` of ``item`` (U, K) after their ``length``; the oldest fall out."""
+    longest = history.shape[1]
+    both = np.concatenate([history, np.zeros_like(item)], axis=1)
+    place = length[:, None] + np.arange(item.shape[1])
+    rows, columns = np.nonzero(np.arange(item.shape[1]) < count[:, None])
+    both[rows, place[rows, columns]] = item[rows, columns]
+    total = length + count
+    shift = np.maximum(total - longest, 0)
+    index = shift[:, None] + np.arange(longest)
+    kept = np.take_along_axis(both, np.minimum(index, both.shape[1] - 1), axis=1)
+    return np.where(np.arange(longest) < (total - shift)[:, None], kept, 0), total - shift

@@ -1,0 +1,74 @@
+"""Let a policy fill the feeds of a world, day after day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from recbole_esmr.feed import Feedback, Observation, Policy
+from recbole_esmr.simulation.behaviour import behaviour
+from recbole_esmr.simulation.env import FeedEnv
+
+
+@dataclass(frozen=True)
+class Day:
+    """One day of U people, as the judge sees it.
+
+    Attributes:
+        feedback: what the platform logged.
+        valence: (U,) true valence, of the active and of the absent.
+        hours: (U,) watch hours.
+        expected_hours: (U,) their expectation before chance had its say.
+        acted: (U,) bool, where the policy intervened.
+    """
+
+    feedback: Feedback
+    valence: np.ndarray
+    hours: np.ndarray
+    expected_hours: np.ndarray
+    acted: np.ndarray
+
+
+def user_names(number: np.ndarray) -> np.ndarray:
+    """Names of people in the atomic files: ``u1`` for number 0."""
+    return np.array([f"u{n + 1}" for n in number])
+
+
+def item_names(items: int) -> np.ndarray:
+    """Names of items in the atomic files: ``v1`` for number 0."""
+    return np.array([f"v{n + 1}" for n in range(items)])
+
+
+def lived_days(
+    env: FeedEnv,
+    policy: Policy,
+    days: int,
+    hidden: dict | None = None,
+    counts: bool = True,
+    description: str = "",
+) -> Iterator[Day]:
+    """Days of the world under the policy.
+
+    Args:
+        env: the world.
+        policy: fills the feeds.
+        days: how many.
+        hidden: a hidden state to go on from; None begins at day 1.
+        counts: whether behaviour columns are made (they cost more than the day itself).
+        description: of the progress bar; empty shows none.
+    """
+    labels = np.append(env.taxonomy.labels, "")
+    seen, _ = env.reset(options={"hidden": hidden} if hidden else None)
+    policy.reset(user_names(env.people.number.cpu().numpy()), item_names(len(env.catalogue)))
+    for _ in tqdm(range(days), desc=description, unit="day", disable=not description):
+        day, active, valence = env.day, seen["active"], env.valence
+        slates = policy.recommend(Observation(day, active, seen["slate_size"], seen["pool"]))
+        expected = env.expected_hours(slates)
+        seen, hours, _, _, info = env.step(slates)
+        columns = behaviour(env, day, valence, slates, info["watch_ratio"]) if counts else {}
+        feedback = Feedback(day, active, slates, info["watch_ratio"], labels[info["emotion"]], columns)
+        policy.observe(feedback)
+        yield Day(feedback, valence, hours, expected, policy.acted() & active)

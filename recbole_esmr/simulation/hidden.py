@@ -1,0 +1,53 @@
+"""The hidden state of a simulated log, apart from the atomic files: so that a rollout goes on with the same people."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_esmr.errors import DataError
+from recbole_esmr.files import written_whole
+from recbole_esmr.settings import parse
+from recbole_esmr.simulation.env import FeedEnv
+from recbole_esmr.simulation.world import World
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """What :func:`save_hidden` wrote: the world, its size and seed, and where its people stand."""
+
+    world: World
+    users: int
+    items: int
+    seed: int
+    state: dict[str, Any]
+
+
+def save_hidden(path: str | Path, env: FeedEnv) -> None:
+    """Write the state of this morning, the world's settings and its seed; numbers only, no pickle."""
+    header = {"world": asdict(env.world), "users": len(env.people), "items": len(env.catalogue), "seed": env.seed}
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, header=np.array(json.dumps(header)), **env.hidden())
+
+
+def load_hidden(path: str | Path) -> Hidden:
+    """Read what :func:`save_hidden` wrote.
+
+    Raises:
+        DataError: no such file, or not one of ours.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            header = json.loads(str(content["header"]))
+            state = {name: content[name] for name in content.files if name != "header"}
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file. `recbole-esmr simulate --people={path}` writes it.") from error
+    except (zipfile.BadZipFile, ValueError, KeyError, OSError, EOFError) as error:
+        raise DataError(f"{path}: is not a hidden state that `recbole-esmr simulate --people` wrote. Simulate again.") from error
+    world = parse(World, header["world"], where=f"{path}: world")
+    return Hidden(world, header["users"], header["items"], header["seed"], state)

@@ -1,0 +1,94 @@
+"""Twins: the same lives under two feeds that differ in one thing. The true causal effects of a world."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from recbole_esmr.feed import Feedback, Observation
+from recbole_esmr.simulation.env import FeedEnv
+from recbole_esmr.simulation.logging_policy import LoggingFeed
+from recbole_esmr.simulation.world import World
+
+AMOUNT = 0.1
+"""The change of exposure that an effect is stated for."""
+
+OUTCOMES = ("valence", "negative", "engagement", "active")
+STATES = ("all", "stable", "vulnerable")
+
+
+def true_effects(
+    world: World, users: int, items: int, days: int, seed: int, amount: float = AMOUNT, show_progress: bool = True
+) -> dict[str, Any]:
+    """True effects of a day's exposure on the next day, under the world's logging policy.
+
+    For every day that a person is there, a twin lives the same day with ``amount`` more exposure (spread over the emotions of
+    that sign as the catalogue has them) and every random number shared. The effect is the mean difference of their next days:
+
+    .. math:: τ = \\frac{1}{n} \\sum_{u,t} \\left( y_{u,t+1}(x_{ut} + 0.1) - y_{u,t+1}(x_{ut}) \\right)
+
+    Args:
+        world, users, items, days, seed: whose lives; the same as of :func:`~recbole_esmr.simulation.logs.simulate`.
+        amount: added to the exposure; 0 gives twins with equal feeds.
+
+    Returns:
+        ``effects``: a list of treatment (negative_exposure, positive_exposure), outcome (valence; negative and active as
+        probabilities; engagement in watch hours), state (all; stable or vulnerable: today's true valence at least or below 0),
+        value and n_user_days; ``negative_day_share`` of all user-days under the logging policy.
+    """
+    env, twin = (FeedEnv(world, users, items, seed) for _ in range(2))
+    usual, valence_of = env.exposure.usual.numpy(), env.taxonomy.valence
+    nudges = {}
+    for name, part in (("negative_exposure", valence_of < 0), ("positive_exposure", valence_of > 0)):
+        share = usual * part
+        nudges[name] = amount * share / max(share.sum(), 1e-12)
+    total = np.zeros((len(nudges), len(OUTCOMES), len(STATES)))
+    count, negative_days = np.zeros(len(STATES)), 0
+    feed = LoggingFeed(env)
+    seen, _ = env.reset()
+    for _ in tqdm(range(days), desc=f"Twins of {world.name}", unit="day", disable=not show_progress):
+        morning, valence = env.hidden(), env.valence
+        slates = feed.recommend(_observation(env.day, seen))
+        negative_days += int((valence < 0).sum())
+        before = copy.copy(feed)
+        plain = _next_day(twin, copy.copy(before), morning, slates, None)
+        states = np.stack([np.ones(users, dtype=bool), valence >= 0, valence < 0]) & seen["active"]
+        count += states.sum(axis=1)
+        for row, nudge in enumerate(nudges.values()):
+            change = _next_day(twin, copy.copy(before), morning, slates, nudge) - plain
+            total[row] += change @ states.T
+        day, active = env.day, seen["active"]
+        seen, _, _, _, info = env.step(slates)
+        feed.observe(_feedback(day, active, slates, info))
+    mean = total / np.maximum(count, 1)
+    effects = [
+        {"treatment": treatment, "outcome": outcome, "state": state, "value": float(mean[i, j, k]), "n_user_days": int(count[k])}
+        for i, treatment in enumerate(nudges)
+        for j, outcome in enumerate(OUTCOMES)
+        for k, state in enumerate(STATES)
+    ]
+    return {"effects": effects, "negative_day_share": negative_days / (users * days)}
+
+
+def _next_day(
+    twin: FeedEnv, feed: LoggingFeed, morning: dict[str, Any], slates: np.ndarray, nudge: np.ndarray | None
+) -> np.ndarray:
+    """Outcomes, (4, U), of the day after a day with ``slates`` and an exposure moved by ``nudge``."""
+    seen, _ = twin.reset(options={"hidden": morning})
+    day, active = twin.day, seen["active"]
+    seen, _, _, _, info = twin.step(slates, nudge)
+    feed.observe(_feedback(day, active, slates, info))
+    valence, here = twin.valence, seen["active"]
+    _, hours, _, _, _ = twin.step(feed.recommend(_observation(twin.day, seen)))
+    return np.stack([valence.astype(float), (valence < 0).astype(float), hours.astype(float), here.astype(float)])
+
+
+def _observation(day: int, seen: dict[str, Any]) -> Observation:
+    return Observation(day, seen["active"], seen["slate_size"], seen["pool"])
+
+
+def _feedback(day: int, active: np.ndarray, slates: np.ndarray, info: dict[str, Any]) -> Feedback:
+    return Feedback(day, active, slates, info["watch_ratio"], info["emotion"], behaviour={})

@@ -1,0 +1,135 @@
+"""The closed loop from end to end: train on a log, deploy on its people, judge."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from recbole_esmr.cli import main
+from recbole_esmr.closed_loop import rollout
+from recbole_esmr.errors import ConfigError, UnknownNameError
+from recbole_esmr.evaluator.rollout import EMOTION_METRICS, joined, lives
+from recbole_esmr.policy.baselines import Positive
+from recbole_esmr.simulation import FeedEnv, load_world
+from recbole_esmr.simulation.days import item_names, lived_days
+from tests.conftest import QUICK
+
+KEYS = [f"--{key}={value}" for key, value in QUICK.items()]
+SMALL = {"users": 60, "items": 80, "days": 6, "log_days": 8, "seeds": [1, 2], "replicates": 60, "show_progress": False}
+METRICS = {
+    *("negative_day_share", "episode_days", "recovery_days", "volatility_sd", "volatility_rmssd", "valence", "engagement"),
+    *("retention", "acted_share", "worse_off_share", "worst_decile_change", "watch_time"),
+}
+
+
+@pytest.fixture(scope="module")
+def result():
+    policies = ["random", "pop", "positive", "logging", "engagement", "oracle", "ESMR", "BPR"]
+    return rollout("reference", policies, arguments=[*KEYS, "--gate=always"], **SMALL)[0]
+
+
+def test_what_a_rollout_says(result):
+    assert result["schema_version"] == 1 and result["compared_with"] == "engagement" and result["seed"] == [1, 2]
+    for name, part in result["policies"].items():
+        assert set(part) >= METRICS | set(EMOTION_METRICS)
+        for figure in METRICS:
+            low, mean, high = (part[figure][key] for key in ("low", "mean", "high"))
+            assert low <= high and np.isfinite([low, mean, high]).all(), (name, figure)
+        assert ("difference" in part) == (name != "engagement")
+    assert set(result["groups"]) == {"general", "vulnerable", "casual", "engaged", "highly_active"}
+    json.dumps(result)
+
+
+def test_policies_differ_as_they_should(result):
+    policies = result["policies"]
+
+    def mean(name, figure):
+        return policies[name][figure]["mean"]
+
+    assert policies["positive"]["difference"]["negative_day_share"]["high"] < 0
+    assert policies["oracle"]["difference"]["negative_day_share"]["high"] < 0
+    assert mean("oracle", "watch_time") > 0.95 * mean("engagement", "watch_time")
+    assert mean("engagement", "watch_time") > mean("random", "watch_time")
+    assert mean("ESMR", "acted_share") > 0.9 and mean("engagement", "acted_share") == 0
+    assert mean("positive", "worse_off_share") == 0 and mean("engagement", "worst_decile_change") == 0
+
+
+def test_same_seeds_same_result(result):
+    again, _ = rollout("reference", ["pop", "engagement"], arguments=[*KEYS, "--gate=always"], **SMALL)
+    for name in ("pop", "engagement"):
+        plain = {figure: value for figure, value in again["policies"][name].items() if figure != "difference"}
+        assert plain == {figure: result["policies"][name][figure] for figure in plain}
+
+
+def test_in_a_world_without_effects_no_policy_changes_what_people_feel():
+    result, every = rollout("null", ["random", "positive", "logging"], **SMALL)
+    for name in ("positive", "logging"):
+        for figure in EMOTION_METRICS:
+            assert result["policies"][name]["difference"][figure] == {"mean": 0.0, "low": 0.0, "high": 0.0}, figure
+        assert np.array_equal(every[name].valence, every["random"].valence)
+        assert result["policies"][name]["difference"]["watch_time"]["mean"] != 0
+
+
+def test_people_of_a_saved_log_go_on_and_new_people_are_met(tmp_path):
+    size = ["--users=40", "--items=60", "--days=10"]
+    assert main(["simulate", *size, "--output=log", "--people=people.npz", "--truth=truth.json"]) == 0
+    truth = json.loads((tmp_path / "truth.json").read_text())
+    assert {"effects", "negative_day_share", "schema_version", "config", "seed", "versions", "timings"} <= set(truth)
+    settings = {"days": 3, "log": "log", "people": "people.npz", "replicates": 20, "show_progress": False}
+    known, first = rollout("reference", ["pop", "positive"], seeds=[1, 2], **settings)
+    assert known["config"]["log_days"] == 10 and known["config"]["users"] == 40
+    assert np.array_equal(first["pop"].user, np.tile(np.arange(40), 2))
+    assert not np.array_equal(first["pop"].valence[:40], first["pop"].valence[40:]), "the seeds are other lives"
+    _, others = rollout("reference", ["pop"], seeds=[1], new_people=True, **settings)
+    assert np.array_equal(others["pop"].user, np.arange(40, 80))
+
+
+def test_chunks_of_people_are_judged_as_all_at_once():
+    world = load_world("reference")
+
+    def lived(people):
+        env = FeedEnv(world, people, 60, 1)
+        return lives(env, lived_days(env, Positive(item_names(60), env.catalogue.tone.numpy()), 5, counts=False), 0)
+
+    whole, parts = lived(np.arange(90)), joined([lived(np.arange(40)), lived(np.arange(40, 90))])
+    for name in ("valence", "negative_share", "episodes", "recoveries", "hours", "active"):
+        assert np.array_equal(getattr(whole, name), getattr(parts, name)), name
+
+
+def test_the_command_deploys_checkpoints_prints_a_table_and_draws(tmp_path, capsys):
+    command = ["rollout", "--users=40", "--items=60", "--days=3", "--log_days=8", "--seeds=1", "--replicates=20"]
+    assert main([*command, "--policy=ESMR,pop", "--keep=kept", *KEYS]) == 0
+    folder = "kept/seed-1"
+    trained = ["--log", f"{folder}/log", "--people", f"{folder}/people.npz"]
+    policies = f"--policy=engagement:{folder}/ESMR.pth,ESMR:{folder}/ESMR.pth"
+    capsys.readouterr()
+    assert main([*command, policies, *trained, "--output=rollout.json", "--figures=figures"]) == 0
+    shown = capsys.readouterr().out
+    assert "World reference: 40 people after their log, 3 days, seeds 1" in shown and "negative_day_share by group" in shown
+    assert set(json.loads((tmp_path / "rollout.json").read_text())["policies"]) == {"engagement", "ESMR"}
+    for name in ("valence_by_day", "episode_survival", "watch_time_and_negative_days"):
+        assert (tmp_path / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("policies", "settings", "error", "says"),
+    [
+        (["popp"], {}, UnknownNameError, "no policy 'popp'. Did you mean 'pop'"),
+        (["random:x.pth"], {}, ConfigError, "'random' needs no checkpoint"),
+        (["pop"], {"log": "x"}, ConfigError, "--log and --people belong together"),
+        (["pop"], {"world": "mars"}, UnknownNameError, "world 'mars'"),
+    ],
+)
+def test_mistakes(policies, settings, error, says):
+    values = {"world": "reference", **SMALL, **settings}
+    with pytest.raises(error, match=says):
+        rollout(values.pop("world"), policies, **values)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    command = ["rollout", "--users=40", "--items=60", "--days=2", "--log_days=8", "--seeds=1", "--replicates=10"]
+    assert main([*command, "--policy=BPR", "--keep=kept", "--epochs=1"]) == 0
+    with pytest.raises(ConfigError, match="policy 'engagement' needs a checkpoint of ESMR, not of BPR"):
+        rollout("reference", ["engagement:kept/seed-1/BPR.pth"], **SMALL)

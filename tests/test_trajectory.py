@@ -1,0 +1,107 @@
+"""Trajectory metrics against hand-computed numbers, statsmodels and known truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from statsmodels.duration.survfunc import SurvfuncRight
+
+from recbole_esmr.evaluator import trajectory
+
+NAN = np.nan
+TRACE = np.array([[0.2, -0.1, -0.3, 0.1, -0.2, NAN, 0.0, -0.4]])
+traces = arrays(
+    float, st.tuples(st.integers(1, 5), st.integers(2, 12)), elements=st.sampled_from([-0.5, -0.1, 0.0, 0.3, 0.8, NAN])
+)
+
+
+def test_levels_and_volatility_by_hand():
+    trace = np.array([[0.0, 0.4, 0.2, 0.6]])
+    assert trajectory.negative_share(TRACE) == pytest.approx(4 / 7)
+    assert trajectory.within_sd(trace) == pytest.approx(np.sqrt((0.09 + 0.01 + 0.01 + 0.09) / 3))
+    assert trajectory.rmssd(trace) == pytest.approx(np.sqrt((0.16 + 0.04 + 0.16) / 3))
+    assert trajectory.trajectory_volatility(trace) == pytest.approx((0.4 + 0.2 + 0.4) / 3)
+    assert trajectory.emotional_level(np.array([[0.1, 0.9, 0.2, NAN]])) == pytest.approx(0.2)
+    assert trajectory.centroid(trace)[0] == pytest.approx([0.2, 0.2])
+
+
+def test_differences_do_not_reach_over_a_gap():
+    assert trajectory.rmssd(np.array([[0.0, NAN, 1.0, 0.5]])) == pytest.approx(0.5)
+    assert trajectory.trajectory_volatility(np.array([[0.0, NAN, 1.0, 0.5]])) == pytest.approx(0.5)
+
+
+def test_autocorrelation_by_hand_and_of_a_long_series():
+    trace = np.array([[1.0, 2.0, 4.0, 1.0]])
+    apart = np.array([-1.0, 0.0, 2.0, -1.0])
+    expected = ((apart[1:] * apart[:-1]).sum() / 3) / ((apart**2).sum() / 4)
+    assert trajectory.autocorrelation(trace, 1) == pytest.approx(expected)
+    generator = np.random.default_rng(0)
+    value, series = np.zeros(3000), []
+    for _ in range(31):  # 3000 people, 31 days of AR(1) with 0.5
+        value = 0.5 * value + generator.normal(size=3000)
+        series.append(value)
+    days = np.stack(series, axis=1)[:, 1:]
+    assert trajectory.inertia(days).mean() == pytest.approx(0.5, abs=0.03)
+    assert trajectory.autocorrelation(days, 1).mean() < 0.45
+
+
+def test_negative_episodes_by_hand():
+    """Runs of days 2–3 (ended on day 4), 5 (censored by the unknown day 6) and 8 (censored by the end)."""
+    ended, censored = trajectory.negative_episodes(TRACE)
+    assert ended.tolist() == [[0, 1, 0, 0, 0, 0, 0, 0]]
+    assert censored.tolist() == [[2, 0, 0, 0, 0, 0, 0, 0]]
+
+
+def test_recoveries_by_hand():
+    """Level 0, SD 0.2: drop on day 2, back on day 5 (3 days); drop on day 6, the window ends on day 8 (censored after 2)."""
+    trace = np.array([[0.0, -0.5, -0.3, -0.1, 0.1, -0.3, NAN, -0.1]])
+    ended, censored = trajectory.recoveries(trace, np.array([0.0]), np.array([0.2]))
+    assert np.flatnonzero(ended[0]).tolist() == [2] and np.flatnonzero(censored[0]).tolist() == [1]
+    ended, censored = trajectory.recoveries(np.array([[0.0, 0.0, -0.5]]), np.array([0.0]), np.array([0.2]))
+    assert ended.sum() == censored.sum() == 0, "a drop on the last day was never followed"
+
+
+def test_kaplan_meier_by_hand():
+    """Spells of 1, 2, 2+, 3, 4+ days: S = 4/5, 4/5 · 3/4, 3/5 · 1/2, 3/10."""
+    ended, censored = np.array([1, 1, 1, 0]), np.array([0, 1, 0, 1])
+    curve = trajectory.survival(ended, censored)
+    assert curve == pytest.approx([1, 0.8, 0.6, 0.3, 0.3])
+    assert trajectory.restricted_mean(curve) == pytest.approx(2.7)
+    assert trajectory.median_length(curve) == 3
+    assert np.isnan(trajectory.survival(0 * ended, 0 * ended)).all()
+    assert trajectory.median_length(np.array([1.0, 0.9, 0.8])) == 3, "more than half outlast the window of 2 days"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 9), st.booleans()), min_size=1, max_size=40))
+def test_kaplan_meier_is_that_of_statsmodels(spells):
+    length, ended = (np.array(column) for column in zip(*spells, strict=True))
+    counts = [np.bincount(length[mask] - 1, minlength=9) for mask in (ended, ~ended)]
+    curve = trajectory.survival(*counts)
+    if ended.any():
+        reference = SurvfuncRight(length, ended.astype(int))
+        assert curve[reference.surv_times.astype(int)] == pytest.approx(reference.surv_prob)
+    else:
+        assert (curve == 1).all()
+
+
+@settings(max_examples=200, deadline=None)
+@given(traces)
+def test_episodes_hold_every_negative_day_once(valence):
+    ended, censored = trajectory.negative_episodes(valence)
+    days = (ended + censored) @ np.arange(1, valence.shape[1] + 1)
+    assert np.array_equal(days, (valence < 0).sum(axis=1))
+
+
+@settings(max_examples=200, deadline=None)
+@given(traces)
+def test_people_do_not_touch_each_other(valence):
+    for figure in (trajectory.within_sd, trajectory.rmssd, trajectory.emotional_level, trajectory.negative_share):
+        with np.errstate(all="ignore"):
+            assert np.array_equal(figure(valence)[-1:], figure(valence[-1:]), equal_nan=True)
+    for spells in (trajectory.negative_episodes, trajectory.recoveries):
+        for many, one in zip(spells(valence), spells(valence[-1:]), strict=True):
+            assert np.array_equal(many[-1:], one)
