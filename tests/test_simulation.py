@@ -158,6 +158,20 @@ def test_slates_that_cannot_be_shown_are_refused(slates, says):
         env.step(slates)
     with pytest.raises(ConfigError, match="not on offer today"):
         env.step(np.full((4, 1), np.flatnonzero(~seen["pool"])[0]))
+    with pytest.raises(ConfigError, match="more items than observation"):
+        env.step(np.full((4, int(seen["slate_size"].min()) + 1), np.flatnonzero(seen["pool"])[0]))
+
+
+def test_tensors_in_and_out_on_a_device():
+    lives = []
+    for device in (None, "cpu"):
+        env = FeedEnv(WORLD, 20, 60, seed=2, device=device)
+        seen, _ = env.reset()
+        assert isinstance(seen["active"], np.ndarray if device is None else torch.Tensor)
+        slates = torch.from_numpy(np.flatnonzero(np.asarray(seen["pool"]))[:3]).expand(20, 3)
+        _, hours, _, _, info = env.step(slates)
+        lives.append([np.asarray(x) for x in (env.valence, hours, info["watch_ratio"], info["emotion"])])
+    assert all(np.array_equal(a, b) for a, b in zip(*lives, strict=True))
 
 
 def test_the_expected_watch_time_is_the_mean_of_what_is_watched():

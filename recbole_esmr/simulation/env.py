@@ -118,14 +118,17 @@ class FeedEnv(VectorEnv):
             false; info: ``watch_ratio`` (U, K) float32 and ``emotion`` (U,), the reported codes, −1 without a report.
 
         Raises:
-            ConfigError: slates of another shape, or an item that does not exist or is not on offer.
+            ConfigError: slates of another shape, too many items for a person, an item that does not exist or is not on offer.
         """
         slates = torch.as_tensor(slates, device=self.device)
         self._check(slates)
         shown = (slates >= 0) & self.active[:, None]
+        count = shown.sum(dim=1)
+        if bool((count > self._size).any()):
+            raise ConfigError("a slate holds more items than observation['slate_size'] allows: end it with -1.")
+        count = count.clamp(min=1)
         item = slates.clamp(min=0)
         ratio = self._watch(item).mul_(shown)
-        count = shown.sum(dim=1).clamp(min=1)
         felt = torch.zeros(len(self.people), len(self.taxonomy), device=self.device)
         felt.scatter_add_(1, self.catalogue.emotion[item], ratio * self.catalogue.intensity[item])
         felt = felt / count[:, None]
@@ -188,8 +191,8 @@ class FeedEnv(VectorEnv):
         visits = torch.floor(self._sessions * weekend + uniform(seed, "visits", people.number, self.day)).clamp(min=1)
         size = (visits * world.feed.session_size).clamp(max=self.slate_width).long()
         self._pool = on_offer(world, len(self.catalogue), self.day, self.life_seed).to(self.device)
-        size = torch.where(self.active, size, 0)
-        return {name: self._out(x) for name, x in (("active", self.active), ("slate_size", size), ("pool", self._pool))}
+        self._size = torch.where(self.active, size, 0)
+        return {name: self._out(x) for name, x in (("active", self.active), ("slate_size", self._size), ("pool", self._pool))}
 
     def _report(self) -> Tensor:
         people, seed = self.people, self.life_seed
