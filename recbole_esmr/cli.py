@@ -41,7 +41,19 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--model", default="ESMR", help="ESMR or any RecBole model (default: %(default)s)")
     run.add_argument("--output", type=Path, help="write the result as JSON to this file")
     run.add_argument("--resume", type=Path, help="a checkpoint to continue from")
+    run.add_argument("--figures", type=Path, help="ESMR: draw the forecast's reliability and confusion into this folder")
     _data_arguments(run)
+
+    pretrain = _command(
+        commands, "pretrain", _pretrain, "train one emotion encoder on several data sets, to begin from on another",
+        "pretrain --datasets=datasets/one,datasets/two --output=encoder.pth; recbole-esmr run --dataset=esmr-mini "
+        "--pretrained_encoder=encoder.pth",
+    )  # fmt: skip
+    pretrain.add_argument("--datasets", required=True, help="names or folders, separated by commas")
+    pretrain.add_argument("--output", type=Path, required=True, help="the file to write")
+    pretrain.add_argument("--config_files", default="", help="RecBole config files, separated by spaces")
+    pretrain.description = f"{pretrain.description} Takes {_RECBOLE_KEYS}."
+    pretrain.set_defaults(takes_keys=True)
 
     compare = _command(
         commands, "compare", _compare, "several models, same split, same metrics",
@@ -139,6 +151,20 @@ def _run(options: argparse.Namespace, keys: list[str]) -> None:
     if options.output:
         write_json(options.output, result)
         print(f"\nWritten: {options.output}")
+    if options.figures and result["emotion"]:
+        from recbole_esmr.report.figures import save_forecast
+
+        print("Written: " + ", ".join(map(str, save_forecast(options.figures, result["emotion"]["diagnostics"]))))
+
+
+def _pretrain(options: argparse.Namespace, keys: list[str]) -> None:
+    from recbole_esmr.trainer.pretraining import pretrain
+
+    done = pretrain(options.datasets.split(","), options.output, options.config_files.split(), arguments=keys)
+    size, days = len(done["feature_names"]), done["user_days"]
+    print(
+        f"Written: {done['output']}, an encoder of {size} columns trained on {days} reports of {len(done['datasets'])} data sets"
+    )
 
 
 def _compare(options: argparse.Namespace, keys: list[str]) -> None:

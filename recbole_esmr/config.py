@@ -41,8 +41,13 @@ class ESMRSettings:
     encoder_epochs: int = setting("epochs of the encoder", low=1, high=100_000)
     encoder_stopping_step: int = setting("epochs without progress before the encoder stops", low=1, high=100_000)
     encoder_learning_rate: float = setting("learning rate of the encoder", low=1e-8, high=1)
+    encoder_weight_decay: float = setting("weight decay of the encoder", low=0, high=10)
+    encoder_calibrate: bool = setting("calibrate on the validation days")
     encoder_batch_users: int = setting("people in a batch", low=1, high=1_000_000)
     forecast_horizon: int = setting("reach of the episode forecast", low=1, high=60, unit="days")
+    pretrained_encoder: str | None = setting("file of `recbole-esmr pretrain` to begin from")
+    label: str = setting("where the people's emotions come from", choices=("reported", "behaviour-clusters"))
+    forecast_baselines: str = setting("which opponents `run` trains beside the encoder", choices=("cheap", "all"))
     retriever: str = setting("a general or sequential RecBole model")
     retriever_config: dict[str, Any] = setting("RecBole keys of the retriever")
     candidates: int = setting("items that LightGBM ranks", low=1, high=1_000_000)
@@ -76,7 +81,7 @@ class ESMRSettings:
 FIELD_KEYS = tuple(read_yaml(shipped("properties") / "overall.yaml"))
 """The plug-in's keys about data, known to every model."""
 
-DATA_KEYS = (*FIELD_KEYS, "day_split")
+DATA_KEYS = (*FIELD_KEYS, "day_split", "label")
 """The plug-in's keys that change what a data set holds."""
 
 

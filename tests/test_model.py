@@ -11,20 +11,14 @@ import pytest
 import torch
 
 from recbole_esmr.data.trace import TEST
-from recbole_esmr.model.emotion_encoder import (
-    DayLabels,
-    DayState,
-    EmotionEncoder,
-    day_labels,
-    encoder_loss,
-    join_states,
-    level_tracker,
-)
+from recbole_esmr.model.calibration import best_temperature
+from recbole_esmr.model.days import DayBatch, DayLabels, day_labels, level_tracker
+from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder, encoder_loss, join_states
 from recbole_esmr.model.esmr import _by_rank
 from recbole_esmr.model.gate import gate_open
 from recbole_esmr.model.reranker import ItemValue
 from recbole_esmr.quick_start import load_data_and_model, run_recbole
-from recbole_esmr.trainer.emotion import batches_by_length, best_temperature, fit_encoder
+from recbole_esmr.trainer.emotion import batches_by_length, fit_encoder
 
 
 def test_streak_gate_by_hand():
@@ -44,25 +38,28 @@ def test_level_tracker_by_hand():
     assert np.allclose(tracker[2], [1, 1, 1, 1])
 
 
-def _encoder(features=3, longest=8):
+def _encoder(features=3, **parts):
     torch.manual_seed(0)
     names = tuple(f"f{i}" for i in range(features))
-    encoder = EmotionEncoder(names, emotions=4, profiles=2, hidden_size=8, layers=2, heads=2, dropout=0.0, longest=longest)
-    torch.nn.init.normal_(encoder.residual_head.weight)
+    encoder = EmotionEncoder(names, ("a", "b", "c", "d"), ("x", "y"), hidden_size=8, layers=2, heads=2, dropout=0.0, **parts)
+    for parameter in encoder.parameters():  # heads and keys begin at zero
+        torch.nn.init.normal_(parameter, std=0.5)
     return encoder.eval()
 
 
 def _days(users=5, days=8, features=3, seed=1):
-    from recbole_esmr.model.emotion_encoder import DayBatch
-
     generator = torch.Generator().manual_seed(seed)
     report = torch.randint(0, 5, (users, days), generator=generator)
     valence = torch.rand(users, days, generator=generator) * (report > 0)
+    known = torch.rand(users, days, features, generator=generator) > 0.3
     return DayBatch(
         features=torch.randn(users, days, features, generator=generator),
-        known=torch.rand(users, days, features, generator=generator) > 0.3,
+        own=torch.randn(users, days, features, generator=generator),
+        known=known,
+        present=known.any(dim=-1) | (report > 0),
         report=report,
         valence=valence,
+        said=(report > 0).float(),
         profile=torch.randint(0, 3, (users,), generator=generator),
         tracker=torch.from_numpy(level_tracker(np.where(report.numpy() > 0, valence.numpy(), np.nan))).float(),
     )
@@ -98,7 +95,7 @@ def test_unknown_features_do_not_matter_and_people_do_not_mix():
 
 
 def test_the_untrained_residual_leaves_the_level_tracker():
-    encoder = EmotionEncoder(("a",), 4, 2, 8, 1, 2, 0.0, longest=8).eval()
+    encoder = EmotionEncoder(("a",), ("a", "b", "c", "d"), ("x", "y"), 8, 1, 2, 0.0).eval()
     encoder.tracker_weight.copy_(torch.tensor([0.1, 0.2, 0.3, 0.4]))
     encoder.tracker_bias.fill_(0.05)
     days = _days(features=1)
@@ -309,7 +306,6 @@ def test_reports_of_test_days_change_no_trained_weight(trained):
             other.trace.emotion[held_out] = np.where(other.trace.emotion[held_out] < 0, 5, -1)
             other.trace.valence[held_out] = other.taxonomy.valence_of(other.trace.emotion[held_out])
             other.trace.features[held_out] = 7.0
-        torch.manual_seed(0)
-        fit_encoder(other, torch.Generator().manual_seed(1), show_progress=False)
+        fit_encoder(other.encoder, [other.trace], other.settings, torch.Generator().manual_seed(1))
         weights.append(other.encoder.state_dict())
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])

@@ -17,7 +17,7 @@ MAY = {
     "emotion": FOUNDATION,
     "data": FOUNDATION | {"emotion"},
     "causal": FOUNDATION | {"emotion", "data"},
-    "model": FOUNDATION | {"emotion", "data", "config", "causal"},
+    "model": FOUNDATION | {"emotion", "data", "config", "causal", "checkpoint"},
     "trainer": FOUNDATION | {"emotion", "data", "config", "causal", "model", "checkpoint"},
     "policy": FOUNDATION | {"data", "model"},
     "simulation": FOUNDATION | {"emotion"},
@@ -60,6 +60,13 @@ def test_heavy_packages_load_where_they_are_used():
     new = ast.literal_eval(done.stdout.strip())
     assert new & {"dowhy", "lightgbm", "matplotlib", "plotly", "seaborn", "statsmodels", "causallearn", "gymnasium"} == set()
     assert "recbole_esmr" in new
+
+
+def test_importing_it_does_not_slow_training_down():
+    """RecBole's SINE switches autograd's anomaly detection on when it is imported."""
+    code = "import torch, recbole_esmr; print(torch.is_anomaly_enabled())"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_registering_twice_is_harmless():

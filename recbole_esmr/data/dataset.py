@@ -16,6 +16,7 @@ from recbole.utils import FeatureSource, FeatureType
 from recbole_esmr.data.catalogue import load_catalogue
 from recbole_esmr.data.history import History
 from recbole_esmr.data.impressions import Impressions, make_impressions
+from recbole_esmr.data.proxy import label_by_behaviour
 from recbole_esmr.data.schema import SCHEMA, read_atomic
 from recbole_esmr.data.trace import TRAIN, Trace, make_trace, split_days
 from recbole_esmr.emotion import load_taxonomy
@@ -49,6 +50,7 @@ class ESMRDataset(SequentialDataset):
         self.taxonomy = load_taxonomy(str(config["emotion_taxonomy"]))
         self.day_field = str(config["DAY_FIELD"])
         self.ratio_field = str(config["WATCH_RATIO_FIELD"])
+        self.proxy_label, self._labelled = config["label"] == "behaviour-clusters", False
         super().__init__(config)
 
     # -- loading -----------------------------------------------------------------------------------------------------
@@ -154,14 +156,14 @@ class ESMRDataset(SequentialDataset):
             consent=self._consent(),
             shared_calendar=not config["days_are_steps"],
         )
-        if not self.catalogue.has_emotion and not self.trace.has_emotion:
+        if not self.catalogue.has_emotion and not self.trace.has_emotion and not self.proxy_label:
             emotion, intensity = config["EMOTION_FIELD"], config["INTENSITY_FIELD"]
             raise DataError(
                 f"ESMR needs emotions and data set '{self.dataset_name}' has none: add '{emotion}:token' and "
                 f"'{intensity}:float' to {self.dataset_name}.item, and '{emotion}:token' to {self.dataset_name}.day "
                 f"({config['USER_ID_FIELD']}, {config['DAY_FIELD']}, {emotion}). Other RecBole models run without them."
             )
-        if "day" in own and not self.trace.has_emotion:
+        if "day" in own and not self.trace.has_emotion and not self.proxy_label:
             self.logger.warning(f"No emotion in {self.dataset_name}.day: the engagement ranking is never re-ranked.")
 
     def _calendar(self, days: pd.Series) -> tuple[int, int]:
@@ -269,6 +271,12 @@ class ESMRDataset(SequentialDataset):
             cell = rows[self.uid_field].numpy(), self.day_index(rows[self.day_field].numpy())
             np.maximum.at(role, cell, part)
         self.trace.role = np.maximum.accumulate(role, axis=1)
+        if self.proxy_label and not self._labelled:
+            label_by_behaviour(self.trace, self.taxonomy, int(self.config["seed"]))
+            self._labelled = True
+            self.logger.warning(
+                "label: behaviour-clusters: emotions are made from people's behaviour (a proxy); today's scores are circular."
+            )
         return datasets
 
     def on_training_days(self) -> ESMRDataset:

@@ -124,6 +124,8 @@ def make_trace(
         [watched.sum(ratio * part[item]) / mean_over for part in (catalogue.negative, catalogue.positive)], axis=-1
     )
     engagement = watched.sum(hours)
+    emotion_hours = watched.sum_by(hours, catalogue.emotion[item], len(taxonomy))
+    category_hours = watched.sum_by(hours, catalogue.category[item], max(len(catalogue.categories), 1))
     emotion = np.full((users, days), -1)
     valence = np.full((users, days), np.nan)
     present = shown > 0
@@ -132,6 +134,8 @@ def make_trace(
         "positive_exposure": exposure[..., 1],
         "watch_hours": np.where(shown > 0, engagement, np.nan),
         "items_shown": np.where(shown > 0, shown, np.nan),
+        **_watched_shares(emotion_hours, taxonomy.labels, catalogue.emotion, engagement),
+        **_watched_shares(category_hours, catalogue.categories, catalogue.category, engagement),
     }
     behaviour: dict[str, np.ndarray] = {}
     if user_days is not None:
@@ -154,8 +158,8 @@ def make_trace(
         present=present,
         exposure=exposure,
         engagement=engagement,
-        emotion_hours=watched.sum_by(hours, catalogue.emotion[item], len(taxonomy)),
-        category_hours=watched.sum_by(hours, catalogue.category[item], max(len(catalogue.categories), 1)),
+        emotion_hours=emotion_hours,
+        category_hours=category_hours,
         profile=profile[0],
         profiles=profile[1],
         consent=consent,
@@ -180,6 +184,16 @@ def split_days(present: np.ndarray, ratios: tuple[float, float, float]) -> np.nd
     place = (number - 0.5) / np.maximum(number[:, -1:], 1)
     role = np.where(place < ratios[0] / total, TRAIN, np.where(place < (ratios[0] + ratios[1]) / total, VALID, TEST))
     return np.maximum.accumulate(role, axis=1).astype(np.int8)
+
+
+CONTENT = "watched "
+"""Beginning of the features that say what was watched: its emotions and categories, as shares of the day's watch time."""
+
+
+def _watched_shares(hours: np.ndarray, names: tuple[str, ...], codes: np.ndarray, total: np.ndarray) -> dict[str, np.ndarray]:
+    """A feature for each name that an item has, (U, D), NaN on days without watching."""
+    share = hours / np.where(total > 0, total, np.nan)[..., None]
+    return {f"{CONTENT}{name}": share[..., code] for code, name in enumerate(names) if (codes == code).any()}
 
 
 class _Cells:

@@ -8,10 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
 
 from recbole_esmr.data.trace import TEST, TRAIN, Trace
-from recbole_esmr.model.emotion_encoder import level_tracker
+from recbole_esmr.model.days import level_tracker
 from recbole_esmr.model.esmr import ESMR
 
 NORMAL_80 = 1.2815515655446004
@@ -26,12 +33,14 @@ class Forecast:
         emotion: (N, E) probabilities.
         mean, scale: (N,) normal distribution of the valence; None for a nowcast.
         negative: (N,) probability that the valence is negative; None for a nowcast.
+        half_width: (N,) of the 80 % interval of the valence; that of the normal distribution unless given.
     """
 
     emotion: np.ndarray
     mean: np.ndarray | None = None
     scale: np.ndarray | None = None
     negative: np.ndarray | None = None
+    half_width: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -55,25 +64,63 @@ class Task:
 def emotion_report(model: ESMR, seed: int) -> dict[str, object] | None:
     """The ``emotion`` part of ``run.json``; None where nobody reported an emotion on a test day.
 
-    Every forecaster is trained on the training days and judged on the same test days; inputs are the days before (for the
-    nowcast also the behaviour of the day itself, never its report).
+    ``nowcast`` and ``forecast`` of the encoder, the same of each opponent under ``baselines`` (the cheap ones, or all with
+    ``forecast_baselines: all``), under ``diagnostics`` what a figure of the forecast needs, under ``circular`` whether the labels
+    were made from behaviour. Every forecaster is trained on the training days and judged on the same test days; inputs are the
+    days before (for the nowcast also the behaviour of the day itself, never its report).
     """
     trace = model.trace
     if not ((trace.role == TEST) & (trace.emotion >= 0)).any():
         return None
+    opponents = CHEAP if model.settings.forecast_baselines == "cheap" else CHEAP | COSTLY
     report: dict[str, dict[str, dict[str, float]]] = {"nowcast": {}, "forecast": {}}
     for kind in ("nowcast", "forecast"):
         train, test = (_task(trace, kind, part) for part in (TRAIN, TEST))
-        report[kind]["encoder"] = _judge(trace, test, _encoder_says(model, test, kind), kind)
-        for name, opponent in OPPONENTS.items():
+        said = _encoder_says(model, test, kind)
+        report[kind]["encoder"] = judge_forecast(trace, test, said, kind)
+        for name, opponent in opponents.items():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                report[kind][name] = _judge(trace, test, opponent(trace, train, test, kind, seed), kind)
+                report[kind][name] = judge_forecast(trace, test, opponent(trace, train, test, kind, seed), kind)
     return {
         "nowcast": report["nowcast"]["encoder"],
         "forecast": report["forecast"]["encoder"],
-        "baselines": {name: {kind: report[kind][name] for kind in report} for name in OPPONENTS},
+        "baselines": {name: {kind: report[kind][name] for kind in report} for name in opponents},
+        "diagnostics": diagnostics(trace, test, said, model.taxonomy.labels),
+        "circular": model.settings.label == "behaviour-clusters",
     }
+
+
+def diagnostics(trace: Trace, task: Task, said: Forecast, labels: tuple[str, ...]) -> dict[str, object]:
+    """What a reader wants to look at: reliability, confusion, and each emotion's precision and recall.
+
+    Returns:
+        ``reliability`` of the negative-day forecast: bins of ``forecast`` (mean probability), ``observed`` (frequency), ``days``;
+        ``labels`` and ``confusion`` (rows the truth, columns the likeliest forecast); ``per_class``: precision, recall, average
+        precision, days.
+    """
+    truth, guess = trace.emotion[task.user, task.day], said.emotion.argmax(axis=1)
+    precision, recall, _, count = precision_recall_fscore_support(truth, guess, labels=range(len(labels)), zero_division=0)
+    per_class = {
+        label: {
+            "precision": float(precision[code]),
+            "recall": float(recall[code]),
+            "average_precision": float(average_precision_score(truth == code, said.emotion[:, code])) if count[code] else None,
+            "days": int(count[code]),
+        }
+        for code, label in enumerate(labels)
+    }
+    negative = (trace.valence[task.user, task.day] < 0).astype(float)
+    bins = []
+    if said.negative is not None:
+        where = np.minimum((said.negative * 10).astype(int), 9)
+        for place in np.unique(where):
+            rows = where == place
+            bins.append(
+                {"forecast": float(said.negative[rows].mean()), "observed": float(negative[rows].mean()), "days": int(rows.sum())}
+            )
+    confusion = confusion_matrix(truth, guess, labels=range(len(labels)))
+    return {"reliability": bins, "labels": list(labels), "confusion": confusion.tolist(), "per_class": per_class}
 
 
 def _task(trace: Trace, kind: str, part: int) -> Task:
@@ -100,6 +147,7 @@ def _encoder_says(model: ESMR, task: Task, kind: str) -> Forecast:
         mean=state.mean.numpy()[before],
         scale=state.scale.numpy()[before],
         negative=state.negative.sigmoid().numpy()[before],
+        half_width=state.scale.numpy()[before] * float(model.encoder.half_width),
     )
 
 
@@ -162,7 +210,56 @@ def _lightgbm(trace: Trace, train: Task, test: Task, kind: str, seed: int) -> Fo
     )
 
 
-OPPONENTS: dict[str, Callable[[Trace, Task, Task, str, int], Forecast]] = {
+def _person_mean_says(trace: Trace, train: Task, test: Task, kind: str, seed: int) -> Forecast:
+    return _regressed(trace, train, test, _person_mean(trace)[train.user, None], _person_mean(trace)[test.user, None])
+
+
+def _ewma(trace: Trace, train: Task, test: Task, kind: str, seed: int) -> Forecast:
+    """The exponentially weighted mean whose rate foretells the training days best."""
+    valence, best = trace.valence[train.user, train.day], None
+    for rate in np.arange(0.05, 1.0, 0.05):
+        smooth = exponential_mean(trace.valence, rate)
+        error = float(np.mean((valence - smooth[train.user, train.day - 1]) ** 2))
+        if best is None or error < best[0]:
+            best = error, smooth
+    smooth = best[1] if best else trace.valence
+    return _regressed(trace, train, test, smooth[train.user, train.day - 1, None], smooth[test.user, test.day - 1, None])
+
+
+def _regressed(trace: Trace, train: Task, test: Task, known: np.ndarray, asked: np.ndarray) -> Forecast:
+    """Valence by least squares, emotion and negative day by logistic regression, on the same numbers."""
+    valence = trace.valence[train.user, train.day]
+    weight, *_ = np.linalg.lstsq(np.column_stack([known, np.ones(len(known))]), valence, rcond=None)
+    fitted = np.column_stack([known, np.ones(len(known))]) @ weight
+    return Forecast(
+        emotion=_logistic(known, trace.emotion[train.user, train.day], asked, _emotions(trace)),
+        mean=np.clip(np.column_stack([asked, np.ones(len(asked))]) @ weight, -1, 1),
+        scale=np.full(len(asked), float(np.std(valence - fitted))),
+        negative=_logistic(known, (valence < 0).astype(int), asked, 2)[:, 1],
+    )
+
+
+def exponential_mean(valence: np.ndarray, rate: float) -> np.ndarray:
+    """m_t = (1 − rate) m_{t−1} + rate · v_t over the reported days, beginning with the first; 0 before it. (U, D)"""
+    said = np.isfinite(valence)
+    mean, level, begun = np.zeros(valence.shape), np.zeros(len(valence)), np.zeros(len(valence), dtype=bool)
+    for day in range(valence.shape[1]):  # over days; people are vectorised
+        value = np.nan_to_num(valence[:, day])
+        level = np.where(said[:, day], np.where(begun, (1 - rate) * level + rate * value, value), level)
+        begun |= said[:, day]
+        mean[:, day] = level
+    return mean
+
+
+def _gru(trace: Trace, train: Task, test: Task, kind: str, seed: int) -> Forecast:
+    """A GRU over the days' features, reports and level tracker, with heads for emotion, valence and risk."""
+    from recbole_esmr.evaluator.gru import gru_forecast
+
+    parts = gru_forecast(trace, (train.user, train.day), (test.user, test.day), nowcast=kind == "nowcast", seed=seed)
+    return Forecast(*parts)
+
+
+CHEAP: dict[str, Callable[[Trace, Task, Task, str, int], Forecast]] = {
     "majority": _majority,
     "persistence": _persistence,
     "hist_ols": _hist_ols,
@@ -170,8 +267,16 @@ OPPONENTS: dict[str, Callable[[Trace, Task, Task, str, int], Forecast]] = {
 }
 """The most frequent label, the last report, the level tracker by least squares, LightGBM on the last two days."""
 
+COSTLY: dict[str, Callable[[Trace, Task, Task, str, int], Forecast]] = {
+    "person_mean": _person_mean_says,
+    "ewma": _ewma,
+    "gru": _gru,
+}
+"""The person's mean, the exponentially weighted mean with the best rate, a GRU: on request."""
 
-def _judge(trace: Trace, task: Task, said: Forecast, kind: str) -> dict[str, float]:
+
+def judge_forecast(trace: Trace, task: Task, said: Forecast, kind: str) -> dict[str, float]:
+    """Scores of a forecast of the task's days: accuracy and macro-F1, and for tomorrow valence, risk, calibration, coverage."""
     truth = trace.emotion[task.user, task.day]
     guess = said.emotion.argmax(axis=1)
     scores = {
@@ -190,7 +295,7 @@ def _judge(trace: Trace, task: Task, said: Forecast, kind: str) -> dict[str, flo
         "negative_auroc": float(roc_auc_score(negative, said.negative)) if 0 < negative.mean() < 1 else float("nan"),
         "brier": float(((said.negative - negative) ** 2).mean()),
         "ece": expected_calibration_error(said.negative, negative),
-        "coverage80": float((np.abs(error) <= NORMAL_80 * said.scale).mean()),
+        "coverage80": float((np.abs(error) <= (NORMAL_80 * said.scale if said.half_width is None else said.half_width)).mean()),
     }
 
 

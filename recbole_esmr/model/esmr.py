@@ -14,12 +14,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from recbole_esmr.causal.reward import ItemEffects
+from recbole_esmr.checkpoint import load_checkpoint
 from recbole_esmr.config import Config
 from recbole_esmr.data.dataset import ESMRDataset
 from recbole_esmr.data.log import Log
 from recbole_esmr.data.trace import TRAIN
 from recbole_esmr.errors import ConfigError
-from recbole_esmr.model.emotion_encoder import DayBatch, DayLabels, DayState, EmotionEncoder, day_labels, encoder_loss
+from recbole_esmr.model.days import DayBatch, DayLabels, day_labels
+from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder, encoder_loss
 from recbole_esmr.model.engagement_ranker import EngagementFeatures, EngagementRanker, ItemPast
 from recbole_esmr.model.gate import gate_open
 from recbole_esmr.model.reranker import ItemValue
@@ -55,21 +57,12 @@ class ESMR(SequentialRecommender):
         self.taxonomy = dataset.taxonomy
         self.day_field = dataset.day_field
         self.retriever = Retriever(config, dataset)
-        self.encoder = EmotionEncoder(
-            self.trace.feature_names,
-            emotions=len(self.taxonomy),
-            profiles=len(self.trace.profiles),
-            hidden_size=settings.encoder_hidden_size,
-            layers=settings.encoder_layers,
-            heads=settings.encoder_heads,
-            dropout=settings.encoder_dropout,
-            longest=self.trace.days,
-        )
+        self.encoder = self._make_encoder()
         self.ranker = EngagementRanker()
         self.item_features = self._describe_items()
         belief_size = len(self.taxonomy) + 4
         self.item_value = ItemValue(
-            settings.encoder_hidden_size + belief_size, self.item_features.shape[1] + 1, settings.reranker_hidden_size
+            self.encoder.width + belief_size, self.item_features.shape[1] + 1, settings.reranker_hidden_size
         )
         self.effects: list[dict[str, Any]] = []
         self.stages_done: list[str] = []
@@ -126,13 +119,13 @@ class ESMR(SequentialRecommender):
         if self._gate is None:
             gate = np.zeros((self.trace.users, self.trace.days + 1), dtype=bool)
             if "re-ranker" in self.stages_done:
-                negative, valence = self._believed_days()
+                negative, valence = self.believed_days()
                 settings = self.settings
                 gate[:, 1:] = gate_open(settings.gate, negative, valence, settings.gate_streak, settings.gate_recovery)
             self._gate = gate & self.trace.consent[:, None]
         return self._gate
 
-    def _believed_days(self) -> tuple[np.ndarray, np.ndarray]:
+    def believed_days(self) -> tuple[np.ndarray, np.ndarray]:
         """Whether each day was negative, and its valence, (U, D) each."""
         trace, state = self.trace, self.day_state()
         if (trace.emotion >= 0).any():
@@ -270,6 +263,24 @@ class ESMR(SequentialRecommender):
             self.retriever.model.load_other_parameter(para["retriever"])
             self.retriever.trained = "engagement" in self.stages_done
         self.refresh()
+
+    def _make_encoder(self) -> EmotionEncoder:
+        settings = self.settings
+        if settings.pretrained_encoder:
+            source = load_checkpoint(settings.pretrained_encoder, "EmotionEncoder")
+            encoder = EmotionEncoder.of_shape(source.config)
+            encoder.require(self.trace, self.taxonomy.labels, settings.pretrained_encoder)
+            encoder.load_state_dict(source.state_dict)
+            return encoder
+        return EmotionEncoder(
+            self.trace.feature_names,
+            emotions=self.taxonomy.labels,
+            profiles=self.trace.profiles,
+            hidden_size=settings.encoder_hidden_size,
+            layers=settings.encoder_layers,
+            heads=settings.encoder_heads,
+            dropout=settings.encoder_dropout,
+        )
 
     def _describe_items(self) -> Tensor:
         """(I, X): emotion and category one-hot, valence, intensity and their products, log length."""

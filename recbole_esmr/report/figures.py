@@ -103,6 +103,39 @@ def save_rollout(
     return paths
 
 
+def save_forecast(folder: str | Path, diagnostics: Mapping[str, Any]) -> list[Path]:
+    """Reliability of the negative-day forecast, and the confusion of tomorrow's emotion; returns the paths.
+
+    Args:
+        folder: where to.
+        diagnostics: of ``run.json``.
+    """
+    bins, labels = diagnostics["reliability"], diagnostics["labels"]
+
+    def reliability(figure: Any) -> None:
+        axis = figure.subplots()
+        axis.plot([0, 1], [0, 1], color="black", linewidth=0.6)
+        size = [bin["days"] for bin in bins]
+        axis.plot([bin["forecast"] for bin in bins], [bin["observed"] for bin in bins], marker="o")
+        for bin, days in zip(bins, size, strict=True):
+            axis.annotate(str(days), (bin["forecast"], bin["observed"]), textcoords="offset points", xytext=(4, -10), fontsize=7)
+        axis.set(xlabel="forecast chance of a negative day", ylabel="observed frequency", xlim=(0, 1), ylim=(0, 1))
+
+    def confusion(figure: Any) -> None:
+        axis = figure.subplots()
+        counts = np.array(diagnostics["confusion"], dtype=float)
+        share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        axis.imshow(share, vmin=0, vmax=1, cmap="Blues")
+        axis.set(xlabel="likeliest forecast", ylabel="reported emotion")
+        axis.set_xticks(range(len(labels)), labels, rotation=60, ha="right")
+        axis.set_yticks(range(len(labels)), [f"{name} ({int(row.sum())})" for name, row in zip(labels, counts, strict=True)])
+
+    paths = [Path(folder) / "reliability.png", Path(folder) / "confusion.png"]
+    _save(paths[0], reliability, width=4.0, height=4.0)
+    _save(paths[1], confusion, width=5.0, height=5.0)
+    return paths
+
+
 def _reach(interval: Mapping[str, float]) -> np.ndarray:
     ends = [[interval["mean"] - interval["low"]], [interval["high"] - interval["mean"]]]
     return np.maximum(np.nan_to_num(np.array(ends, dtype=float)), 0)

@@ -18,7 +18,8 @@ def run_table(result: dict[str, Any]) -> str:
     if result["emotion"]:
         parts += [
             "",
-            "Emotion on the test days (nowcast: today; the rest: tomorrow)",
+            "Emotion on the test days (nowcast: today; the rest: tomorrow)"
+            + (": labels are made from behaviour, so the nowcast is circular" if result["emotion"]["circular"] else ""),
             _text(emotion_frame(result["emotion"]), True),
         ]
     if result["engagement"]:

@@ -3,62 +3,151 @@
 from __future__ import annotations
 
 import copy
-from logging import getLogger
+from contextlib import nullcontext
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from recbole_esmr.data.trace import TRAIN, VALID
-from recbole_esmr.model.emotion_encoder import DayLabels, DayState, day_labels, encoder_loss, join_states
-from recbole_esmr.model.esmr import ESMR
+from recbole_esmr.data.trace import TRAIN, VALID, Trace
+from recbole_esmr.model.calibration import believable_share, believable_spread, calibrate
+from recbole_esmr.model.days import DayBatch, day_labels
+from recbole_esmr.model.emotion_encoder import EmotionEncoder, encoder_loss, join_states
+
+AVERAGING = 0.98
+"""Share of the averaged weights kept at each step: what is judged and kept is the mean of about the last fifty steps' weights."""
 
 
-def fit_encoder(model: ESMR, generator: torch.Generator, show_progress: bool) -> None:
-    """Train on the training days, stop early on the validation days, then calibrate on them."""
-    trace, settings, encoder = model.trace, model.settings, model.encoder
-    if not model.can_learn_emotion:
-        getLogger().warning("Nobody reported an emotion on a training day: the encoder is not trained, the gate stays closed.")
-        return
-    encoder.fit_scales(trace, trace.role == TRAIN)
-    said = np.isfinite(trace.valence)
-    learned, held_in = said & (trace.role == TRAIN), said & (trace.role <= VALID)
-    users = torch.from_numpy(np.flatnonzero(learned.any(axis=1)))
-    days, labels = model.encoder_task(TRAIN)
-    valid = day_labels(trace, trace.role == VALID, settings.forecast_horizon)
-    judged = bool(torch.isfinite(valid.valence).any())
-    everybody = batches_by_length(torch.arange(trace.users), held_in, settings.encoder_batch_users)
-    valid_in_order = valid.rows(torch.cat([batch for batch, _ in everybody]))
-    optimizer = torch.optim.AdamW(encoder.parameters(), lr=settings.encoder_learning_rate, weight_decay=0.01)
+class EncoderSettings(Protocol):
+    """The keys of ``properties/model/ESMR.yaml`` that the training of the encoder reads."""
+
+    @property
+    def encoder_epochs(self) -> int: ...
+
+    @property
+    def encoder_stopping_step(self) -> int: ...
+
+    @property
+    def encoder_learning_rate(self) -> float: ...
+
+    @property
+    def encoder_weight_decay(self) -> float: ...
+
+    @property
+    def encoder_batch_users(self) -> int: ...
+
+    @property
+    def encoder_calibrate(self) -> bool: ...
+
+    @property
+    def forecast_horizon(self) -> int: ...
+
+
+def fit_encoder(
+    encoder: EmotionEncoder,
+    traces: list[Trace],
+    settings: EncoderSettings,
+    generator: torch.Generator,
+    show_progress: bool = False,
+) -> None:
+    """Train on the training days, stop early on the validation days, then shrink the residual and calibrate on them.
+
+    With several traces (pre-training) every epoch goes through all of them, the simple forecasters are fitted on all together,
+    and the calibration is that of the last.
+
+    Args:
+        encoder: to be trained in place, from the weights that it has.
+        traces: people's days, each with its parts in ``role``.
+        settings: of the training.
+        generator: of batches and dropout.
+        show_progress: whether to show a bar.
+    """
+    encoder.fit_simple(traces, [trace.role == TRAIN for trace in traces])
+    encoder.shrink.fill_(1.0)
+    encoder.spread_share.fill_(1.0)
+    tasks = [_Task(encoder, trace, settings) for trace in traces]
+    optimizer = torch.optim.AdamW(
+        encoder.parameters(), lr=settings.encoder_learning_rate, weight_decay=settings.encoder_weight_decay
+    )
+    averaged = AveragedModel(encoder, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING))
     best, best_weights, since = float("inf"), None, 0
+    device = encoder.center.device
+    mixed = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
     bar = tqdm(range(settings.encoder_epochs), desc="1 Emotion encoder", unit="epoch", disable=not show_progress)
-    for _ in bar:
-        encoder.train()
-        order = users[torch.randperm(len(users), generator=generator)]
-        batches = batches_by_length(order, learned, settings.encoder_batch_users)
-        for number in torch.randperm(len(batches), generator=generator).tolist():
-            optimizer.zero_grad()
-            loss = encoder_loss(encoder(days.rows(*batches[number])), labels.rows(*batches[number]))
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
-            optimizer.step()
-        if not judged:
-            continue
-        state = join_states(encoder.encode_batches(days, everybody), trace.days)
-        score = float(encoder_loss(state, valid_in_order))
-        bar.set_postfix(valid_loss=f"{score:.3f}")
-        since += 1
-        if score < best:
-            best, best_weights, since = score, copy.deepcopy(encoder.state_dict()), 0
-        elif since >= settings.encoder_stopping_step:
-            break
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))  # dropout draws from the global state
+        for _ in bar:
+            encoder.train()
+            steps = [(task, batch) for task in tasks for batch in task.batches(generator)]
+            for number in torch.randperm(len(steps), generator=generator).tolist():
+                task, batch = steps[number]
+                optimizer.zero_grad()
+                with mixed:
+                    loss = task.loss(encoder, batch)
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
+                optimizer.step()
+                averaged.update_parameters(encoder)
+            judged = [task.valid_loss(averaged.module) for task in tasks if task.judged]
+            if not judged:
+                continue
+            score = float(np.mean(judged))
+            bar.set_postfix(valid_loss=f"{score:.3f}")
+            since += 1
+            if score < best:
+                best, best_weights, since = score, copy.deepcopy(averaged.module.state_dict()), 0
+            elif since >= settings.encoder_stopping_step:
+                break
     bar.close()
     if best_weights is not None:
         encoder.load_state_dict(best_weights)
-        _calibrate(model, encoder.encode(trace), valid)
+        tasks[-1].settle(encoder, settings.encoder_calibrate)
+        encoder.fit_simple(traces, [trace.role <= VALID for trace in traces])  # the stopping is done: use those days, too
     encoder.fitted.fill_(True)
-    model.refresh()
+
+
+class _Task:
+    """One trace's days, batches and labels."""
+
+    def __init__(self, encoder: EmotionEncoder, trace: Trace, settings: EncoderSettings) -> None:
+        self.trace, self._size = trace, settings.encoder_batch_users
+        encoder.fit_scales(trace, trace.role == TRAIN)
+        said = np.isfinite(trace.valence)
+        self._learned, held_in = said & (trace.role == TRAIN), said & (trace.role <= VALID)
+        self._users = torch.from_numpy(np.flatnonzero(self._learned.any(axis=1)))
+        self._days: DayBatch = encoder.inputs(trace)
+        self._labels = day_labels(trace, trace.role == TRAIN, settings.forecast_horizon).to(encoder.center.device)
+        self.valid = day_labels(trace, trace.role == VALID, settings.forecast_horizon)
+        self.judged = bool(torch.isfinite(self.valid.valence).any())
+        self._everybody = batches_by_length(torch.arange(trace.users), held_in, settings.encoder_batch_users)
+        self._valid_in_order = self.valid.rows(torch.cat([batch for batch, _ in self._everybody]))
+
+    def batches(self, generator: torch.Generator) -> list[tuple[torch.Tensor, int]]:
+        order = self._users[torch.randperm(len(self._users), generator=generator)]
+        return batches_by_length(order, self._learned, self._size)
+
+    def loss(self, encoder: EmotionEncoder, batch: tuple[torch.Tensor, int]) -> torch.Tensor:
+        return encoder_loss(encoder(self._days.rows(*batch)), self._labels.rows(*batch))
+
+    def valid_loss(self, encoder: Any) -> float:
+        states = encoder.encode_batches(self._days, self._everybody)
+        return float(encoder_loss(join_states(states, self.trace.days), self._valid_in_order))
+
+    def settle(self, encoder: EmotionEncoder, calibrated: bool) -> None:
+        """Shrink the residual, and calibrate, on the validation days."""
+        if not self.judged:
+            return
+        known = torch.isfinite(self.valid.valence)
+        truth, learned = self.valid.valence[known], encoder.encode(self.trace)
+        encoder.shrink.zero_()
+        base = encoder.encode(self.trace).mean[known]
+        encoder.shrink.fill_(believable_share(base, learned.mean[known] - base, truth))
+        error = (truth - encoder.encode(self.trace).mean[known]) / encoder.tracker_scale.cpu()
+        encoder.spread_share.fill_(believable_spread((learned.scale[known] / encoder.tracker_scale.cpu()).log(), error))
+        if calibrated:
+            calibrate(encoder, encoder.encode(self.trace), self.valid)
 
 
 def batches_by_length(users: torch.Tensor, known: np.ndarray, size: int) -> list[tuple[torch.Tensor, int]]:
@@ -75,22 +164,3 @@ def batches_by_length(users: torch.Tensor, known: np.ndarray, size: int) -> list
     last = torch.from_numpy(np.where(known, day, 1).max(axis=1))
     ordered = users[torch.argsort(last[users], stable=True)]
     return [(batch, int(last[batch].max())) for batch in ordered.split(size)]
-
-
-def _calibrate(model: ESMR, state: DayState, valid: DayLabels) -> None:
-    """One temperature for each emotion head (Guo et al. 2017) and one factor for the scale of the valence forecast."""
-    for head, (logits, target) in enumerate(((state.nowcast, valid.today), (state.forecast, valid.tomorrow))):
-        known = target >= 0
-        if known.any():
-            model.encoder.temperature[head] = best_temperature(logits[known], target[known])
-    known = torch.isfinite(valid.valence)
-    if known.any():
-        error = (valid.valence[known] - state.mean[known]) / state.scale[known]
-        model.encoder.widening.copy_(error.square().mean().sqrt().clamp(0.2, 5.0))
-
-
-def best_temperature(logits: torch.Tensor, target: torch.Tensor) -> float:
-    """The temperature in [0.2, 5] that minimises the cross-entropy of ``logits / T``, on a grid of 2 % steps."""
-    grid = torch.exp(torch.arange(np.log(0.2), np.log(5.0), 0.02))
-    losses = torch.stack([functional.cross_entropy(logits / value, target) for value in grid])
-    return float(grid[losses.argmin()])

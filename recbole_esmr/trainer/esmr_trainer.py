@@ -46,7 +46,7 @@ class ESMRTrainer(SafeCheckpoints):
         self._remember_ids(train_data._dataset)
         self.eval_collector.data_collect(train_data)
         stages: dict[str, Callable[[], None]] = {
-            "emotion encoder": lambda: fit_encoder(self.model, self._generator(1), show_progress),
+            "emotion encoder": lambda: self._fit_encoder(show_progress),
             "engagement": lambda: self._fit_engagement(train_data, valid_data, show_progress),
             "causal reward": self._fit_effects,
             "re-ranker": lambda: self._fit_reranker(show_progress),
@@ -87,6 +87,16 @@ class ESMRTrainer(SafeCheckpoints):
         torch.distributed.broadcast_object_list(content, src=0)
         self.model.load_state_dict(content[0])
         self.model.load_other_parameter(content[1])
+
+    def _fit_encoder(self, show_progress: bool) -> None:
+        model = self.model
+        if not model.can_learn_emotion:
+            self.logger.warning(
+                "Nobody reported an emotion on a training day: the encoder is not trained, the gate stays closed."
+            )
+            return
+        fit_encoder(model.encoder, [model.trace], model.settings, self._generator(1), show_progress)
+        model.refresh()
 
     def _fit_engagement(self, train_data: Any, valid_data: Any, show_progress: bool) -> None:
         fit_retriever(self.model, train_data, valid_data, show_progress)

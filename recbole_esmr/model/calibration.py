@@ -1,0 +1,115 @@
+"""Making probabilities and intervals mean what they say, on days that were not trained on."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from recbole_esmr.model.days import DayLabels
+from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder
+
+RESIDUAL_PRIOR = 50
+"""Strength, in days, of the belief that the network's residual adds nothing."""
+
+SCALE_PRIOR = 200
+"""Strength, in days, of the belief that the spread of the training days is right: a few validation days are of one season."""
+
+NORMAL_80 = 1.2815515655446004
+"""Half-width of the central 80 % of a normal distribution, in standard deviations."""
+
+COVERAGE = 0.8
+"""Share of the days that an interval of tomorrow's valence is to hold."""
+
+
+def calibrate(encoder: EmotionEncoder, state: DayState, valid: DayLabels) -> None:
+    """Set the encoder's calibration from its beliefs on the validation days; heads without a label there stay as they are.
+
+    One temperature for each emotion head (Guo et al. 2017); slope and offset of each risk (Platt 1999); how much of the valence
+    residual to believe; one factor for the scale of the valence; the half-width of the 80 % interval (split conformal, Lei et
+    al. 2018).
+
+    Args:
+        encoder: trained, its calibration still neutral.
+        state: its beliefs of all people, (U, D, …).
+        valid: labels of the validation days.
+    """
+    for head, (logits, target) in enumerate(((state.nowcast, valid.today), (state.forecast, valid.tomorrow))):
+        known = target >= 0
+        if known.any():
+            encoder.temperature[head] = best_temperature(logits[known], target[known])
+    for head, (logit, target) in enumerate(((state.negative, valid.negative), (state.episode, valid.episode))):
+        known = torch.isfinite(target)
+        if known.any():
+            encoder.risk_scale[head] = platt(logit[known], target[known])
+    known = torch.isfinite(valid.valence)
+    if known.any():
+        error = (valid.valence[known] - state.mean[known]) / state.scale[known]
+        days = len(error)
+        widening = ((error.square().sum() + SCALE_PRIOR) / (days + SCALE_PRIOR)).sqrt()
+        half_width = conformal_half_width(error / widening)
+        encoder.widening.copy_(widening)
+        encoder.half_width.copy_((days * half_width + SCALE_PRIOR * NORMAL_80) / (days + SCALE_PRIOR))
+
+
+def believable_share(base: Tensor, residual: Tensor, truth: Tensor) -> float:
+    """How much of a residual to add to a base forecast: least squares, shrunk toward 0 and cut to [0, 1].
+
+    .. math:: α = \\frac{\\sum r (v - b)}{\\sum r^2} \\cdot \\frac{n}{n + n_0}
+
+    Args:
+        base, residual, truth: (N,) on days that were not trained on.
+    """
+    power = float(residual.square().sum())
+    if power == 0 or len(truth) == 0:
+        return 0.0
+    plain = float((residual * (truth - base)).sum()) / power
+    return min(max(plain * len(truth) / (len(truth) + RESIDUAL_PRIOR), 0.0), 1.0)
+
+
+def believable_spread(log_spread: Tensor, error: Tensor) -> float:
+    """How much of a learned log spread to believe: the share in [0, 1] with the best likelihood, shrunk toward 0.
+
+    Args:
+        log_spread, error: (N,) learned log of the scale relative to a common one, and the errors in units of the common one.
+    """
+    shares = torch.linspace(0, 1, 21)
+    losses = torch.stack([(0.5 * (error * (-a * log_spread).exp()) ** 2 + a * log_spread).mean() for a in shares])
+    return float(shares[losses.argmin()]) * len(error) / (len(error) + RESIDUAL_PRIOR)
+
+
+def best_temperature(logits: Tensor, target: Tensor) -> float:
+    """The temperature in [0.2, 5] that minimises the cross-entropy of ``logits / T``, on a grid of 2 % steps."""
+    grid = torch.exp(torch.arange(np.log(0.2), np.log(5.0), 0.02))
+    losses = torch.stack([functional.cross_entropy(logits / value, target) for value in grid])
+    return float(grid[losses.argmin()])
+
+
+def platt(logit: Tensor, target: Tensor) -> Tensor:
+    """Slope in [0.05, 5] and offset of logits that minimise the cross-entropy of (N,) targets, by Newton's method; (2,).
+
+    A weak pull toward (1, 0) keeps them finite where the logits separate the targets.
+    """
+    design = torch.stack([logit.double(), torch.ones_like(logit, dtype=torch.double)], dim=1)
+    weight = torch.tensor([1.0, 0.0], dtype=torch.double)
+    neutral = weight.clone()
+    for _ in range(50):
+        chance = (design @ weight).sigmoid()
+        slope = design.T @ (chance - target.double()) + (weight - neutral)
+        curve = design.T @ (design * (chance * (1 - chance))[:, None]) + torch.eye(2, dtype=torch.double)
+        step = torch.linalg.solve(curve, slope)
+        weight = weight - step
+        if float(step.abs().max()) < 1e-9:
+            break
+    return torch.stack([weight[0].clamp(0.05, 5.0), weight[1]]).float()
+
+
+def conformal_half_width(error: Tensor, coverage: float = COVERAGE) -> Tensor:
+    """The ⌈(n + 1) coverage⌉-th smallest absolute error, in its own units: an interval of that half-width holds a new day with at
+    least that chance, if days are exchangeable (Lei et al. 2018)."""
+    size = error.abs().flatten().sort().values
+    place = min(math.ceil((len(size) + 1) * coverage), len(size))
+    return size[place - 1]

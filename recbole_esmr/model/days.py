@@ -1,0 +1,181 @@
+"""People's days as tensors: what the emotion encoder reads, and what it should have said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recbole_esmr.data.trace import Trace
+
+TRACKER = ("running mean", "last", "3-day mean", "7-day mean")
+"""The level tracker's features of the reported valence."""
+
+PRIOR_DAYS = 3.0
+"""Strength, in days, of the population in a person's own running mean and spread."""
+
+
+@dataclass
+class _Rows:
+    """Tensors with a row a person; those with more than one dimension have a column a day."""
+
+    def rows(self, index: Tensor | slice, days: int | None = None):
+        """The given people's part, of the first ``days`` days."""
+        parts = (getattr(self, field.name)[index] for field in fields(self))
+        return type(self)(*(part if part.dim() == 1 else part[:, :days] for part in parts))
+
+    def to(self, device: torch.device):
+        return type(self)(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+
+@dataclass
+class DayBatch(_Rows):
+    """Model inputs of B people over D days.
+
+    Attributes:
+        features: (B, D, F) behaviour of the day, standardised over all people; 0 where unknown.
+        own: (B, D, F) the same, standardised by the person's own days before (see :func:`own_scale`); 0 where unknown.
+        known: (B, D, F) whether each feature is known.
+        present: (B, D) whether anything is known of the day.
+        report: (B, D) reported emotion code + 1; 0 without a report.
+        valence: (B, D) reported valence, 0 without a report.
+        said: (B, D) 1.0 with a report of valence.
+        profile: (B,) profile code + 1; 0 where unknown.
+        tracker: (B, D, 4) the level tracker's features of the reported valence up to the day.
+    """
+
+    features: Tensor
+    own: Tensor
+    known: Tensor
+    present: Tensor
+    report: Tensor
+    valence: Tensor
+    said: Tensor
+    profile: Tensor
+    tracker: Tensor
+
+
+@dataclass
+class DayLabels(_Rows):
+    """What the heads should have said, (B, D) each; −1 or NaN where unknown or not to be used.
+
+    Attributes:
+        today, tomorrow: emotion codes of the day and of the next.
+        valence: of the next day.
+        negative: 1.0 where the next day is negative.
+        episode: 1.0 where any of the next h days is negative; NaN where one of them is unknown and none is negative.
+    """
+
+    today: Tensor
+    tomorrow: Tensor
+    valence: Tensor
+    negative: Tensor
+    episode: Tensor
+
+
+def day_batch(trace: Trace, center: np.ndarray, spread: np.ndarray, columns: np.ndarray | None = None) -> DayBatch:
+    """Inputs of all people of a trace.
+
+    Args:
+        trace: people's days.
+        center, spread: (F,) standardise the features.
+        columns: (F,) the trace's feature for each of the model's, −1 for one that the trace lacks; all in order unless given.
+    """
+    raw = trace.features
+    if columns is not None:
+        raw = np.concatenate([raw, np.full((*raw.shape[:2], 1), np.nan)], axis=-1)[..., columns]
+    known = np.isfinite(raw)
+    scaled = np.where(known, (raw - center) / spread, np.nan)
+    scaled = np.clip(scaled, -6, 6)
+    said = np.isfinite(trace.valence)
+    return DayBatch(
+        features=torch.as_tensor(np.nan_to_num(scaled), dtype=torch.float32),
+        own=torch.as_tensor(own_scale(scaled), dtype=torch.float32),
+        known=torch.as_tensor(known),
+        present=torch.as_tensor(known.any(axis=-1) | said | trace.present),
+        report=torch.as_tensor(trace.emotion + 1),
+        valence=torch.as_tensor(np.nan_to_num(trace.valence), dtype=torch.float32),
+        said=torch.as_tensor(said, dtype=torch.float32),
+        profile=torch.as_tensor(trace.profile + 1),
+        tracker=torch.as_tensor(level_tracker(trace.valence), dtype=torch.float32),
+    )
+
+
+def own_scale(scaled: np.ndarray) -> np.ndarray:
+    """Each day relative to the person's own days before it.
+
+    .. math:: \\frac{x_t - m_{t-1}}{s_{t-1}}, \\quad m = \\frac{\\sum x}{n + n_0}, \\quad
+        s^2 = \\frac{\\sum x^2 + n_0}{n + n_0} - m^2
+
+    with n_0 = :data:`PRIOR_DAYS` days of the population (mean 0, variance 1), so that a newcomer is compared with everybody.
+
+    Args:
+        scaled: (U, D, F), standardised over all people, NaN where unknown.
+
+    Returns:
+        (U, D, F) in [−6, 6], 0 where unknown.
+    """
+    known = np.isfinite(scaled)
+    value = np.where(known, scaled, 0.0)
+
+    def before(x: np.ndarray) -> np.ndarray:
+        total = x.cumsum(axis=1)
+        return np.concatenate([np.zeros_like(total[:, :1]), total[:, :-1]], axis=1)
+
+    count = before(known.astype(float)) + PRIOR_DAYS
+    mean = before(value) / count
+    variance = (before(value**2) + PRIOR_DAYS) / count - mean**2
+    return np.where(known, np.clip((value - mean) / np.sqrt(np.maximum(variance, 0.01)), -6, 6), 0.0)
+
+
+def level_tracker(valence: np.ndarray) -> np.ndarray:
+    """Running mean, last value, 3-day mean and 7-day mean of the reports up to each day.
+
+    A value without a report in its window falls back on the running mean, and that on 0.
+
+    Args:
+        valence: shape (U, D), NaN without a report.
+
+    Returns:
+        shape (U, D, 4).
+    """
+    said = np.isfinite(valence)
+    value = np.where(said, valence, 0.0)
+    total, count = value.cumsum(axis=1), said.cumsum(axis=1)
+    running = np.where(count > 0, total / np.maximum(count, 1), 0.0)
+    day = np.arange(valence.shape[1])
+    latest = np.maximum.accumulate(np.where(said, day, -1), axis=1)
+    last = np.where(latest >= 0, np.take_along_axis(value, np.maximum(latest, 0), axis=1), running)
+    means = [running, last]
+    for window in (3, 7):
+        before_total = np.pad(total, ((0, 0), (window, 0)))[:, :-window]
+        before_count = np.pad(count, ((0, 0), (window, 0)))[:, :-window]
+        within = count - before_count
+        means.append(np.where(within > 0, (total - before_total) / np.maximum(within, 1), running))
+    return np.stack(means, axis=-1)
+
+
+def day_labels(trace: Trace, use: np.ndarray, horizon: int) -> DayLabels:
+    """Labels from the days where ``use`` (U, D) is true; no other day's label appears in them."""
+    emotion = np.where(use, trace.emotion, -1)
+    negative = np.where(use, trace.negative, np.nan)
+    valence = np.where(use, trace.valence, np.nan)
+    ahead = np.stack([_shifted(negative, step, np.nan) for step in range(1, horizon + 1)])
+    any_negative, any_unknown = (ahead == 1).any(axis=0), np.isnan(ahead).any(axis=0)
+    episode = np.where(any_negative, 1.0, np.where(any_unknown, np.nan, 0.0))
+    return DayLabels(
+        today=torch.as_tensor(emotion),
+        tomorrow=torch.as_tensor(_shifted(emotion, 1, -1)),
+        valence=torch.as_tensor(_shifted(valence, 1, np.nan), dtype=torch.float32),
+        negative=torch.as_tensor(_shifted(negative, 1, np.nan), dtype=torch.float32),
+        episode=torch.as_tensor(episode, dtype=torch.float32),
+    )
+
+
+def _shifted(array: np.ndarray, step: int, fill: float) -> np.ndarray:
+    moved = np.full_like(array, fill)
+    if step < array.shape[1]:
+        moved[:, :-step] = array[:, step:]
+    return moved

@@ -1,0 +1,67 @@
+"""What the encoder believes of people, for whoever asks: soft and hard predictions with their uncertainty, and trends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from recbole_esmr.model.esmr import ESMR
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """Beliefs of U people at the end of one day; NaN (and label −1) for who did not consent.
+
+    Nothing of this is written or logged by itself: a predicted emotion is as sensitive as a reported one.
+
+    Attributes:
+        today, tomorrow: (U, E) probabilities of the emotions.
+        label: (U,) code of tomorrow's likeliest emotion.
+        valence, low, high: (U,) tomorrow's valence and its 80 % interval, in [−1, 1].
+        negative: (U,) probability that tomorrow is negative; episode: that any of the next ``forecast_horizon`` days is.
+        trend: (U,) change of the believed valence over three days, a day: (v_t − v_{t−2}) / 2; 0 before the third day.
+    """
+
+    today: np.ndarray
+    tomorrow: np.ndarray
+    label: np.ndarray
+    valence: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    negative: np.ndarray
+    episode: np.ndarray
+    trend: np.ndarray
+
+
+def outlook(model: ESMR, day: int = -1) -> Outlook:
+    """What a trained ESMR believes at the end of a day.
+
+    Args:
+        model: its trace's people are the rows, by RecBole's internal id (row 0 is nobody).
+        day: column of the trace; the last unless given.
+    """
+    state, silent = model.day_state(), ~model.trace.consent
+    column = range(model.trace.days)[day]
+    half = state.scale[:, column].numpy() * float(model.encoder.half_width)
+    mean = state.mean[:, column].numpy()
+    _, believed = model.believed_days()
+    trend = (believed[:, column] - believed[:, column - 2]) / 2 if column >= 2 else np.zeros(len(mean))
+    tomorrow = state.forecast[:, column].softmax(dim=-1).numpy()
+
+    def withheld(value: np.ndarray) -> np.ndarray:
+        return np.where(silent.reshape(-1, *[1] * (value.ndim - 1)), np.nan, value)
+
+    return Outlook(
+        today=withheld(state.nowcast[:, column].softmax(dim=-1).numpy()),
+        tomorrow=withheld(tomorrow),
+        label=np.where(silent, -1, tomorrow.argmax(axis=1)),
+        valence=withheld(mean),
+        low=withheld(np.clip(mean - half, -1, 1)),
+        high=withheld(np.clip(mean + half, -1, 1)),
+        negative=withheld(state.negative[:, column].sigmoid().numpy()),
+        episode=withheld(state.episode[:, column].sigmoid().numpy()),
+        trend=withheld(trend),
+    )
