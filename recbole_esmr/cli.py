@@ -27,6 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ESMRError as error:
         print(f"recbole-esmr: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(
+            f"recbole-esmr: {error.filename or ''}: {error.strerror or error}. Give a path that can be read or written.",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         print("recbole-esmr: stopped", file=sys.stderr)
         return 130

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -28,7 +28,7 @@ from recbole_esmr.policy.recbole import RecBolePolicy
 from recbole_esmr.quick_start import SCHEMA_VERSION, load_data_and_model, run_recbole
 from recbole_esmr.simulation import FeedEnv, World, load_world, simulate
 from recbole_esmr.simulation.days import lived_days
-from recbole_esmr.simulation.hidden import Hidden, load_hidden
+from recbole_esmr.simulation.hidden import Hidden, load_hidden, log_fingerprint
 from recbole_esmr.simulation.logging_policy import LoggingFeed
 from recbole_esmr.simulation.oracle import Oracle
 from recbole_esmr.simulation.twin import true_effects
@@ -48,7 +48,7 @@ class Platform:
     Attributes:
         hidden: world, sizes, seed and hidden state.
         log: folder of the atomic files.
-        work: folder for checkpoints.
+        work: folder for checkpoints; done: the models trained there so far.
         arguments: RecBole and ESMR keys for what is trained here.
         seed: of the training, and of what happens to the people from now on.
     """
@@ -58,11 +58,13 @@ class Platform:
     work: Path
     arguments: tuple[str, ...]
     seed: int
+    done: set[str] = field(default_factory=set)
 
     def trained(self, model: str) -> Path:
-        """The checkpoint of a model trained on the log; trained once."""
+        """The checkpoint of a model trained on the log; trained once in a rollout, never taken from an earlier one."""
         path = self.work / f"{model}.pth"
-        if not path.is_file():
+        if model not in self.done:
+            self.done.add(model)
             values = {"seed": self.seed, "checkpoint_dir": str(self.work), "show_progress": False, "state": "WARNING"}
             result = run_recbole(model, str(self.log), config_dict=values, arguments=self.arguments)
             Path(result["checkpoint"]).replace(path)
@@ -119,7 +121,8 @@ def rollout(
 
     Raises:
         UnknownNameError: a policy or world that does not exist.
-        ConfigError: ``log`` without ``people`` or the reverse; two policies of one name.
+        ConfigError: ``log`` without ``people`` or the reverse, or of other people; a checkpoint without them, of another model or
+            trained on another log.
         CheckpointError: a checkpoint that is not to be used.
     """
     start = perf_counter()
@@ -128,6 +131,13 @@ def rollout(
     if (log is None) != (people is None):
         raise ConfigError("--log and --people belong together: `recbole-esmr simulate --output=LOG --people=PEOPLE` writes both.")
     hidden = load_hidden(people) if people is not None else None
+    if hidden is None and any(checkpoint for _, checkpoint in named):
+        raise ConfigError(
+            "a checkpoint knows the people and videos of the log it was trained on: give that log with --log and --people "
+            "(`recbole-esmr simulate --output=LOG --people=PEOPLE`), or leave the checkpoint out."
+        )
+    if hidden is not None and log is not None and _fingerprint(log) != hidden.log:
+        raise ConfigError(f"{people} is not of the people in {log}: give what one `recbole-esmr simulate` wrote.")
     settings = hidden.world if hidden is not None else load_world(world)
     parts: dict[str, list[Lives]] = {label: [] for label in labels}
     for place, seed in enumerate(seeds):
@@ -223,13 +233,31 @@ def _maker(platform: Platform, name: str, checkpoint: str | None, days: int) -> 
         return lambda env: Popular(names, np.bincount(shown.item, weights=shown.label, minlength=len(names)))
     path = checkpoint or platform.trained("ESMR" if name in BY_ESMR else name)
     config, model, dataset, *_ = load_data_and_model(path)
+    if _fingerprint(dataset.dataset_path) != platform.hidden.log:
+        raise ConfigError(
+            f"{path}: was trained on {dataset.dataset_path}, not on {platform.log}. Train on the log to go on from."
+        )
+    if name not in BY_ESMR and config["model"] != name:
+        raise ConfigError(f"{path}: policy '{name}' needs a checkpoint of {name}, not of {config['model']}.")
     if name in (*BY_ESMR, "ESMR"):
         if not isinstance(model, ESMR):
             raise ConfigError(f"{path}: policy '{name}' needs a checkpoint of ESMR, not of {type(model).__name__}.")
+        if model.settings.label != "reported":
+            raise ConfigError(
+                f"{path}: was trained on labels made from behaviour; a world's people report. Train with label: reported."
+            )
         policy = ESMRPolicy(model, dataset, gate=None if name == "ESMR" else "never")
         return (lambda env: Oracle(env, policy, days)) if name == "oracle" else lambda env: policy
     ranking = RecBolePolicy(model, dataset, int(config["MAX_ITEM_LIST_LENGTH"]))
     return lambda env: ranking
+
+
+def _fingerprint(folder: str | Path) -> str | None:
+    """Of a simulated log; None where the folder holds none."""
+    try:
+        return log_fingerprint(folder)
+    except OSError:
+        return None
 
 
 def _live(

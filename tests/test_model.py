@@ -137,8 +137,13 @@ def test_labels_by_hand():
     assert labels.today.tolist() == [[0, 1, -1, 1, -1]]
     assert labels.tomorrow.tolist() == [[1, -1, 1, -1, -1]]
     assert np.allclose(labels.negative[0], [1, np.nan, 1, np.nan, np.nan], equal_nan=True)
-    # any of the next two: day 0 yes; day 1 yes (day 3); day 2 yes; day 3 and 4 unknown
-    assert np.allclose(labels.episode[0], [1, 1, 1, np.nan, np.nan], equal_nan=True)
+    assert labels.episode.isnan().all(), "every window of two days has a day that is unknown or not to be used"
+    Tiny.emotion = np.array([[0, 1, 0, 0, -1]])
+    Tiny.valence = np.array([[0.5, -0.5, 0.5, 0.5, np.nan]])
+    Tiny.negative = np.array([[0.0, 1.0, 0.0, 0.0, np.nan]])
+    labels = day_labels(Tiny(), np.ones((1, 5), dtype=bool), horizon=2)
+    # any of the next two: day 0 yes (day 1); day 1 no; day 2 unknown, for day 4 is, whatever day 3 was
+    assert np.allclose(labels.episode[0], [1, 0, np.nan, np.nan, np.nan], equal_nan=True)
 
 
 def test_temperature_recovers_the_scale_of_logits():

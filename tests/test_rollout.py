@@ -128,8 +128,27 @@ def test_mistakes(policies, settings, error, says):
         rollout(values.pop("world"), policies, **values)
 
 
-def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+def test_checkpoints_that_do_not_belong_are_refused(tmp_path):
     command = ["rollout", "--users=40", "--items=60", "--days=2", "--log_days=8", "--seeds=1", "--replicates=10"]
     assert main([*command, "--policy=BPR", "--keep=kept", "--epochs=1"]) == 0
-    with pytest.raises(ConfigError, match="policy 'engagement' needs a checkpoint of ESMR, not of BPR"):
-        rollout("reference", ["engagement:kept/seed-1/BPR.pth"], **SMALL)
+    assert main([*command, "--policy=pop", "--keep=other", "--seed=2"]) == 0
+    folder, settings = "kept/seed-1", {**SMALL, "seeds": [1]}
+    checkpoint = f"{folder}/BPR.pth"
+    with pytest.raises(ConfigError, match="give that log with --log and --people"):
+        rollout("reference", [f"BPR:{checkpoint}"], **settings)
+    own = {"log": f"{folder}/log", "people": f"{folder}/people.npz"}
+    for name in ("engagement", "SASRec"):
+        with pytest.raises(ConfigError, match=f"policy '{name}' needs a checkpoint of"):
+            rollout("reference", [f"{name}:{checkpoint}"], **settings, **own)
+    foreign = {"log": "other/seed-2/log", "people": "other/seed-2/people.npz"}
+    with pytest.raises(ConfigError, match=r"was trained on .*kept.*, not on .*other"):
+        rollout("reference", [f"BPR:{checkpoint}"], **settings, **foreign)
+    with pytest.raises(ConfigError, match="is not of the people in"):
+        rollout("reference", ["pop"], **settings, **{**own, "people": foreign["people"]})
+
+
+def test_a_path_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    command = ["simulate", "--users=5", "--items=30", "--days=2", "--output=x", "--truth=file/truth.json"]
+    assert main(command) == 2
+    assert "recbole-esmr: " in capsys.readouterr().err.splitlines()[-1]

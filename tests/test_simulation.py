@@ -66,6 +66,11 @@ def test_a_broken_hidden_state_is_refused(tmp_path):
         load_hidden(tmp_path / "people.npz")
     with pytest.raises(DataError, match="no such file"):
         load_hidden(tmp_path / "none.npz")
+    np.save(tmp_path / "x.npy", np.zeros(3))
+    np.savez(tmp_path / "y.npz", header=np.array('{"users": 3}'))
+    for name in ("x.npy", "y.npz"):
+        with pytest.raises(DataError, match="is not a hidden state"):
+            load_hidden(tmp_path / name)
     env = FeedEnv(WORLD, 3, 30, 1)
     env.reset()
     with pytest.raises(ConfigError, match="is of 3 people; this world has 4"):
@@ -258,6 +263,7 @@ def test_the_shipped_worlds():
         ("base: reference\npopulation:\n  home: {genral: 0.1}\n", "population: home has the keys"),
         ("base: reference\nexposure:\n  effect: {hapy: 1}\n", "exposure: effect names 'hapy'. Did you mean 'happy'"),
         ("base: reference\ncatalogue:\n  emotion_share: {happy: 0.5}\n", "sums to"),
+        ("base: reference\ncatalogue:\n  duration_range: [90, 10]\n", "expected .shortest, longest. in seconds"),
         ("base: reference\nfeed:\n  sessions: {casual: 1, keen: 2}\n", "feed: sessions has the keys"),
     ],
 )

@@ -49,10 +49,26 @@ def test_autocorrelation_by_hand_and_of_a_long_series():
 
 
 def test_negative_episodes_by_hand():
-    """Runs of days 2–3 (ended on day 4), 5 (censored by the unknown day 6) and 8 (censored by the end)."""
+    """Runs of days 2–3 (ended on day 4), 5 (cut off by the unknown day 6) and 8 (cut off by the end): two that say nothing."""
     ended, censored = trajectory.negative_episodes(TRACE)
-    assert ended.tolist() == [[0, 1, 0, 0, 0, 0, 0, 0]]
-    assert censored.tolist() == [[2, 0, 0, 0, 0, 0, 0, 0]]
+    assert ended.tolist() == [[0, 1, 0, 0, 0, 0, 0, 0]] and censored.sum() == 0
+    ended, censored = trajectory.negative_episodes(np.array([[0.1, -0.1, -0.1, -0.1]]))
+    assert ended.sum() == 0 and censored.tolist() == [[0, 1, 0, 0]], "lasts longer than 2 days"
+
+
+def test_the_mean_length_of_episodes_is_that_of_a_known_process():
+    """Days that turn negative and back as a Markov chain that stays with chance 0.75: runs of 4 days on average."""
+    generator = np.random.default_rng(0)
+    negative, days = np.zeros(20_000, dtype=bool), []
+    for _ in range(40):
+        draw = generator.uniform(size=len(negative))
+        negative = np.where(negative, draw < 0.75, draw < 0.3)
+        days.append(negative)
+    valence = np.where(np.stack(days, axis=1), -1.0, 1.0)
+    ended, censored = trajectory.negative_episodes(valence)
+    curve = trajectory.survival(ended.sum(axis=0), censored.sum(axis=0))
+    assert curve[1:6] == pytest.approx(0.75 ** np.arange(1, 6), abs=0.01)
+    assert trajectory.restricted_mean(curve) == pytest.approx(4.0, abs=0.05)
 
 
 def test_recoveries_by_hand():
@@ -91,9 +107,12 @@ def test_kaplan_meier_is_that_of_statsmodels(spells):
 @settings(max_examples=200, deadline=None)
 @given(traces)
 def test_episodes_hold_every_negative_day_once(valence):
+    negative = valence < 0
+    last = negative & ~np.pad(negative[:, 1:], ((0, 0), (0, 1)))
+    cut_off = last & ~np.pad(np.isfinite(valence)[:, 1:], ((0, 0), (0, 1)))
     ended, censored = trajectory.negative_episodes(valence)
     days = (ended + censored) @ np.arange(1, valence.shape[1] + 1)
-    assert np.array_equal(days, (valence < 0).sum(axis=1))
+    assert np.array_equal(days + cut_off.sum(axis=1), negative.sum(axis=1)), "a run that is cut off counts a day less"
 
 
 @settings(max_examples=200, deadline=None)

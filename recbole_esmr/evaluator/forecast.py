@@ -66,7 +66,8 @@ def emotion_report(model: ESMR, seed: int) -> dict[str, object] | None:
 
     ``nowcast`` and ``forecast`` of the encoder, the same of each opponent under ``baselines`` (the cheap ones, or all with
     ``forecast_baselines: all``), under ``diagnostics`` what a figure of the forecast needs, under ``circular`` whether the labels
-    were made from behaviour. Every forecaster is trained on the training days and judged on the same test days; inputs are the
+    were made from behaviour. Every forecaster is trained on the training days (the encoder also stops and is
+    calibrated on the validation days) and judged on the same test days; inputs are the
     days before (for the nowcast also the behaviour of the day itself, never its report).
     """
     trace = model.trace

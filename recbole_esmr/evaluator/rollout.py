@@ -186,4 +186,4 @@ def _spells(spells: np.ndarray, figure: Any, weight: np.ndarray) -> np.ndarray:
 
 
 def _counts(spells: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    return np.stack(spells, axis=1).astype(np.uint8)
+    return np.stack(spells, axis=1).astype(np.uint16)

@@ -84,13 +84,18 @@ def negative_episodes(valence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     A run begins with the first known negative day (or with the first day of the window), goes on over consecutive known
     negative days, ends at the first day known not to be negative, and is censored by an unknown day or the end of the window.
+    Whether a run of *l* days ended there is only seen on the next day, so one that is cut off after *l* is known to last longer
+    than *l − 1* and counts as censored at *l − 1*; one cut off after its first day says nothing.
 
     Returns:
-        ended and censored, (U, D) counts: column *l − 1* of a row counts the person's runs of *l* days.
+        ended and censored, (U, D) counts: column *l − 1* of a row counts a person's runs that ended (were censored) at *l* days.
     """
     negative, known = valence < 0, np.isfinite(valence)
     last = negative & ~_tomorrow(negative)
-    return _histogram(np.nonzero(last)[0], streak_length(negative)[last], _tomorrow(known)[last], valence.shape)
+    user, ended = np.nonzero(last)[0], _tomorrow(known)[last]
+    length: np.ndarray = streak_length(negative)[last] - ~ended
+    seen = length > 0
+    return _histogram(user[seen], length[seen], ended[seen], valence.shape)
 
 
 def recoveries(

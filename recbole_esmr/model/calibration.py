@@ -29,8 +29,9 @@ def calibrate(encoder: EmotionEncoder, state: DayState, valid: DayLabels) -> Non
     """Set the encoder's calibration from its beliefs on the validation days; heads without a label there stay as they are.
 
     One temperature for each emotion head (Guo et al. 2017); slope and offset of each risk (Platt 1999); how much of the valence
-    residual to believe; one factor for the scale of the valence; the half-width of the 80 % interval (split conformal, Lei et
-    al. 2018).
+    residual to believe; one factor for the scale of the valence; the half-width of the 80 % interval (after split conformal, Lei
+    et al. 2018; pulled toward the normal distribution's, and set on the days that also stopped the training, so without its
+    guarantee).
 
     Args:
         encoder: trained, its calibration still neutral.

@@ -65,7 +65,7 @@ class DayLabels(_Rows):
         today, tomorrow: emotion codes of the day and of the next.
         valence: of the next day.
         negative: 1.0 where the next day is negative.
-        episode: 1.0 where any of the next h days is negative; NaN where one of them is unknown and none is negative.
+        episode: 1.0 where any of the next h days is negative; NaN where one of them is unknown.
     """
 
     today: Tensor
@@ -163,8 +163,8 @@ def day_labels(trace: Trace, use: np.ndarray, horizon: int) -> DayLabels:
     negative = np.where(use, trace.negative, np.nan)
     valence = np.where(use, trace.valence, np.nan)
     ahead = np.stack([_shifted(negative, step, np.nan) for step in range(1, horizon + 1)])
-    any_negative, any_unknown = (ahead == 1).any(axis=0), np.isnan(ahead).any(axis=0)
-    episode = np.where(any_negative, 1.0, np.where(any_unknown, np.nan, 0.0))
+    unknown = np.isnan(ahead).any(axis=0)  # a window with a gap would be known only where it is negative
+    episode = np.where(unknown, np.nan, (ahead == 1).any(axis=0))
     return DayLabels(
         today=torch.as_tensor(emotion),
         tomorrow=torch.as_tensor(_shifted(emotion, 1, -1)),

@@ -220,6 +220,13 @@ class EmotionEncoder(nn.Module):
 
     # -- what is fitted before and after training ----------------------------------------------------------------------
 
+    def forget_calibration(self) -> None:
+        """Make the shrinkage and the calibration neutral, as before a first training."""
+        for buffer, value in ((self.temperature, 1.0), (self.shrink, 1.0), (self.spread_share, 1.0), (self.widening, 1.0)):
+            buffer.fill_(value)
+        self.half_width.fill_(1.2815516)
+        self.risk_scale.copy_(torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
+
     def fit_scales(self, trace: Trace, role: np.ndarray) -> None:
         """Standardise the features on the days where ``role`` (U, D) is true: each data set has scales of its own."""
         raw = trace.features

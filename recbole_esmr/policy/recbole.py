@@ -35,11 +35,12 @@ class RecBolePolicy:
                 user = torch.from_numpy(self._user[rows])
                 scores = self._scores(user, self._history[rows], self._length[rows])
                 score[rows] = scores.cpu().numpy()[:, self._item]
+        score[:, self._item == 0] = -np.inf  # items that the model has never met
         return top_slates(score, observation)
 
     def observe(self, feedback: Feedback) -> None:
         """Append what was watched to the histories, in the order in which it was shown."""
-        watched = feedback.watch_ratio > 0
+        watched = (feedback.watch_ratio > 0) & (self._item[np.maximum(feedback.slates, 0)] > 0)
         order = np.argsort(~watched, axis=1, kind="stable")
         item = np.take_along_axis(self._item[np.maximum(feedback.slates, 0)], order, axis=1)
         self._history, self._length = _appended(self._history, self._length, item, watched.sum(axis=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from dataclasses import asdict, dataclass
@@ -19,18 +20,25 @@ from recbole_esmr.simulation.world import World
 
 @dataclass(frozen=True)
 class Hidden:
-    """What :func:`save_hidden` wrote: the world, its size and seed, and where its people stand."""
+    """What :func:`save_hidden` wrote: the world, its size and seed, the log's fingerprint, and where its people stand."""
 
     world: World
     users: int
     items: int
     seed: int
+    log: str
     state: dict[str, Any]
 
 
-def save_hidden(path: str | Path, env: FeedEnv) -> None:
-    """Write the state of this morning, the world's settings and its seed; numbers only, no pickle."""
-    header = {"world": asdict(env.world), "users": len(env.people), "items": len(env.catalogue), "seed": env.seed}
+def log_fingerprint(folder: str | Path) -> str:
+    """A hash of a simulated log's impressions, to know it again."""
+    folder = Path(folder)
+    return hashlib.sha256((folder / f"{folder.resolve().name}.imp").read_bytes()).hexdigest()
+
+
+def save_hidden(path: str | Path, env: FeedEnv, log: str) -> None:
+    """Write the state of this morning, the world's settings, its seed and the log's fingerprint; numbers only, no pickle."""
+    header = {"world": asdict(env.world), "users": len(env.people), "items": len(env.catalogue), "seed": env.seed, "log": log}
     with written_whole(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, header=np.array(json.dumps(header)), **env.hidden())
 
@@ -45,9 +53,9 @@ def load_hidden(path: str | Path) -> Hidden:
         with np.load(path, allow_pickle=False) as content:
             header = json.loads(str(content["header"]))
             state = {name: content[name] for name in content.files if name != "header"}
+        sizes = header["users"], header["items"], header["seed"], header["log"]
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file. `recbole-esmr simulate --people={path}` writes it.") from error
-    except (zipfile.BadZipFile, ValueError, KeyError, OSError, EOFError) as error:
+    except (zipfile.BadZipFile, ValueError, TypeError, KeyError, AttributeError, OSError, EOFError) as error:
         raise DataError(f"{path}: is not a hidden state that `recbole-esmr simulate --people` wrote. Simulate again.") from error
-    world = parse(World, header["world"], where=f"{path}: world")
-    return Hidden(world, header["users"], header["items"], header["seed"], state)
+    return Hidden(parse(World, header["world"], where=f"{path}: world"), *sizes, state)

@@ -12,7 +12,7 @@ from recbole_esmr.files import write_atomic_files
 from recbole_esmr.protocol import BY_TIME
 from recbole_esmr.simulation.days import item_names, lived_days, user_names
 from recbole_esmr.simulation.env import FeedEnv
-from recbole_esmr.simulation.hidden import save_hidden
+from recbole_esmr.simulation.hidden import log_fingerprint, save_hidden
 from recbole_esmr.simulation.logging_policy import LoggingFeed
 from recbole_esmr.simulation.world import World
 
@@ -56,7 +56,7 @@ def simulate(
     settings = {"emotion_taxonomy": world.emotion_taxonomy, "load_col": _LOADED, **BY_TIME}
     write_atomic_files(output, frames, settings, made)
     if people is not None:
-        save_hidden(people, env)
+        save_hidden(people, env, log_fingerprint(output))
     return {suffix: len(frame) for suffix, frame in frames.items()}
 
 

@@ -41,7 +41,7 @@ class Oracle:
 
     def reset(self, users: np.ndarray, items: np.ndarray) -> None:
         self._engagement.reset(users, items)
-        self._left = self._days
+        self._left = self._days - 1  # what is shown on the last day changes no day that counts
         self._uplift = torch.zeros(len(users), device=self._env.device)
         self._moved = np.zeros(len(users), dtype=bool)
 

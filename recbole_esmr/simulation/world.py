@@ -44,7 +44,7 @@ class PopulationSettings:
 @dataclass(frozen=True, kw_only=True)
 class AffectSettings:
     inertia: float = setting("share of the slow state kept from one day to the next", low=0, high=0.99)
-    within_sd: dict[str, float] = setting("SD of a person's ordinary days, by group", low=0, high=1, unit="valence")
+    within_sd: dict[str, float] = setting("SD of a person's ordinary days, by group", low=0.01, high=1, unit="valence")
     state_share: dict[str, float] = setting("share of that variance that is slow state, by group", low=0, high=1)
     event_rate: dict[str, float] = setting("share of days with a bad life event, by group", low=0, high=1)
     event_size: float = setting("mean drop of a bad life event", low=0, high=2, unit="valence")
@@ -162,6 +162,9 @@ def _check_shares(world: World, path: Path) -> None:
         total = sum(share.values())
         if abs(total - 1) > 1e-6:
             raise ConfigError(f"{path}: {where} sums to {total:g}; expected shares that sum to 1.")
+    length = world.catalogue.duration_range
+    if len(length) != 2 or length[0] > length[1]:
+        raise ConfigError(f"{path}: catalogue: duration_range is {list(length)}; expected [shortest, longest] in seconds.")
     labels = load_taxonomy(world.emotion_taxonomy).labels
     for where, table in {
         "catalogue: emotion_share": world.catalogue.emotion_share,

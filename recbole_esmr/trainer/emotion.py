@@ -65,8 +65,7 @@ def fit_encoder(
         show_progress: whether to show a bar.
     """
     encoder.fit_simple(traces, [trace.role == TRAIN for trace in traces])
-    encoder.shrink.fill_(1.0)
-    encoder.spread_share.fill_(1.0)
+    encoder.forget_calibration()
     tasks = [_Task(encoder, trace, settings) for trace in traces]
     optimizer = torch.optim.AdamW(
         encoder.parameters(), lr=settings.encoder_learning_rate, weight_decay=settings.encoder_weight_decay
@@ -103,8 +102,8 @@ def fit_encoder(
     bar.close()
     if best_weights is not None:
         encoder.load_state_dict(best_weights)
-        tasks[-1].settle(encoder, settings.encoder_calibrate)
-        encoder.fit_simple(traces, [trace.role <= VALID for trace in traces])  # the stopping is done: use those days, too
+    tasks[-1].settle(encoder, settings.encoder_calibrate)
+    encoder.fit_simple(traces, [trace.role <= VALID for trace in traces])  # the stopping is done: use those days, too
     encoder.fitted.fill_(True)
 
 
@@ -138,6 +137,7 @@ class _Task:
     def settle(self, encoder: EmotionEncoder, calibrated: bool) -> None:
         """Shrink the residual, and calibrate, on the validation days."""
         if not self.judged:
+            encoder.shrink.zero_()  # what was not judged is not believed
             return
         known = torch.isfinite(self.valid.valence)
         truth, learned = self.valid.valence[known], encoder.encode(self.trace)
@@ -162,5 +162,7 @@ def batches_by_length(users: torch.Tensor, known: np.ndarray, size: int) -> list
     """
     day = np.arange(1, known.shape[1] + 1)
     last = torch.from_numpy(np.where(known, day, 1).max(axis=1))
+    if len(users) == 0:
+        return []
     ordered = users[torch.argsort(last[users], stable=True)]
     return [(batch, int(last[batch].max())) for batch in ordered.split(size)]

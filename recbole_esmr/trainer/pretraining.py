@@ -12,6 +12,7 @@ from recbole.utils import init_logger, init_seed
 
 from recbole_esmr.checkpoint import Checkpoint, save_checkpoint
 from recbole_esmr.config import Config
+from recbole_esmr.data.trace import TRAIN
 from recbole_esmr.errors import DataError
 from recbole_esmr.model.emotion_encoder import EmotionEncoder
 from recbole_esmr.trainer.emotion import fit_encoder
@@ -52,8 +53,10 @@ def pretrain(
                 "Pre-train on data sets of one taxonomy."
             )
         labels = dataset.taxonomy.labels
-        if not dataset.trace.has_emotion:
-            raise DataError(f"data set '{name}': nobody reported an emotion, so an encoder learns nothing from it. Leave it out.")
+        if not ((dataset.trace.role == TRAIN) & (dataset.trace.emotion >= 0)).any():
+            raise DataError(
+                f"data set '{name}': nobody reported an emotion on a training day, so nothing is learned from it. Leave it out."
+            )
         configs.append(config)
         traces.append(dataset.trace)
     if labels is None:
@@ -73,7 +76,7 @@ def pretrain(
     generator = torch.Generator().manual_seed(int(configs[0]["seed"]) * 10 + 5)
     fit_encoder(encoder, traces, settings, generator, bool(configs[0]["show_progress"]))
     save_encoder(output, encoder)
-    days = sum(int(((trace.role == 0) & (trace.emotion >= 0)).sum()) for trace in traces)
+    days = sum(int(((trace.role == TRAIN) & (trace.emotion >= 0)).sum()) for trace in traces)
     return {
         "output": str(output),
         "datasets": list(datasets),
