@@ -8,7 +8,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 
 from recbole_esmr.checkpoint import load_checkpoint
@@ -17,7 +16,7 @@ from recbole_esmr.data.proxy import ACTIVE, LABELS, label_by_behaviour
 from recbole_esmr.data.trace import CONTENT, TRAIN
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import CheckpointError, DataError
-from recbole_esmr.evaluator.forecast import expected_calibration_error, exponential_mean
+from recbole_esmr.evaluator.forecast import exponential_mean
 from recbole_esmr.model.calibration import believable_share, believable_spread, conformal_half_width, platt
 from recbole_esmr.model.days import own_scale
 from recbole_esmr.model.emotion_encoder import AcrossDays, EmotionEncoder, WithinDay
@@ -130,16 +129,6 @@ def test_platt_is_logistic_regression():
     assert ours.tolist() == pytest.approx([reference.coef_[0, 0], reference.intercept_[0]], abs=0.01)
     parted = platt(torch.tensor([-1.0, 1.0]), torch.tensor([0.0, 1.0]))
     assert torch.isfinite(parted).all() and parted[0] <= 5, "two parted points stay finite"
-
-
-def test_calibration_error_is_that_of_scikit_learns_curve():
-    generator = np.random.default_rng(0)
-    chance = generator.uniform(size=3000)
-    happened = (generator.uniform(size=3000) < chance**2).astype(int)
-    observed, forecast = calibration_curve(happened, chance, n_bins=10)
-    count = np.histogram(chance, bins=10, range=(0, 1))[0]
-    expected = (count[count > 0] * np.abs(observed - forecast)).sum() / 3000
-    assert expected_calibration_error(chance, happened) == pytest.approx(expected, abs=1e-9)
 
 
 def test_conformal_intervals_hold_what_they_promise():
