@@ -110,6 +110,16 @@ def _parser() -> argparse.ArgumentParser:
     live.description = f"{live.description} What is trained takes {_RECBOLE_KEYS}."
     live.set_defaults(takes_keys=True)
 
+    causal = _command(
+        commands, "causal", _causal, "effects of the feed on tomorrow's mood, engagement and return, refuted, from a log",
+        "causal --dataset=esmr-mini --output=effects.json --figures=figures",
+    )  # fmt: skip
+    causal.add_argument("--output", type=Path, help="write effects and graph as JSON to this file")
+    causal.add_argument("--figures", type=Path, help="write forest plots and the graph (PNG, GML, DOT) into this folder")
+    causal.add_argument("--all_days", action="store_true", help="use the outcomes of validation and test days too")
+    causal.add_argument("--graph_samples", type=int, default=20, help="bootstrap samples of the graph, 0 for none (default: 20)")
+    _data_arguments(causal)
+
     bring = _command(
         commands, "import", _import, "turn other data into atomic files",
         "import ldos-comoda --input=LDOS-CoMoDa.csv --output=datasets/ldos-comoda",
@@ -219,6 +229,27 @@ def _rollout(options: argparse.Namespace, keys: list[str]) -> None:
         by_day = {name: part.by_day for name, part in lives.items()}
         curves = {name: survival_curve(part.episodes) for name, part in lives.items()}
         print("Written: " + ", ".join(map(str, save_rollout(options.figures, result, by_day, curves))))
+
+
+def _causal(options: argparse.Namespace, keys: list[str]) -> None:
+    from recbole_esmr.files import write_json
+    from recbole_esmr.quick_start import estimate_causal
+    from recbole_esmr.report.tables import causal_table
+
+    result, found = estimate_causal(
+        options.dataset, options.config_files.split(), arguments=keys, all_days=options.all_days,
+        graph_samples=options.graph_samples,
+    )  # fmt: skip
+    print(f"\n{causal_table(result)}")
+    if options.output:
+        write_json(options.output, result)
+        print(f"\nWritten: {options.output}")
+    if options.figures:
+        from recbole_esmr.causal.graph import save_graph
+        from recbole_esmr.report.figures import save_effects
+
+        paths = save_effects(options.figures, result["effects"], result["graph"]["edges"])
+        print("Written: " + ", ".join(map(str, [*paths, *save_graph(options.figures, found.graph())])))
 
 
 def _import(options: argparse.Namespace, _: list[str]) -> None:

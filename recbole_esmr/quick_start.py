@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from logging import getLogger
 from pathlib import Path
 from time import perf_counter
@@ -16,10 +17,13 @@ from recbole.data import create_dataset, data_preparation
 from recbole.data.transform import construct_transform
 from recbole.utils import get_flops, init_logger, init_seed, set_color
 
+from recbole_esmr.causal.analysis import Analysis
 from recbole_esmr.checkpoint import json_config, load_checkpoint, package_versions, restore
-from recbole_esmr.config import Config, model_class
-from recbole_esmr.data.trace import TEST
+from recbole_esmr.config import MODEL_NAME, Config, model_class
+from recbole_esmr.data.trace import TEST, TRAIN
+from recbole_esmr.errors import DataError
 from recbole_esmr.model.esmr import ESMR
+from recbole_esmr.trainer.causal import causal_stage
 from recbole_esmr.trainer.checkpointing import get_trainer
 
 SCHEMA_VERSION = 1
@@ -115,7 +119,7 @@ def _esmr_report(model: Any, seed: int) -> dict[str, Any]:
     return {
         "emotion": emotion_report(model, seed) if model.can_learn_emotion else None,
         "engagement": engagement_report(model, seed),
-        "causal": {"effects": model.effects},
+        "causal": model.causal,
         "policy": {
             "reward": model.settings.reward,
             "gate": model.settings.gate,
@@ -166,6 +170,56 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
     model = model_class(config["model"])(config, train_data._dataset).to(config["device"])
     restore(model, load_checkpoint(model_file, device=config["device"]), model_file, dataset)
     return config, model, dataset, train_data, valid_data, test_data
+
+
+def estimate_causal(
+    dataset: str,
+    config_file_list: Sequence[str | Path] | None = None,
+    config_dict: dict[str, Any] | None = None,
+    arguments: Sequence[str] | None = None,
+    all_days: bool = False,
+    graph_samples: int = 20,
+) -> tuple[dict[str, Any], Analysis]:
+    """The causal stage alone: effects of a log's feed on tomorrow, without training anything.
+
+    Args:
+        dataset, config_file_list, config_dict, arguments: as of :func:`run_recbole`; the keys that begin with ``causal_`` count.
+        all_days: whether outcomes of validation and test days are used too; a model judged on those days must not read the result.
+        graph_samples: bootstrap samples of the discovered graph, unless ``causal_graph_samples`` says more.
+
+    Returns:
+        what ``effects.json`` holds, and the analysis.
+
+    Raises:
+        ESMRError: a config or data set that is wrong, or a data set without emotions.
+    """
+    start = perf_counter()
+    config = Config(MODEL_NAME, dataset, config_file_list, config_dict, arguments)
+    init_logger(config)
+    data = create_dataset(config)
+    data_preparation(config, data)
+    if not data.trace.has_emotion:
+        raise DataError(
+            f"nobody in data set '{config['dataset']}' reported an emotion, so nothing can be said of what moves it: add "
+            f"'{config['EMOTION_FIELD']}:token' to {config['dataset']}.day."
+        )
+    loaded = perf_counter()
+    settings = config.esmr
+    settings = replace(settings, causal_graph_samples=max(settings.causal_graph_samples, graph_samples))
+    use = np.ones(data.trace.role.shape, dtype=bool) if all_days else data.trace.role == TRAIN
+    found = causal_stage(
+        data.trace, data.impressions, data.catalogue, data.taxonomy.labels, settings, int(config["seed"]), use,
+        show_progress=config["show_progress"],
+    )  # fmt: skip
+    result = {
+        "schema_version": SCHEMA_VERSION,
+        "config": {**json_config(config), "all_days": all_days},
+        "seed": config["seed"],
+        **found.as_dict(),
+        "versions": package_versions(),
+        "timings": {"load": round(loaded - start, 2), "causal": round(perf_counter() - loaded, 2)},
+    }
+    return result, found
 
 
 def compare(

@@ -1,66 +1,218 @@
-"""The user-day table on which effects are estimated: today's feed, what came before it, and tomorrow's mood."""
+"""The user-day table on which effects are estimated: today's feed, what came before it, and tomorrow."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
+from recbole_esmr.data.catalogue import Catalogue
+from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.trace import Trace
 
-TREATMENTS = ("negative_exposure", "positive_exposure")
-OUTCOMES = ("valence",)
-CONFOUNDERS = (
-    "valence_today",
-    "valence_yesterday",
-    "home_valence",
-    "negative_exposure_yesterday",
-    "positive_exposure_yesterday",
-    "time_spent",
-    "weekend",
-)
+TREATMENTS = ("negative_exposure", "positive_exposure", "time_spent")
+OUTCOMES = ("valence", "negative", "engagement", "active")
+INSTRUMENTS = {"negative_exposure": "shown_negative", "positive_exposure": "shown_positive", "time_spent": "shown_time"}
+EMOTION = "exposure_"
+"""Beginning of the names of the exposures to single emotions."""
+
+_USUAL_VIEWS = 5.0
+"""Views of an average item that each item's mean watch ratio is shrunk by."""
 
 
-def make_panel(trace: Trace, use: np.ndarray) -> pd.DataFrame:
-    """One row a user-day *t* with a feed, a report on *t* and a report on *t + 1*.
+@dataclass(frozen=True)
+class Design:
+    """What plays which part in a table of user-days.
+
+    Attributes:
+        treatments: columns whose effects are estimated jointly.
+        outcomes: columns of the next day.
+        confounders: columns of what came before the feed.
+        instruments: the column of what was shown for each treatment; empty where only what was watched is known.
+        moderators: what a person is used to, for each treatment: effects may differ by it (habituation), and are averaged over it.
+        parts: group of each finer treatment (an emotion's exposure → negative_exposure or positive_exposure); estimated jointly
+            with each other and shrunk toward the group's effect.
+        part_instruments: the same for the finer treatments.
+    """
+
+    treatments: tuple[str, ...]
+    outcomes: tuple[str, ...]
+    confounders: tuple[str, ...]
+    instruments: Mapping[str, str] = field(default_factory=dict)
+    moderators: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
+    part_instruments: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A table with a row a user-day, and the part that each column plays in it.
+
+    Attributes:
+        table: columns ``user`` and ``state`` (1 vulnerable, 0 stable, NaN unknown) and those of ``design``; outcomes are NaN where
+            they are not known.
+        design: the parts.
+    """
+
+    table: pd.DataFrame
+    design: Design
+
+
+def make_panel(
+    trace: Trace,
+    impressions: Impressions,
+    catalogue: Catalogue,
+    use: np.ndarray,
+    labels: Sequence[str] = (),
+    forecast: np.ndarray | None = None,
+) -> Panel:
+    """One row a user-day *t* that has a feed and a day *t + 1* that may be used.
+
+    Exposures are those of the trace. What was *shown* is what the exposure would be if the person watched each item as people
+    usually do, with the item's mean watch ratio :math:`\\bar r_i` over all other views:
+
+    .. math:: z_- = \\frac1n \\sum_i \\bar r_i g_i [v_i < 0], \\quad z_+ = \\frac1n \\sum_i \\bar r_i g_i [v_i > 0], \\quad
+              z_{time} = \\sum_i \\bar r_i\\, length_i
 
     Args:
         trace: people's days.
+        impressions: what was shown; only where skips were logged is what was shown known apart from what was watched.
+        catalogue: the items.
         use: (U, D) bool, the days whose outcome may be used (the training days).
+        labels: names of the emotions by code; where given, each emotion that items have becomes a finer treatment.
+        forecast: (U, D) valence of each day as forecast the evening before, for days without a report; the mean of the reports
+            so far unless given.
 
     Returns:
-        columns user, day, :data:`TREATMENTS`, :data:`CONFOUNDERS` (in valence units, exposure in [0, 1], hours, 0/1) and
-        :data:`OUTCOMES` (of the next day). ``home_valence`` is the mean of the reports up to *t*; ``valence_yesterday`` falls
-        back on it, yesterday's exposure on the person's mean up to *t*; ``weekend`` is days 6 and 7 of a week that begins
-        with day 1.
+        the panel. Confounders: today's reported valence (on other days the forecast, with ``reported_today`` 0), the two days
+        before, ``home_valence`` (mean of the reports up to *t*), yesterday's exposure and time spent, the means so far,
+        ``watched_tone`` (mean valence · intensity of what was watched on the last day before, and its cube: feeds follow it),
+        the number of items shown, ``weekend`` (days 6 and 7), profiles. Outcomes: tomorrow's reported valence and whether it is
+        negative, watch hours, and whether the person came.
     """
+    days = _Days(trace, impressions)
     said = np.isfinite(trace.valence)
-    home = np.nan_to_num(trace.valence).cumsum(axis=1) / np.maximum(said.cumsum(axis=1), 1)
-    before = _yesterday(trace.valence)
-    weekend = np.isin((trace.first_day + np.arange(trace.days)) % 7, (6, 0)).astype(float) * trace.shared_calendar
-    columns = {
+    level = _mean_so_far(trace.valence)
+    guess = level if forecast is None else np.where(np.isfinite(forecast), forecast, level)
+    today = np.where(said, trace.valence, np.nan_to_num(guess))
+    item, ratio = impressions.item, impressions.watch_ratio
+    usual = _usual_ratio(impressions, catalogue)
+    hours = catalogue.duration[item] / 3600
+    tone = days.mean(ratio * (catalogue.valence * catalogue.intensity)[item], weight=ratio)
+    columns: dict[str, np.ndarray] = {
         "negative_exposure": trace.exposure[..., 0],
         "positive_exposure": trace.exposure[..., 1],
-        "valence_today": trace.valence,
-        "valence_yesterday": np.where(np.isfinite(before), before, home),
-        "home_valence": home,
         "time_spent": trace.engagement,
-        "weekend": np.broadcast_to(weekend, home.shape),
     }
-    for part, name in enumerate(TREATMENTS):
-        today = trace.exposure[..., part]
-        seen = np.isfinite(today)
-        mean = np.nan_to_num(today).cumsum(axis=1) / np.maximum(seen.cumsum(axis=1), 1)
-        lagged = _yesterday(today)
-        columns[f"{name}_yesterday"] = np.where(np.isfinite(lagged), lagged, mean)
-    outcome = np.full(trace.valence.shape, np.nan)
-    outcome[:, :-1] = np.where(use, trace.valence, np.nan)[:, 1:]
-    rows = np.isfinite(outcome) & said & np.isfinite(trace.exposure[..., 0])
-    user, day = np.nonzero(rows)
-    panel = {"user": user, "day": day} | {name: value[rows] for name, value in columns.items()}
-    return pd.DataFrame(panel | {"valence": outcome[rows]})
+    lagged = {
+        "watched_tone": np.nan_to_num(pd.DataFrame(_yesterday(tone)).ffill(axis=1).to_numpy()),
+        "valence_today": today,
+        "reported_today": said.astype(float),
+        "valence_yesterday": _known(_yesterday(trace.valence), level),
+        "valence_before": _known(_yesterday(_yesterday(trace.valence)), level),
+        "home_valence": np.nan_to_num(level),
+        "items_shown": days.count,
+        "weekend": np.broadcast_to(
+            np.isin((trace.first_day + np.arange(trace.days)) % 7, (6, 0)) * float(trace.shared_calendar), level.shape
+        ),
+    }
+    lagged["watched_tone_cubed"] = lagged["watched_tone"] ** 3
+    for name, value in columns.items():
+        usual_so_far = _yesterday(_mean_so_far(np.where(days.count > 0, value, np.nan)))
+        lagged[f"usual_{name}"] = usual_so_far
+        lagged[f"{name}_yesterday"] = _known(_yesterday(np.where(days.count > 0, value, np.nan)), usual_so_far)
+    for code, profile in enumerate(trace.profiles[1:], start=1):
+        lagged[f"profile_{profile}"] = np.broadcast_to((trace.profile == code)[:, None].astype(float), level.shape)
+    columns |= lagged
+    parts = _parts(catalogue, labels)
+    weights = {"shown_negative": catalogue.negative, "shown_positive": catalogue.positive}
+    for name, value in weights.items():
+        columns[name] = days.mean(usual * value[item])
+    columns["shown_time"] = days.sum(usual * hours)
+    for name, (code, _) in parts.items():
+        intensity = (catalogue.intensity * (catalogue.emotion == code))[item]
+        columns[name], columns[f"shown_{name}"] = days.mean(ratio * intensity), days.mean(usual * intensity)
+    outcomes = {
+        "valence": trace.valence,
+        "negative": trace.negative,
+        "engagement": np.where(trace.consent[:, None], trace.engagement, np.nan),
+        "active": trace.present.astype(float),
+    }
+    rows = np.isfinite(trace.exposure[..., 0]) & _tomorrow(np.asarray(use, dtype=float), 0.0).astype(bool)
+    table = {"user": np.nonzero(rows)[0], "day": np.nonzero(rows)[1]}
+    table |= {name: value[rows] for name, value in columns.items()}
+    table |= {f"tomorrow_{name}": _tomorrow(value)[rows] for name, value in outcomes.items()}
+    frame = pd.DataFrame(table).rename(columns={f"tomorrow_{name}": name for name in OUTCOMES})
+    known = (said | (said.cumsum(axis=1) > 0))[rows]
+    frame["state"] = np.where(known, frame["valence_today"] < 0, np.nan)
+    for name in lagged:  # a person's first days: what others have
+        frame[name] = frame[name].fillna(frame[name].mean()).fillna(0.0)
+    slate = impressions.has_skips
+    design = Design(
+        treatments=TREATMENTS,
+        outcomes=OUTCOMES,
+        confounders=tuple(lagged),
+        instruments=INSTRUMENTS if slate else {},
+        moderators={name: f"usual_{name}" for name in TREATMENTS[:2]},
+        parts={name: group for name, (_, group) in parts.items()},
+        part_instruments={name: f"shown_{name}" for name in parts} if slate else {},
+    )
+    return Panel(frame, design)
+
+
+def _parts(catalogue: Catalogue, labels: Sequence[str]) -> dict[str, tuple[int, str]]:
+    """Code and group of each emotion that items of a sign have."""
+    found = {}
+    for code, label in enumerate(labels):
+        of_label = catalogue.emotion == code
+        sign = np.sign(catalogue.valence[of_label].mean()) if of_label.any() else 0
+        if sign:
+            found[EMOTION + label] = (code, "negative_exposure" if sign < 0 else "positive_exposure")
+    return found
+
+
+def _usual_ratio(impressions: Impressions, catalogue: Catalogue) -> np.ndarray:
+    """Mean watch ratio of each impression's item over all other impressions of it, shrunk toward the mean of all; (M,)."""
+    item, ratio = impressions.item, impressions.watch_ratio
+    views = np.bincount(item, minlength=len(catalogue.emotion))[item]
+    total = np.bincount(item, weights=ratio, minlength=len(catalogue.emotion))[item]
+    everywhere = ratio.mean() if len(ratio) else 0.0
+    return (total - ratio + _USUAL_VIEWS * everywhere) / (views - 1 + _USUAL_VIEWS)
+
+
+class _Days:
+    """Sums and means over the impressions of each user-day, (U, D)."""
+
+    def __init__(self, trace: Trace, impressions: Impressions) -> None:
+        self._shape = trace.users, trace.days
+        self._cell = impressions.user * trace.days + impressions.day
+        self.count = self.sum(np.ones(len(impressions)))
+
+    def sum(self, value: np.ndarray) -> np.ndarray:
+        users, days = self._shape
+        return np.bincount(self._cell, weights=value, minlength=users * days).reshape(users, days)
+
+    def mean(self, value: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+        """Sum of the values over the count (or the sum of the weights); NaN where that is 0."""
+        divisor = self.count if weight is None else self.sum(weight)
+        return self.sum(value) / np.where(divisor > 0, divisor, np.nan)
+
+
+def _mean_so_far(value: np.ndarray) -> np.ndarray:
+    """Mean of the known values up to and with each day; NaN before the first."""
+    known = np.isfinite(value).cumsum(axis=1)
+    return np.nan_to_num(value).cumsum(axis=1) / np.where(known > 0, known, np.nan)
+
+
+def _known(value: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(value), value, otherwise)
 
 
 def _yesterday(value: np.ndarray) -> np.ndarray:
-    lagged = np.full(value.shape, np.nan)
-    lagged[:, 1:] = value[:, :-1]
-    return lagged
+    return np.concatenate([np.full((len(value), 1), np.nan), value[:, :-1]], axis=1)
+
+
+def _tomorrow(value: np.ndarray, last: float = np.nan) -> np.ndarray:
+    return np.concatenate([value[:, 1:], np.full((len(value), 1), last)], axis=1)

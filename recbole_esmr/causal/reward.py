@@ -2,33 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from recbole_esmr.causal.effects import UNIT
+from recbole_esmr.causal.effects import STATES, UNIT
+from recbole_esmr.causal.panel import EMOTION
+
+_STATES = STATES[1:]
 
 
 @dataclass(frozen=True)
 class ItemEffects:
-    """Effect of a feed made of one item, watched whole, on tomorrow's valence; shape (I,), in valence units.
+    """Effect of a feed made of one item, watched whole, on tomorrow's valence; shape (2, I), in valence units.
 
-    .. math:: e_i = (w_- g_i [v_i < 0] + w_+ g_i [v_i > 0]) / 0.1
+    Row 0 for people in a stable state, row 1 for vulnerable ones (today's valence at least, or below, 0):
+
+    .. math:: e_{si} = g_i\\, w_{e(i)} \\frac{w_{s,±}}{w_{±}} / 0.1
+
+    with w the weights of :mod:`~recbole_esmr.causal.effects`: of the item's emotion e, of its sign's group ±, and of the group in
+    state s. Without a weight of its own an emotion has its group's.
     """
 
     valence: np.ndarray
 
     @classmethod
-    def from_weights(cls, effects: Iterable[Mapping[str, Any]], negative: np.ndarray, positive: np.ndarray) -> ItemEffects:
-        """From effects with a ``weight`` and the items' negative and positive intensity, shape (I,) each."""
-        exposure = {"negative_exposure": negative, "positive_exposure": positive}
-        total = np.zeros(len(negative))
-        for effect in effects:
-            if effect["outcome"] == "valence" and effect["state"] == "all":
-                total += effect["weight"] / UNIT * exposure[effect["treatment"]]
+    def from_weights(
+        cls,
+        effects: Iterable[Mapping[str, Any]],
+        negative: np.ndarray,
+        positive: np.ndarray,
+        emotion: np.ndarray | None = None,
+        labels: Sequence[str] = (),
+    ) -> ItemEffects:
+        """From effects with a ``weight``; effects of other outcomes and treatments do not count.
+
+        Args:
+            effects: as dicts.
+            negative, positive: intensity of the items of each sign, 0 for the others, (I,).
+            emotion: code of each item's emotion, (I,), and ``labels``, their names; for effects of single emotions.
+        """
+        weight = {
+            (effect["treatment"], effect["state"]): float(effect["weight"]) for effect in effects if effect["outcome"] == "valence"
+        }
+        total = np.zeros((len(_STATES), len(negative)))
+        for group, intensity in (("negative_exposure", negative), ("positive_exposure", positive)):
+            whole = weight.get((group, "all"), 0.0)
+            of_item = np.full(len(intensity), whole)
+            for code, label in enumerate(labels if emotion is not None else ()):
+                of_item[emotion == code] = weight.get((EMOTION + label, "all"), whole)
+            for row, state in enumerate(_STATES):
+                in_state = weight.get((group, state), whole)
+                total[row] += of_item * (in_state / whole if whole else 1.0) * intensity / UNIT
         return cls(total)
+
+    def of(self, item: np.ndarray, vulnerable: np.ndarray) -> np.ndarray:
+        """Effects of items for people in a state; same shape as ``item`` and ``vulnerable`` (bool)."""
+        return self.valence[vulnerable.astype(int), item]
 
 
 @dataclass(frozen=True)
@@ -72,3 +104,13 @@ class Reward:
         change = np.nan_to_num(np.abs(tomorrow - today))
         recovered = (today < 0) & (tomorrow >= 0)
         return self.transition * recovered - self.volatility * change - self.churn * gone
+
+    def bounds(self, effect: np.ndarray) -> tuple[float, float]:
+        """Smallest and largest reward of an item with an effect among ``effect``: r is linear in all it reads, so nothing saturates.
+
+        .. math:: -c·2 - d + \\min(0, λ \\min e) \\le r \\le a + b + \\max(0, λ \\max e)
+        """
+        shaped = self.kind != "engagement"
+        causal = self.valence * np.append(effect, 0.0) if self.kind == "causal" else np.zeros(1)
+        low = -shaped * (2 * self.volatility + self.churn) + min(0.0, float(causal.min()))
+        return low, self.engagement + shaped * self.transition + max(0.0, float(causal.max()))

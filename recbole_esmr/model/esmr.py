@@ -64,7 +64,7 @@ class ESMR(SequentialRecommender):
         self.item_value = ItemValue(
             self.encoder.width + belief_size, self.item_features.shape[1] + 1, settings.reranker_hidden_size
         )
-        self.effects: list[dict[str, Any]] = []
+        self.causal: dict[str, Any] = {"effects": [], "graph": {"edges": []}, "warnings": [], "skipped": []}
         self.stages_done: list[str] = []
         self.timings: dict[str, float] = {}
         self._state: DayState | None = None
@@ -140,8 +140,14 @@ class ESMR(SequentialRecommender):
         return np.where(said, trace.negative == 1, negative) & trace.present, valence
 
     def item_effects(self) -> ItemEffects:
-        """Causal effect of a full view of each item on tomorrow's valence."""
-        return ItemEffects.from_weights(self.effects, self.catalogue.negative, self.catalogue.positive)
+        """Causal effect of a full view of each item on tomorrow's valence, by state."""
+        items = self.catalogue
+        return ItemEffects.from_weights(self.effects, items.negative, items.positive, items.emotion, self.taxonomy.labels)
+
+    @property
+    def effects(self) -> list[dict[str, Any]]:
+        """What the causal stage found, an effect a row."""
+        return list(self.causal["effects"])
 
     @property
     def can_learn_emotion(self) -> bool:
@@ -248,7 +254,7 @@ class ESMR(SequentialRecommender):
         """What the weights do not hold: LightGBM's text, the effects and the stages as JSON, the retriever's own."""
         return {
             "ranker": self.ranker.to_text(),
-            "effects": json.dumps(self.effects),
+            "causal": json.dumps(self.causal),
             "stages": json.dumps({"done": self.stages_done, "timings": self.timings}),
             "retriever": self.retriever.other_parameter(),
         }
@@ -257,7 +263,7 @@ class ESMR(SequentialRecommender):
         """The inverse of :meth:`other_parameter`."""
         if para:
             self.ranker = EngagementRanker.from_text(para["ranker"])
-            self.effects = json.loads(para["effects"])
+            self.causal = json.loads(para["causal"])
             stages = json.loads(para["stages"])
             self.stages_done, self.timings = stages["done"], stages["timings"]
             self.retriever.model.load_other_parameter(para["retriever"])

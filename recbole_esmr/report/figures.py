@@ -136,6 +136,96 @@ def save_forecast(folder: str | Path, diagnostics: Mapping[str, Any]) -> list[Pa
     return paths
 
 
+def save_forest(path: str | Path, effects: Sequence[Mapping[str, Any]], outcome: str = "valence") -> None:
+    """Every effect on one outcome with its interval; the back-door and the naive estimate beside it. Hollow: weight 0.
+
+    Args:
+        path: image file.
+        effects: of ``effects.json``.
+        outcome: whose effects.
+    """
+    rows = [effect for effect in effects if effect["outcome"] == outcome and effect["treatment"] != "time_spent"]
+
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        for place, effect in enumerate(reversed(rows)):
+            interval = {"mean": effect["estimate"], "low": effect["low"], "high": effect["high"]}
+            face = "tab:blue" if effect["weight"] else "white"
+            axis.errorbar(
+                effect["estimate"], place, xerr=_reach(interval), fmt="o", color="tab:blue", markerfacecolor=face, capsize=2,
+                label="effect, 95 % interval" if place == 0 else None,
+            )  # fmt: skip
+            if effect["identified_by"] == "slate":
+                label = "back-door" if place == 0 else None
+                axis.plot(effect["backdoor"]["estimate"], place, "s", color="tab:orange", markersize=4, label=label)
+            axis.plot(effect["naive"], place, "x", color="tab:red", label="naive" if place == 0 else None)
+        names = [f"{effect['treatment'].replace('_', ' ')}, {effect['state']}" for effect in reversed(rows)]
+        axis.set_yticks(range(len(rows)), names)
+        axis.axvline(0, color="black", linewidth=0.6)
+        axis.set(xlabel=f"change of tomorrow's {outcome} for +0.1 exposure")
+        axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+
+    _save(path, draw, height=1.2 + 0.28 * len(rows))
+
+
+def save_causal_graph(path: str | Path, edges: Sequence[Mapping[str, Any]], least: float = 0.5, most: int = 30) -> None:
+    """The discovered graph in columns by time; the more samples have an edge the darker it is.
+
+    Args:
+        path: image file.
+        edges: of ``effects.json``: cause, effect, stability.
+        least: smallest stability that is drawn.
+        most: edges that are drawn at most, the strongest; a picture of all would be black.
+    """
+    drawn = sorted((e for e in edges if e["stability"] >= least), key=lambda e: -abs(e["weight"]))[:most]
+    names = sorted({name for edge in drawn for name in (edge["cause"], edge["effect"])})
+    causes = {edge["cause"] for edge in drawn}
+
+    def column(name: str) -> int:
+        if name.startswith("next_"):
+            return 3
+        if name.startswith("shown_"):
+            return 1
+        return 2 if name in ("negative_exposure", "positive_exposure", "time_spent") else 0
+
+    columns = [[name for name in names if column(name) == number] for number in range(4)]
+    columns[0].sort(key=lambda name: name not in causes)
+    place = {
+        name: (2.2 * number, -(row + 0.5) / len(members)) for number, members in enumerate(columns) for row, name in enumerate(members)
+    }
+
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        for edge in drawn:
+            color = "tab:blue" if edge["weight"] >= 0 else "tab:red"
+            axis.annotate(
+                "", place[edge["effect"]], place[edge["cause"]],
+                arrowprops={"arrowstyle": "->", "color": color, "alpha": float(edge["stability"]) ** 2, "shrinkA": 28, "shrinkB": 28},
+            )  # fmt: skip
+        for name, (x, y) in place.items():
+            box = {"boxstyle": "round", "facecolor": "white", "edgecolor": "gray"}
+            axis.text(x, y, name.replace("_", " "), ha="center", va="center", fontsize=7, bbox=box)
+        for number, title in enumerate(("before", "shown", "watched", "tomorrow")):
+            axis.text(2.2 * number, 0.05, title, ha="center", weight="bold")
+        axis.set(xlim=(-1, 7.6), ylim=(-1.05, 0.12))
+        axis.axis("off")
+
+    _save(path, draw, width=9.0, height=max(4.0, 0.4 * max(map(len, columns))))
+
+
+def save_effects(folder: str | Path, effects: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any]]) -> list[Path]:
+    """Forest plots of the two mood outcomes, and the discovered graph where there is one; returns the paths."""
+    folder, paths = Path(folder), []
+    for outcome in ("valence", "negative"):
+        if any(effect["outcome"] == outcome for effect in effects):
+            paths.append(folder / f"effects_on_{outcome}.png")
+            save_forest(paths[-1], effects, outcome)
+    if edges:
+        paths.append(folder / "graph.png")
+        save_causal_graph(paths[-1], edges)
+    return paths
+
+
 def _reach(interval: Mapping[str, float]) -> np.ndarray:
     ends = [[interval["mean"] - interval["low"]], [interval["high"] - interval["mean"]]]
     return np.maximum(np.nan_to_num(np.array(ends, dtype=float)), 0)

@@ -25,7 +25,8 @@ def run_table(result: dict[str, Any]) -> str:
     if result["engagement"]:
         parts += ["", "Engagement on the test days", _text(pd.DataFrame([result["engagement"]]))]
     if result["causal"] and result["causal"]["effects"]:
-        parts += ["", "Effect of +0.1 exposure on tomorrow (weight: what the reward uses)", _text(effect_frame(result["causal"]))]
+        parts += ["", "Effect of +0.1 exposure on tomorrow (weight: what the reward uses)"]
+        parts += [_text(effect_frame(result["causal"]).query("state == 'all' and outcome == 'valence'"))]
     if result["policy"]:
         policy = result["policy"]
         parts += [
@@ -44,9 +45,35 @@ def emotion_frame(emotion: dict[str, Any]) -> pd.DataFrame:
 
 
 def effect_frame(causal: dict[str, Any]) -> pd.DataFrame:
-    """One row an effect: estimate, interval, naive association, refutations passed, weight."""
-    columns = ["treatment", "outcome", "state", "estimate", "low", "high", "naive", "passed", "weight", "n_user_days"]
-    return pd.DataFrame(causal["effects"])[columns]
+    """One row an effect: estimate, interval, back-door estimate, naive association, what refuted it, weight."""
+    rows = []
+    for effect in causal["effects"]:
+        tried = effect["refutations"]
+        failed = [name for name, refutation in tried.items() if not refutation["passed"]]
+        rows.append(
+            {name: effect[name] for name in ("treatment", "outcome", "state", "estimate", "low", "high")}
+            | {"back_door": effect["backdoor"]["estimate"], "naive": effect["naive"]}
+            | {"refuted_by": ", ".join(failed) or ("none" if tried else "-")}
+            | {"weight": effect["weight"], "n_user_days": effect["n_user_days"]}
+        )
+    columns = ("treatment", "outcome", "state", "estimate", "low", "high", "back_door", "naive", "refuted_by", "weight", "n_user_days")
+    return pd.DataFrame(rows, columns=list(columns))
+
+
+def causal_table(result: dict[str, Any]) -> str:
+    """All effects of a log for the terminal, with what to be warned of."""
+    effects = result["effects"]
+    by = {"slate": "what was shown", "back-door": "what was watched, adjusted"}
+    how = by[effects[0]["identified_by"]] if effects else "nothing could be estimated"
+    parts = [f"Effects of +0.1 of a treatment on the next day, {result['config']['dataset']}; identified by {how}", ""]
+    if effects:
+        parts += [_text(effect_frame(result))]
+        parts += ["", "refuted_by: - where the interval holds 0 and no refutation was tried; weight: what the reward uses"]
+    parts += [f"\nWARNING {sentence}" for sentence in result["warnings"]]
+    parts += [f"\nNot estimated: {q['outcome']}, {q['state']}: {q['reason']}" for q in result["skipped"]]
+    if not any(effect["weight"] for effect in effects):
+        parts += ["", "No usable effect: all weights are 0, and the causal reward is engagement and the shaping terms."]
+    return "\n".join(parts)
 
 
 ROLLOUT_COLUMNS = (

@@ -153,6 +153,11 @@ class FeedEnv(VectorEnv):
         return {"day": self.day} | {name: self._out(value.clone()) for name, value in names.items()}
 
     @property
+    def label(self) -> Any:
+        """The emotion that each person would report today if they report, (U,) codes."""
+        return self._out(self._label())
+
+    @property
     def state(self) -> Tensor:
         """The slow state of today, (U,), valence units."""
         return self._state
@@ -197,8 +202,10 @@ class FeedEnv(VectorEnv):
     def _report(self) -> Tensor:
         people, seed = self.people, self.life_seed
         reports = uniform(seed, "reports", people.number, self.day) < self.world.observation.report_share
-        label = affect.reported_emotion(self.world, self._places, people, self._valence, self.day, seed)
-        return torch.where(self.active & reports, label, -1)
+        return torch.where(self.active & reports, self._label(), -1)
+
+    def _label(self) -> Tensor:
+        return affect.reported_emotion(self.world, self._places, self.people, self._valence, self.day, self.life_seed)
 
     def _watch(self, item: Tensor) -> Tensor:
         """Watch ratio of each shown item, (U, K), 0 for a skip."""

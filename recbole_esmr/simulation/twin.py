@@ -16,7 +16,7 @@ from recbole_esmr.simulation.world import World
 AMOUNT = 0.1
 """The change of exposure that an effect is stated for."""
 
-OUTCOMES = ("valence", "negative", "engagement", "active")
+OUTCOMES = ("valence", "negative", "engagement", "active", "reported_valence", "reported_negative")
 STATES = ("all", "stable", "vulnerable")
 
 
@@ -36,8 +36,9 @@ def true_effects(
 
     Returns:
         ``effects``: a list of treatment (negative_exposure, positive_exposure), outcome (valence; negative and active as
-        probabilities; engagement in watch hours), state (all; stable or vulnerable: today's true valence at least or below 0),
-        value and n_user_days; ``negative_day_share`` of all user-days under the logging policy.
+        probabilities; engagement in watch hours; ``reported_valence`` and ``reported_negative``: of the label that the person
+        would report, which is the scale of the logs), state (all; stable or vulnerable: today's true valence at least or below
+        0), value and n_user_days; ``negative_day_share`` of all user-days under the logging policy.
     """
     env, twin = (FeedEnv(world, users, items, seed) for _ in range(2))
     usual, valence_of = env.exposure.usual.numpy(), env.taxonomy.valence
@@ -76,14 +77,15 @@ def true_effects(
 def _next_day(
     twin: FeedEnv, feed: LoggingFeed, morning: dict[str, Any], slates: np.ndarray, nudge: np.ndarray | None
 ) -> np.ndarray:
-    """Outcomes, (4, U), of the day after a day with ``slates`` and an exposure moved by ``nudge``."""
+    """Outcomes, one row each, (6, U), of the day after a day with ``slates`` and an exposure moved by ``nudge``."""
     seen, _ = twin.reset(options={"hidden": morning})
     day, active = twin.day, seen["active"]
     seen, _, _, _, info = twin.step(slates, nudge)
     feed.observe(_feedback(day, active, slates, info))
     valence, here = twin.valence, seen["active"]
+    reported = twin.taxonomy.valence[twin.label]
     _, hours, _, _, _ = twin.step(feed.recommend(_observation(twin.day, seen)))
-    return np.stack([valence.astype(float), (valence < 0).astype(float), hours.astype(float), here.astype(float)])
+    return np.stack([valence, valence < 0, hours, here, reported, reported < 0]).astype(float)
 
 
 def _observation(day: int, seen: dict[str, Any]) -> Observation:

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from recbole.utils import calculate_valid_score, set_color
+from torch.nn import functional
 
-from recbole_esmr.causal.effects import estimate_effects
-from recbole_esmr.causal.panel import TREATMENTS, make_panel
 from recbole_esmr.data.trace import TRAIN
-from recbole_esmr.errors import IdentificationError
 from recbole_esmr.model.esmr import ESMR, STAGES
+from recbole_esmr.trainer.causal import causal_stage
 from recbole_esmr.trainer.checkpointing import SafeCheckpoints
 from recbole_esmr.trainer.emotion import fit_encoder
 from recbole_esmr.trainer.engagement import fit_ranker, fit_retriever
@@ -48,7 +47,7 @@ class ESMRTrainer(SafeCheckpoints):
         stages: dict[str, Callable[[], None]] = {
             "emotion encoder": lambda: self._fit_encoder(show_progress),
             "engagement": lambda: self._fit_engagement(train_data, valid_data, show_progress),
-            "causal reward": self._fit_effects,
+            "causal reward": lambda: self._fit_effects(show_progress),
             "re-ranker": lambda: self._fit_reranker(show_progress),
         }
         for number, name in enumerate(STAGES):
@@ -102,23 +101,25 @@ class ESMRTrainer(SafeCheckpoints):
         fit_retriever(self.model, train_data, valid_data, show_progress)
         fit_ranker(self.model, np.random.default_rng([self.config["seed"], 2]))
 
-    def _fit_effects(self) -> None:
-        settings, trace = self.model.settings, self.model.trace
-        panel = make_panel(trace, use=trace.role == TRAIN)
-        effects = []
-        for treatment in TREATMENTS:
-            try:
-                effects += estimate_effects(
-                    panel, settings.causal_level, settings.causal_placebos, self.config["seed"], [treatment]
+    def _fit_effects(self, show_progress: bool) -> None:
+        model = self.model
+        forecast = functional.pad(model.day_state().mean, (1, 0))[:, :-1].numpy()
+        found = causal_stage(
+            model.trace, model.impressions, model.catalogue, model.taxonomy.labels, model.settings, self.config["seed"],
+            use=model.trace.role == TRAIN, forecast=forecast, show_progress=show_progress,
+        )  # fmt: skip
+        model.causal = found.as_dict()
+        for question in found.skipped:
+            log = self.logger.warning if question["state"] == "all" else self.logger.info
+            log(f"No effect on {question['outcome']} ({question['state']}) in the reward: {question['reason']}")
+        for sentence in found.warnings:
+            self.logger.warning(sentence)
+        for effect in found.effects:
+            if effect.state == "all" and effect.outcome == "valence":
+                self.logger.info(
+                    f"+0.1 {effect.treatment} → tomorrow's {effect.outcome}: {effect.estimate:+.4f} "
+                    f"[{effect.low:+.4f}, {effect.high:+.4f}], naive {effect.naive:+.4f}, weight {effect.weight:+.4f}"
                 )
-            except IdentificationError as error:
-                self.logger.warning(f"No causal effect of {treatment} in the reward: {error}")
-        self.model.effects = [effect.as_dict() for effect in effects]
-        for effect in effects:
-            self.logger.info(
-                f"+0.1 {effect.treatment} → tomorrow's {effect.outcome}: {effect.estimate:+.4f} "
-                f"[{effect.low:+.4f}, {effect.high:+.4f}], naive {effect.naive:+.4f}, weight {effect.weight:+.4f}"
-            )
 
     def _fit_reranker(self, show_progress: bool) -> None:
         days = logged_days(self.model, np.random.default_rng([self.config["seed"], 3]))

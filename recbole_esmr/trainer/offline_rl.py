@@ -67,7 +67,9 @@ def logged_days(model: ESMR, generator: np.random.Generator) -> LoggedDays:
     tomorrow = np.where(known_tomorrow, trace.valence[user, later], np.nan)
     gone = known_tomorrow & ~trace.present[user, later]
     of_day = reward.of_days(trace.valence[user, day], tomorrow, gone)
-    of_item = padded(reward.of_items(shown.watch_ratio, model.item_effects().valence[shown.item]), np.float32)
+    vulnerable = model.believed_days()[0][shown.user, shown.day]
+    effect = model.item_effects().of(shown.item, vulnerable)
+    of_item = padded(reward.of_items(shown.watch_ratio, effect), np.float32)
     following = np.full(len(user), -1)
     following[:-1] = np.where(user[1:] == user[:-1], np.arange(1, len(user)), -1)
     return LoggedDays(

@@ -1,0 +1,114 @@
+"""Are the effects right where the truth is known? Bias, coverage, false alarms and warnings over many logs of each world.
+
+    python benchmarks/causal_worlds.py                                        # six worlds, 20 seeds x 1,000 people x 30 days
+    python benchmarks/causal_worlds.py --worlds=null --seeds=100 --jobs=2
+
+The truth is what twins say (`simulate --truth`) of the label that people report, since labels are all that a log holds; it is computed for
+each seed. `slate` is what ESMR uses (what was shown stands for the exposure), `back-door` adjusts what was watched for what was
+reported and logged, `naive` adjusts for nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from recbole.data import create_dataset
+from tqdm import tqdm
+
+from recbole_esmr.causal.analysis import warnings_of
+from recbole_esmr.causal.effects import Method, estimate_effects
+from recbole_esmr.causal.graph import domain_graph
+from recbole_esmr.causal.panel import make_panel
+from recbole_esmr.config import Config
+from recbole_esmr.report.tables import markdown
+from recbole_esmr.simulation import load_world, simulate
+from recbole_esmr.simulation.twin import true_effects
+
+WORLDS = "reference,confounded,reversed,weak,null,hidden"
+TRUTH = {"valence": "reported_valence", "negative": "reported_negative"}
+MAIN = ("negative_exposure", "positive_exposure")
+
+
+def one_log(world: str, seed: int, users: int, items: int, days: int) -> list[dict[str, object]]:
+    """A row for each effect: what was estimated, and what is true."""
+    truth = {
+        (effect["treatment"], effect["outcome"]): effect["value"]
+        for effect in true_effects(load_world(world), users, items, days, seed, show_progress=False)["effects"]
+        if effect["state"] == "all"
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        simulate(load_world(world), users, items, days, seed, log, show_progress=False)
+        data = create_dataset(Config("ESMR", str(log), config_dict={"state": "CRITICAL"}, arguments=[]))
+    every_day = np.ones(data.trace.present.shape, dtype=bool)
+    panel = make_panel(data.trace, data.impressions, data.catalogue, every_day)
+    rows: list[dict[str, object]] = []
+    for outcome, name in TRUTH.items():
+        effects = estimate_effects(panel, outcome, Method(domain_graph(panel.design), seed=seed))
+        warned = " ".join(warnings_of(effects))
+        for effect in effects:
+            if effect.treatment not in MAIN:
+                continue
+            there = effect.backdoor
+            true = truth[effect.treatment, name]
+            rows.append(
+                {
+                    "world": world, "seed": seed, "treatment": effect.treatment, "outcome": outcome, "truth": true,
+                    "felt": truth[effect.treatment, outcome], "estimate": effect.estimate, "back-door": there["estimate"],
+                    "naive": effect.naive, "error": effect.error, "covers": effect.low <= true <= effect.high,
+                    "back-door covers": there["low"] <= true <= there["high"], "finds": effect.low > 0 or effect.high < 0,
+                    "weight": effect.weight, "refuted": not effect.passed,
+                    "warned": f"{effect.treatment} → {effect.outcome}" in warned,
+                }
+            )  # fmt: skip
+    return rows
+
+
+def summary(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a world and effect, over the seeds."""
+    rows = []
+    for (world, outcome, treatment), part in frame.groupby(["world", "outcome", "treatment"], sort=False):
+        off = {name: part[name] - part["truth"] for name in ("estimate", "back-door", "naive")}
+        sign = np.sign(part["estimate"]) == np.sign(part["truth"])
+        rows.append(
+            {
+                "world": world, "effect": f"{treatment} → {outcome}", "truth (reported)": part["truth"].mean(),
+                "truth (felt)": part["felt"].mean(), "bias, slate": off["estimate"].mean(),
+                "± (2 SE over seeds)": 2 * off["estimate"].std() / np.sqrt(len(part)), "bias, back-door": off["back-door"].mean(),
+                "bias, naive": off["naive"].mean(), "SE, slate": part["error"].mean(), "coverage, slate": part["covers"].mean(),
+                "coverage, back-door": part["back-door covers"].mean(), "sign right": sign.mean(),
+                "interval leaves out 0": part["finds"].mean(), "weight not 0": (part["weight"] != 0).mean(),
+                "refuted": part["refuted"].mean(), "warned": part["warned"].mean(),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--worlds", default=WORLDS)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first_seed", type=int, default=1)
+    parser.add_argument("--users", type=int, default=1000)
+    parser.add_argument("--items", type=int, default=1000)
+    parser.add_argument("--days", type=int, default=30)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--output", type=Path, help="also write every row as CSV")
+    options = parser.parse_args()
+    size = options.users, options.items, options.days
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    for world in options.worlds.split(","):
+        run = Parallel(n_jobs=options.jobs, return_as="generator")(delayed(one_log)(world, seed, *size) for seed in seeds)
+        frame = pd.DataFrame([row for rows in tqdm(run, total=len(seeds), desc=world) for row in rows])
+        print(markdown(summary(frame)), flush=True)
+        if options.output:
+            frame.to_csv(options.output, mode="a", index=False, header=not options.output.exists())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The causal stage as a whole: all effects that a panel can answer for, the graph, and what to be warned of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import networkx as nx
+import pandas as pd
+from tqdm import tqdm
+
+from recbole_esmr.causal.discovery import discover
+from recbole_esmr.causal.effects import STATES, Effect, Method, estimate_effects, estimate_parts, weigh_parts
+from recbole_esmr.causal.graph import DomainKnowledge
+from recbole_esmr.causal.panel import Panel
+from recbole_esmr.errors import IdentificationError
+
+MOODS = ("valence", "negative")
+"""Outcomes for which watching and mood may have a common cause that no log holds."""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What ``effects.json`` holds.
+
+    Attributes:
+        effects: of each treatment on each outcome, in all user-days and by state; of single emotions on valence.
+        edges: discovered edges: cause, effect, stability, weight.
+        warnings: what a reader must know before believing an effect.
+        skipped: what could not be estimated: outcome, state, reason.
+    """
+
+    effects: list[Effect]
+    edges: pd.DataFrame
+    warnings: list[str] = field(default_factory=list)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        columns = ["cause", "effect", "stability", "weight"]
+        return {
+            "effects": [effect.as_dict() for effect in self.effects],
+            "graph": {"edges": self.edges[columns].to_dict("records") if len(self.edges) else []},
+            "warnings": self.warnings,
+            "skipped": self.skipped,
+        }
+
+    def graph(self, least: float = 0.5) -> nx.DiGraph:
+        """The discovered graph: edges in at least this share of the samples."""
+        graph = nx.DiGraph()
+        for edge in self.edges.to_dict("records"):
+            if edge["stability"] >= least:
+                graph.add_edge(edge["cause"], edge["effect"], stability=round(float(edge["stability"]), 3))
+        return graph
+
+
+def analyse(
+    panel: Panel, method: Method, graph_samples: int = 0, knowledge: DomainKnowledge | None = None, show_progress: bool = False
+) -> Analysis:
+    """Estimate, refute and weigh every effect of a panel.
+
+    Args:
+        panel: user-days.
+        method: graph, level, refutations.
+        graph_samples: bootstrap samples of the discovered graph; 0 discovers none.
+        knowledge: edges that discovery must keep to; with ``edges`` in it nothing is discovered.
+        show_progress: whether to show a bar.
+    """
+    effects: list[Effect] = []
+    skipped: list[dict[str, str]] = []
+    design = panel.design
+    questions = [(outcome, state) for outcome in design.outcomes for state in STATES]
+    found: dict[tuple[str, str], list[Effect]] = {}
+    for outcome, state in tqdm(questions, desc="3 Causal reward", unit="question", disable=not show_progress):
+        try:
+            found[outcome, state] = estimate_effects(panel, outcome, method, state)
+        except IdentificationError as error:
+            skipped.append({"outcome": outcome, "state": state, "reason": str(error)})
+    for outcome in design.outcomes:
+        whole = found.get((outcome, "all"), [])
+        effects += whole
+        for effect in whole:
+            parts = [
+                part for state in STATES[1:] for part in found.get((outcome, state), []) if part.treatment == effect.treatment
+            ]
+            effects += weigh_parts(parts, effect, method.level)
+    if design.parts and (design.outcomes[0], "all") in found:
+        try:
+            effects += estimate_parts(panel, design.outcomes[0], method, effects)
+        except IdentificationError as error:
+            skipped.append({"outcome": design.outcomes[0], "state": "all", "reason": f"single emotions: {error}"})
+    discovers = graph_samples > 0 and not (knowledge and knowledge.edges) and len(found) > 0
+    edges = discover(panel, graph_samples, method.seed, knowledge, show_progress) if discovers else pd.DataFrame()
+    return Analysis(effects, edges, warnings_of(effects), skipped)
+
+
+def warnings_of(effects: list[Effect]) -> list[str]:
+    """Sentences for a reader: hidden causes that the numbers show, and hidden causes that the numbers could not bear."""
+    said = []
+    for effect in effects:
+        if effect.state != "all" or not effect.refutations:
+            continue
+        what = f"{effect.treatment} → {effect.outcome}"
+        if effect.outcome in MOODS and effect.backdoor.get("differs", 1.0) < 0.05:
+            said.append(
+                f"{what}: by what was watched the effect is {effect.backdoor['estimate']:+.4f}, by what was shown "
+                f"{effect.estimate:+.4f} (p = {effect.backdoor['differs']:.3f}): something that is not logged drives both watching "
+                "and mood. Believe neither the back-door estimate nor the naive one."
+            )
+        hidden = effect.refutations.get("unobserved_common_cause", {})
+        if not hidden.get("passed", True) and (effect.low > 0 or effect.high < 0):
+            said.append(
+                f"{what}: a hidden cause as strong as {hidden['benchmark']} would explain the effect away (robustness value "
+                f"{hidden['statistic']:.3f})."
+            )
+        elif effect.identified_by == "back-door" and (effect.low > 0 or effect.high < 0):
+            said.append(
+                f"{what}: what was shown is not logged, so this rests on the reports holding all that drives both watching and mood; "
+                f"a hidden cause that explains {hidden.get('statistic', float('nan')):.1%} of both would do away with it."
+            )
+    return said

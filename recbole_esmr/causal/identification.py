@@ -1,0 +1,42 @@
+"""Whether the assumed graph lets an effect be told from association, and what to adjust for."""
+
+from __future__ import annotations
+
+import networkx as nx
+import pandas as pd
+
+from recbole_esmr.causal.refutation import quiet
+from recbole_esmr.errors import IdentificationError
+
+
+def back_door_set(graph: nx.DiGraph, treatment: str, outcome: str) -> tuple[str, ...]:
+    """The observed columns to adjust for, by DoWhy (Pearl 2009, definition 3.3.1); the largest valid set.
+
+    Args:
+        graph: the assumed graph; nodes with ``observed="no"`` are causes that no column holds.
+        treatment, outcome: names of its nodes.
+
+    Raises:
+        IdentificationError: a node is missing, or no set of observed columns closes all back doors.
+    """
+    from dowhy import CausalModel
+
+    for name in (treatment, outcome):
+        if name not in graph:
+            raise IdentificationError(f"the causal graph does not hold {name}. Add its edges to causal_graph.")
+    observed = {name for name, values in graph.nodes(data=True) if values.get("observed", "yes") == "yes"}
+    # If any set closes the back doors, the observed ancestors do (van der Zander et al. 2014); DoWhy would try every subset.
+    reach = (nx.ancestors(graph, treatment) | nx.ancestors(graph, outcome)) - nx.descendants(graph, treatment)
+    without = graph.copy()
+    without.remove_edges_from(list(graph.out_edges(treatment)))
+    if not nx.is_d_separator(without, {treatment}, {outcome}, (reach & observed) - {treatment, outcome}):
+        raise IdentificationError(
+            f"the causal graph does not identify the effect of {treatment} on {outcome}: a cause that is not observed reaches "
+            "both. Observe it, or log what was shown (.imp), so that the slate can stand for the exposure."
+        )
+    with quiet():
+        model = CausalModel(pd.DataFrame(columns=sorted(observed), dtype=float), treatment, outcome, graph=graph)
+        estimand = model.identify_effect(method_name="maximal-adjustment", proceed_when_unidentifiable=False)
+    if not estimand.estimands.get("backdoor"):
+        raise IdentificationError(f"DoWhy finds no back-door set for the effect of {treatment} on {outcome} in the causal graph.")
+    return tuple(sorted(estimand.get_backdoor_variables()))

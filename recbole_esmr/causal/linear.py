@@ -1,0 +1,105 @@
+"""Least squares and two-stage least squares with errors clustered by person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recbole_esmr.errors import IdentificationError
+
+
+@dataclass(frozen=True)
+class LinearFit:
+    """Coefficients of k treatments.
+
+    Attributes:
+        estimate: (k,).
+        influence: (G, k) sum of each person's influence on the estimate: their outer products add up to its covariance.
+        error: (k,) standard errors.
+        cleaned: (N, k) what is left of each instrument after confounders and the other treatments; scaled so that the slope of the
+            outcome on column j alone is estimate j (Frisch, Waugh and Lovell).
+        outcome: (N,) what is left of the outcome after the confounders.
+        strength: (k,) t² of each treatment on its cleaned instrument, clustered: below 10 an instrument is weak (Staiger and Stock
+            1997); infinite without instruments.
+        people: number of clusters G.
+    """
+
+    estimate: np.ndarray
+    influence: np.ndarray
+    error: np.ndarray
+    cleaned: np.ndarray
+    outcome: np.ndarray
+    strength: np.ndarray
+    people: int
+
+    def interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
+        """Interval of each coefficient by Student's t with G − 1 degrees of freedom."""
+        from scipy.stats import t
+
+        reach = t.ppf(0.5 + level / 2, max(self.people - 1, 1)) * self.error
+        return self.estimate - reach, self.estimate + reach
+
+
+def fit_linear(
+    outcome: np.ndarray,
+    treatments: np.ndarray,
+    confounders: np.ndarray,
+    person: np.ndarray,
+    instruments: np.ndarray | None = None,
+    within_person: bool = False,
+) -> LinearFit:
+    """Least squares, or with as many instruments as treatments two-stage least squares.
+
+    .. math:: \\hat β = (Z^T X)^{-1} Z^T y, \\quad \\hat V = c\\, (Z^T X)^{-1} \\Big( \\sum_g Z_g^T e_g e_g^T Z_g \\Big) (X^T Z)^{-1}
+
+    on what is left after a constant and the confounders, with X the treatments, Z = X without instruments, e the residuals,
+    g the persons (Liang and Zeger 1986) and c = G/(G−1) · (N−1)/(N−K).
+
+    Args:
+        outcome: (N,).
+        treatments, instruments: (N, k).
+        confounders: (N, m).
+        person: (N,) ids.
+        within_person: compare each person with themself only (person fixed effects).
+
+    Raises:
+        IdentificationError: the instruments do not move the treatments apart from each other.
+    """
+    everything = np.column_stack([outcome, treatments, treatments if instruments is None else instruments])
+    known = np.column_stack([np.ones(len(outcome)), confounders])
+    codes, group = np.unique(person, return_inverse=True)
+    if within_person:
+        everything, known = (value - _group_mean(value, group) for value in (everything, known[:, 1:]))
+    if known.shape[1]:
+        known = known / np.maximum(np.abs(known).max(axis=0), 1e-12)
+        everything = everything - known @ np.linalg.lstsq(known, everything, rcond=None)[0]
+    k = treatments.shape[1]
+    y, x, z = everything[:, 0], everything[:, 1 : k + 1], everything[:, k + 1 :]
+    scale = np.linalg.norm(z, axis=0) * np.linalg.norm(x, axis=0)
+    if (scale < 1e-12).any() or np.linalg.cond(z.T @ x / np.sqrt(np.outer(scale, scale))) > 1e8:
+        raise IdentificationError("the treatments (or what was shown) do not vary apart from each other and from what came before.")
+    weight = z @ np.linalg.inv(z.T @ x).T
+    estimate = weight.T @ y
+    residual = y - x @ estimate
+    people, rows = len(codes), len(y)
+    free = rows - known.shape[1] - k - (people if within_person else 0)
+    correction = people / max(people - 1, 1) * (rows - 1) / max(free, 1)
+    influence = np.sqrt(correction) * _group_sum(weight * residual[:, None], group, people)
+    cleaned = weight / (weight**2).sum(axis=0)
+    strength = np.full(k, np.inf)
+    if instruments is not None:
+        slope = (cleaned * x).sum(axis=0) / (cleaned**2).sum(axis=0)
+        spread = _group_sum(cleaned * (x - cleaned * slope), group, people)
+        strength = (slope * (cleaned**2).sum(axis=0)) ** 2 / (correction * (spread**2).sum(axis=0))
+    return LinearFit(estimate, influence, np.sqrt((influence**2).sum(axis=0)), cleaned, y, strength, people)
+
+
+def _group_sum(value: np.ndarray, group: np.ndarray, size: int) -> np.ndarray:
+    columns = [np.bincount(group, weights=column, minlength=size) for column in value.T]
+    return np.stack(columns, axis=1)
+
+
+def _group_mean(value: np.ndarray, group: np.ndarray) -> np.ndarray:
+    size = int(group.max()) + 1 if len(group) else 0
+    return (_group_sum(value, group, size) / np.bincount(group, minlength=size)[:, None])[group]
