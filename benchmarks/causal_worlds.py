@@ -3,9 +3,9 @@
     python benchmarks/causal_worlds.py                                        # six worlds, 20 seeds x 1,000 people x 30 days
     python benchmarks/causal_worlds.py --worlds=null --seeds=100 --jobs=2
 
-The truth is what twins say (`simulate --truth`) of the label that people report, since labels are all that a log holds; it is computed for
-each seed. `slate` is what ESMR uses (what was shown stands for the exposure), `back-door` adjusts what was watched for what was
-reported and logged, `naive` adjusts for nothing.
+The truth is what twins say (`simulate --truth`) of the label that people report, since labels are all that a log holds; it is
+computed for each seed. `slate` is what ESMR uses (what was shown stands for the exposure), `back-door` adjusts what was watched
+for what was reported and logged, `naive` adjusts for nothing.
 """
 
 from __future__ import annotations

@@ -184,7 +184,8 @@ def estimate_causal(
 
     Args:
         dataset, config_file_list, config_dict, arguments: as of :func:`run_recbole`; the keys that begin with ``causal_`` count.
-        all_days: whether outcomes of validation and test days are used too; a model judged on those days must not read the result.
+        all_days: whether outcomes of validation and test days are used too; a model judged on those days must not read the
+            result.
         graph_samples: bootstrap samples of the discovered graph, unless ``causal_graph_samples`` says more.
 
     Returns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -44,6 +45,37 @@ def test_compare_writes_three_tables(data_path, tmp_path):
     assert r"\begin{tabular}" in (tmp_path / "out" / "comparison.tex").read_text()
 
 
+def test_causal_writes_effects_graph_and_figures(data_path, tmp_path, capsys):
+    keys = ["--causal_placebos=10", "--show_progress=False", "--state=ERROR"]
+    command = ["causal", f"--dataset={data_path / 'small'}", "--all_days", "--graph_samples=2", "--output=effects.json"]
+    assert main([*command, "--figures=out", *keys]) == 0
+    result = json.loads((tmp_path / "effects.json").read_text())
+    assert {"schema_version", "config", "seed", "versions", "timings", "effects", "graph"} <= set(result)
+    assert set(result["graph"]["edges"][0]) == {"cause", "effect", "stability", "weight"}
+    assert not any(edge["cause"].startswith("next_") for edge in result["graph"]["edges"])
+    treatments = {effect["treatment"] for effect in result["effects"]}
+    assert {"negative_exposure", "positive_exposure", "time_spent", "exposure_happy"} <= treatments
+    shown = capsys.readouterr().out
+    assert "identified by what was shown" in shown and "negative_exposure" in shown
+    pictures = {"effects_on_valence.png", "effects_on_negative.png", "graph.png", "graph.gml", "graph.dot"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == pictures
+    assert main([*command[:-1], "--output=again.json", *keys]) == 0
+    assert json.loads((tmp_path / "again.json").read_text())["effects"] == result["effects"]
+
+
+def test_causal_without_what_was_shown_says_what_it_rests_on(data_path, tmp_path, capsys):
+    folder = tmp_path / "data" / "small"
+    shutil.copytree(data_path / "small", folder)
+    (folder / "small.imp").unlink()
+    command = ["causal", f"--dataset={folder}", "--graph_samples=0", "--show_progress=False", "--state=ERROR"]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "identified by what was watched, adjusted" in shown and "time_spent" not in shown
+    (folder / "small.day").unlink()
+    assert main(command) == 2
+    assert "nobody in data set 'small' reported an emotion" in capsys.readouterr().err
+
+
 def test_simulate(tmp_path):
     assert main(["simulate", "--users=5", "--items=8", "--days=2", "--output=out/x"]) == 0
     assert sorted(path.name for path in (tmp_path / "out/x").iterdir()) == [
@@ -58,6 +90,8 @@ def test_simulate(tmp_path):
         ("run --dataset=smal", "unknown data set 'smal'"),
         ("run --dataset=small --gate_streek=2", "unknown option '--gate_streek'. Did you mean 'gate_streak'?"),
         ("run --dataset=small --gate_streak=0", "gate_streak is 0"),
+        ("causal --dataset=small --causal_identification=front-door", "expected one of slate, back-door"),
+        ("causal --dataset=small --causal_graph=none.yaml", "none.yaml: cannot be read"),
         ("run --dataset=small --config_files=none.yaml", "none.yaml: cannot be read"),
         ("run --dataset=small --config_files=list.yaml", "list.yaml: holds a list"),
         ("run --dataset=small --config_files=broken.yaml", "broken.yaml, line 2"),

@@ -28,6 +28,10 @@ def _run(tmp_path, quick, **keys):
     return run_recbole("ESMR", "small", config_dict={**quick, "data_path": str(tmp_path), **keys}, arguments=[])
 
 
+def _effects_on_valence(result) -> list:
+    return [effect for effect in result["causal"]["effects"] if effect["outcome"] == "valence"]
+
+
 def test_valence_as_a_number_only(edit, tmp_path, quick):
     """Without labels the nowcast of labels learns nothing; it must not open the gate for people who are well."""
     edit(
@@ -37,7 +41,9 @@ def test_valence_as_a_number_only(edit, tmp_path, quick):
         ),
     )
     result = _run(tmp_path, quick, gate_streak=1)
-    assert result["policy"]["acted_share"] == 0 and result["causal"]["effects"] == []  # the same mood on all days
+    assert result["policy"]["acted_share"] == 0 and _effects_on_valence(result) == []  # the same mood on all days
+    reasons = {(skip["outcome"], skip["state"]): skip["reason"] for skip in result["causal"]["skipped"]}
+    assert "valence is the same on all user-days" in reasons["valence", "all"]
     assert result["emotion"] is None
 
 
@@ -80,7 +86,7 @@ def test_items_without_emotion_still_leave_the_forecast(edit, tmp_path, quick):
         _run(tmp_path, quick)
     result = _run(tmp_path, quick, metrics=["Recall", "NDCG"])
     assert result["emotion"]["forecast"]["accuracy"] > 0
-    assert result["causal"]["effects"] == []
+    assert {effect["treatment"] for effect in result["causal"]["effects"]} == {"time_spent"}  # there is no exposure
 
 
 def test_a_large_reward_does_not_tie_the_ranking(tmp_path, quick):

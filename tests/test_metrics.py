@@ -84,7 +84,10 @@ def test_run_reports_every_key_of_the_design(trained):
         assert set(said["nowcast"]) == {"accuracy", "macro_f1"} and set(said["forecast"]) == forecast
     assert set(result["engagement"]) == {"auc", "ndcg@10"}
     keys = {"treatment", "outcome", "state", "estimate", "low", "high", "naive", "n_user_days", "refutations", "passed", "weight"}
-    assert [set(effect) for effect in result["causal"]["effects"]] == [keys, keys]
+    found = [(effect["treatment"], effect["outcome"], effect["state"]) for effect in result["causal"]["effects"]]
+    assert all(keys < set(effect) for effect in result["causal"]["effects"]) and len(found) == len(set(found))
+    assert {(t, o, "all") for t in ("negative_exposure", "positive_exposure") for o in ("valence", "active")} <= set(found)
+    assert set(result["causal"]) == {"effects", "graph", "warnings", "skipped"}
     assert set(result["policy"]) == {"reward", "gate", "acted_share"} and result["policy"]["acted_share"] > 0
     general = {"schema_version", "config", "seed", "versions", "timings", "checkpoint", "test_result", "best_valid_result"}
     assert general <= set(result)

@@ -61,7 +61,9 @@ def test_reward_by_hand_and_one_switch():
 def test_without_proven_effects_causal_is_emotion():
     weights = {"engagement": 1.0, "valence": 5.0, "transition": 0.5, "volatility": 0.5, "churn": 0.5}
     ratio, nothing = np.linspace(0, 1, 5), np.zeros(5)
-    assert np.array_equal(Reward("causal", **weights).of_items(ratio, nothing), Reward("emotion", **weights).of_items(ratio, nothing))
+    assert np.array_equal(
+        Reward("causal", **weights).of_items(ratio, nothing), Reward("emotion", **weights).of_items(ratio, nothing)
+    )
 
 
 @pytest.mark.parametrize("kind", ["engagement", "emotion", "causal"])

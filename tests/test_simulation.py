@@ -293,6 +293,10 @@ def test_true_effects():
             assert truth["weak"][key] == pytest.approx(truth["reference"][key] / 2, rel=0.15)
         assert sign * truth["reference"][treatment, "negative", "all"] < 0
         assert truth["reference"][treatment, "active", "all"] == 0
+        reported = truth["reference"][treatment, "reported_valence", "all"]
+        assert (
+            1 < reported / truth["reference"][treatment, "valence", "all"] < 2
+        )  # words are stronger than feelings (report_gain 1.5)
 
 
 def test_twins_with_equal_feeds_are_equal_to_the_bit():

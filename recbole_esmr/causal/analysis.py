@@ -103,8 +103,8 @@ def warnings_of(effects: list[Effect]) -> list[str]:
         if effect.outcome in MOODS and effect.backdoor.get("differs", 1.0) < 0.05:
             said.append(
                 f"{what}: by what was watched the effect is {effect.backdoor['estimate']:+.4f}, by what was shown "
-                f"{effect.estimate:+.4f} (p = {effect.backdoor['differs']:.3f}): something that is not logged drives both watching "
-                "and mood. Believe neither the back-door estimate nor the naive one."
+                f"{effect.estimate:+.4f} (p = {effect.backdoor['differs']:.3f}): something that is not logged drives both "
+                "watching and mood. Believe neither the back-door estimate nor the naive one."
             )
         hidden = effect.refutations.get("unobserved_common_cause", {})
         if not hidden.get("passed", True) and (effect.low > 0 or effect.high < 0):
@@ -114,7 +114,7 @@ def warnings_of(effects: list[Effect]) -> list[str]:
             )
         elif effect.identified_by == "back-door" and (effect.low > 0 or effect.high < 0):
             said.append(
-                f"{what}: what was shown is not logged, so this rests on the reports holding all that drives both watching and mood; "
+                f"{what}: what was shown is not logged, so this rests on the reports holding all that drives watching and mood; "
                 f"a hidden cause that explains {hidden.get('statistic', float('nan')):.1%} of both would do away with it."
             )
     return said

@@ -106,7 +106,9 @@ def refuse_identities(table: pd.DataFrame) -> None:
     exact = np.flatnonzero(left < 1e-9)
     if len(exact):
         names = ", ".join(table.columns[exact])
-        raise DataError(f"{names} are tied by an arithmetic identity: leave one of them out, or no cause can be told from another.")
+        raise DataError(
+            f"{names} are tied by an arithmetic identity: leave one of them out, or no cause can be told from another."
+        )
 
 
 def _columns(panel: Panel) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:

@@ -37,8 +37,8 @@ class Effect:
         naive: the unadjusted association.
         n_user_days: rows it rests on.
         identified_by: ``slate`` (what was shown stands for the exposure) or ``back-door`` (what was watched, adjusted).
-        backdoor: estimate, low and high by the back door on the same rows, and ``differs``, the p-value of its difference from the
-            estimate (Hausman 1978, clustered): small where something unlogged drives both watching and mood.
+        backdoor: estimate, low and high by the back door on the same rows, and ``differs``, the p-value of its difference
+            from the estimate (Hausman 1978, clustered): small where something unlogged drives both watching and mood.
         strength: squared t of the exposure on what was shown; None by the back door.
         refutations: name → statistic and whether it passed; tried only where the interval leaves out 0.
         passed: whether all refutations passed.
@@ -94,8 +94,8 @@ def estimate_effects(panel: Panel, outcome: str, method: Method, state: str = "a
 
     .. math:: y_{t+1} = α + τ^T x_t + γ^T w_t + ε, \\quad E[z_t ε] = 0, \\quad effect = 0.1\\, τ
 
-    by two-stage least squares; without it, z = x. Where the design has moderators m, x (m − mean) and z (m − mean) join x and z, so
-    that τ is the mean effect over the user-days and not over those whose exposure the slate moves most.
+    by two-stage least squares; without it, z = x. Where the design has moderators m, x (m − mean) and z (m − mean) join x and
+    z, so that τ is the mean effect over the user-days and not over those whose exposure the slate moves most.
 
     Raises:
         IdentificationError: the graph does not identify the effect, or there are too few user-days, no variation, or a slate that
@@ -263,7 +263,10 @@ def _refutations(
     for refutation in refutations.values():
         refutation["statistic"] *= UNIT
     weighted = UNIT * weighted_by_propensity(fit.cleaned[:, j], exposure, outcome, known)
-    refutations["propensity_weighting"] = {"statistic": weighted, "passed": bool(abs(weighted - UNIT * estimate) < 2.58 * UNIT * error)}
+    refutations["propensity_weighting"] = {
+        "statistic": weighted,
+        "passed": bool(abs(weighted - UNIT * estimate) < 2.58 * UNIT * error),
+    }
     strongest = confounders.corrwith(pd.Series(outcome, index=confounders.index)).abs().nlargest(BENCHMARKS).index
     refutations["unobserved_common_cause"] = explain_away(cause, outcome, known, tuple(strongest), method.seed)
     if np.isfinite(fit.strength[j]):

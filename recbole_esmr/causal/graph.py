@@ -13,7 +13,7 @@ from recbole_esmr.errors import ConfigError, nearest
 from recbole_esmr.files import read_yaml, written_whole
 
 FELT_MOOD = "felt_mood"
-"""What the person feels while reading the feed, beyond what they reported: it drives what they watch and how they feel tomorrow."""
+"""What a person feels while reading the feed, beyond what they reported: it drives what they watch and how tomorrow feels."""
 
 NEXT = "next_"
 """Beginning of the names of the next day's outcomes in a graph."""

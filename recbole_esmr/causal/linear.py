@@ -17,11 +17,11 @@ class LinearFit:
         estimate: (k,).
         influence: (G, k) sum of each person's influence on the estimate: their outer products add up to its covariance.
         error: (k,) standard errors.
-        cleaned: (N, k) what is left of each instrument after confounders and the other treatments; scaled so that the slope of the
-            outcome on column j alone is estimate j (Frisch, Waugh and Lovell).
+        cleaned: (N, k) what is left of each instrument after confounders and the other treatments; scaled so that the slope
+            of the outcome on column j alone is estimate j (Frisch, Waugh and Lovell).
         outcome: (N,) what is left of the outcome after the confounders.
-        strength: (k,) t² of each treatment on its cleaned instrument, clustered: below 10 an instrument is weak (Staiger and Stock
-            1997); infinite without instruments.
+        strength: (k,) t² of each treatment on its cleaned instrument, clustered: below 10 an instrument is weak (Staiger
+            and Stock 1997); infinite without instruments.
         people: number of clusters G.
     """
 
@@ -51,7 +51,8 @@ def fit_linear(
 ) -> LinearFit:
     """Least squares, or with as many instruments as treatments two-stage least squares.
 
-    .. math:: \\hat β = (Z^T X)^{-1} Z^T y, \\quad \\hat V = c\\, (Z^T X)^{-1} \\Big( \\sum_g Z_g^T e_g e_g^T Z_g \\Big) (X^T Z)^{-1}
+    .. math:: \\hat β = (Z^T X)^{-1} Z^T y, \\quad
+              \\hat V = c\\, (Z^T X)^{-1} \\Big( \\sum_g Z_g^T e_g e_g^T Z_g \\Big) (X^T Z)^{-1}
 
     on what is left after a constant and the confounders, with X the treatments, Z = X without instruments, e the residuals,
     g the persons (Liang and Zeger 1986) and c = G/(G−1) · (N−1)/(N−K).
@@ -78,7 +79,9 @@ def fit_linear(
     y, x, z = everything[:, 0], everything[:, 1 : k + 1], everything[:, k + 1 :]
     scale = np.linalg.norm(z, axis=0) * np.linalg.norm(x, axis=0)
     if (scale < 1e-12).any() or np.linalg.cond(z.T @ x / np.sqrt(np.outer(scale, scale))) > 1e8:
-        raise IdentificationError("the treatments (or what was shown) do not vary apart from each other and from what came before.")
+        raise IdentificationError(
+            "the treatments (or what was shown) do not vary apart from each other and from what came before."
+        )
     weight = z @ np.linalg.inv(z.T @ x).T
     estimate = weight.T @ y
     residual = y - x @ estimate

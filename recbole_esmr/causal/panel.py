@@ -31,7 +31,8 @@ class Design:
         outcomes: columns of the next day.
         confounders: columns of what came before the feed.
         instruments: the column of what was shown for each treatment; empty where only what was watched is known.
-        moderators: what a person is used to, for each treatment: effects may differ by it (habituation), and are averaged over it.
+        moderators: what a person is used to, for each treatment: effects may differ by it (habituation), and are averaged
+            over it.
         parts: group of each finer treatment (an emotion's exposure → negative_exposure or positive_exposure); estimated jointly
             with each other and shrunk toward the group's effect.
         part_instruments: the same for the finer treatments.
@@ -51,8 +52,8 @@ class Panel:
     """A table with a row a user-day, and the part that each column plays in it.
 
     Attributes:
-        table: columns ``user`` and ``state`` (1 vulnerable, 0 stable, NaN unknown) and those of ``design``; outcomes are NaN where
-            they are not known.
+        table: columns ``user`` and ``state`` (1 vulnerable, 0 stable, NaN unknown) and those of ``design``; outcomes are
+            NaN where they are not known.
         design: the parts.
     """
 
@@ -89,8 +90,9 @@ def make_panel(
         the panel. Confounders: today's reported valence (on other days the forecast, with ``reported_today`` 0), the two days
         before, ``home_valence`` (mean of the reports up to *t*), yesterday's exposure and time spent, the means so far,
         ``watched_tone`` (mean valence · intensity of what was watched on the last day before, and its cube: feeds follow it),
-        the number of items shown, ``weekend`` (days 6 and 7), profiles. Outcomes: tomorrow's reported valence and whether it is
-        negative, watch hours, and whether the person came.
+        the number of items shown, ``weekend`` (days 6 and 7), profiles. How much is watched is the person's own choice: where
+        what was shown is not logged, ``time_spent`` is no treatment but one more confounder. Outcomes: tomorrow's reported
+        valence and whether it is negative, watch hours, and whether the person came.
     """
     days = _Days(trace, impressions)
     said = np.isfinite(trace.valence)
@@ -151,9 +153,9 @@ def make_panel(
         frame[name] = frame[name].fillna(frame[name].mean()).fillna(0.0)
     slate = impressions.has_skips
     design = Design(
-        treatments=TREATMENTS,
+        treatments=TREATMENTS if slate else TREATMENTS[:2],
         outcomes=OUTCOMES,
-        confounders=tuple(lagged),
+        confounders=tuple(lagged) if slate else (*lagged, "time_spent"),
         instruments=INSTRUMENTS if slate else {},
         moderators={name: f"usual_{name}" for name in TREATMENTS[:2]},
         parts={name: group for name, (_, group) in parts.items()},

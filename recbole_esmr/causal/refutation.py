@@ -19,9 +19,7 @@ ROWS = 30_000
 """User-days that refutations use at most: a random part of the rows beyond that. Estimates use all."""
 
 
-def refute(
-    slope: pd.DataFrame, estimate: float, error: float, placebos: int, seed: int
-) -> dict[str, dict[str, Any]]:
+def refute(slope: pd.DataFrame, estimate: float, error: float, placebos: int, seed: int) -> dict[str, dict[str, Any]]:
     """DoWhy's refuters on a treatment and an outcome that the confounders have been taken out of.
 
     Args:
@@ -31,8 +29,8 @@ def refute(
         seed: of the refuters.
 
     Returns:
-        by name, statistic and verdict. ``placebo_treatment``: the treatment permuted has no effect. ``random_common_cause``: a random
-        column changes nothing. ``data_subset``: four fifths of the user-days say the same.
+        by name, statistic and verdict. ``placebo_treatment``: the treatment permuted has no effect. ``random_common_cause``: a
+        random column changes nothing. ``data_subset``: four fifths of the user-days say the same.
     """
     from dowhy import CausalModel
 

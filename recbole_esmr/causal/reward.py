@@ -45,7 +45,9 @@ class ItemEffects:
             emotion: code of each item's emotion, (I,), and ``labels``, their names; for effects of single emotions.
         """
         weight = {
-            (effect["treatment"], effect["state"]): float(effect["weight"]) for effect in effects if effect["outcome"] == "valence"
+            (effect["treatment"], effect["state"]): float(effect["weight"])
+            for effect in effects
+            if effect["outcome"] == "valence"
         }
         total = np.zeros((len(_STATES), len(negative)))
         for group, intensity in (("negative_exposure", negative), ("positive_exposure", positive)):
@@ -106,7 +108,7 @@ class Reward:
         return self.transition * recovered - self.volatility * change - self.churn * gone
 
     def bounds(self, effect: np.ndarray) -> tuple[float, float]:
-        """Smallest and largest reward of an item with an effect among ``effect``: r is linear in all it reads, so nothing saturates.
+        """Smallest and largest reward of an item with an effect among ``effect``: r is linear in all it reads, nothing saturates.
 
         .. math:: -c·2 - d + \\min(0, λ \\min e) \\le r \\le a + b + \\max(0, λ \\max e)
         """

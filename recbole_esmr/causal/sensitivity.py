@@ -26,9 +26,9 @@ def explain_away(
         seed: of the sample of rows beyond :data:`~recbole_esmr.causal.refutation.ROWS`.
 
     Returns:
-        ``statistic``: the robustness value, the share of what is left of both treatment and outcome (partial R²) that a hidden cause
-        would have to explain to bring the effect to zero. ``benchmark``: the observed column whose like would take away most;
-        ``left``: the part of the effect that would then be left (negative: the other sign). ``passed``: left > 0.
+        ``statistic``: the robustness value, the share of what is left of both treatment and outcome (partial R²) that a hidden
+        cause would have to explain to bring the effect to zero. ``benchmark``: the observed column whose like would take away
+        most; ``left``: the part of the effect that would then be left (negative: the other sign). ``passed``: left > 0.
     """
     from dowhy import CausalModel
 

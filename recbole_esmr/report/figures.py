@@ -191,7 +191,9 @@ def save_causal_graph(path: str | Path, edges: Sequence[Mapping[str, Any]], leas
     columns = [[name for name in names if column(name) == number] for number in range(4)]
     columns[0].sort(key=lambda name: name not in causes)
     place = {
-        name: (2.2 * number, -(row + 0.5) / len(members)) for number, members in enumerate(columns) for row, name in enumerate(members)
+        name: (2.2 * number, -(row + 0.5) / len(members))
+        for number, members in enumerate(columns)
+        for row, name in enumerate(members)
     }
 
     def draw(figure: Any) -> None:
@@ -200,7 +202,7 @@ def save_causal_graph(path: str | Path, edges: Sequence[Mapping[str, Any]], leas
             color = "tab:blue" if edge["weight"] >= 0 else "tab:red"
             axis.annotate(
                 "", place[edge["effect"]], place[edge["cause"]],
-                arrowprops={"arrowstyle": "->", "color": color, "alpha": float(edge["stability"]) ** 2, "shrinkA": 28, "shrinkB": 28},
+                arrowprops={"arrowstyle": "->", "color": color, "alpha": edge["stability"] ** 2, "shrinkA": 28, "shrinkB": 28},
             )  # fmt: skip
         for name, (x, y) in place.items():
             box = {"boxstyle": "round", "facecolor": "white", "edgecolor": "gray"}

@@ -56,7 +56,19 @@ def effect_frame(causal: dict[str, Any]) -> pd.DataFrame:
             | {"refuted_by": ", ".join(failed) or ("none" if tried else "-")}
             | {"weight": effect["weight"], "n_user_days": effect["n_user_days"]}
         )
-    columns = ("treatment", "outcome", "state", "estimate", "low", "high", "back_door", "naive", "refuted_by", "weight", "n_user_days")
+    columns = (
+        "treatment",
+        "outcome",
+        "state",
+        "estimate",
+        "low",
+        "high",
+        "back_door",
+        "naive",
+        "refuted_by",
+        "weight",
+        "n_user_days",
+    )
     return pd.DataFrame(rows, columns=list(columns))
 
 
