@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,8 @@ from joblib import Parallel, delayed
 from recbole.data import create_dataset
 from tqdm import tqdm
 
-from recbole_esmr.causal.analysis import warnings_of
-from recbole_esmr.causal.effects import Method, estimate_effects
+from recbole_esmr.causal.analysis import analyse
+from recbole_esmr.causal.effects import Method
 from recbole_esmr.causal.graph import domain_graph
 from recbole_esmr.causal.panel import make_panel
 from recbole_esmr.config import Config
@@ -37,9 +38,8 @@ MAIN = ("negative_exposure", "positive_exposure")
 def one_log(world: str, seed: int, users: int, items: int, days: int) -> list[dict[str, object]]:
     """A row for each effect: what was estimated, and what is true."""
     truth = {
-        (effect["treatment"], effect["outcome"]): effect["value"]
+        (effect["treatment"], effect["outcome"], effect["state"]): effect["value"]
         for effect in true_effects(load_world(world), users, items, days, seed, show_progress=False)["effects"]
-        if effect["state"] == "all"
     }
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
@@ -48,18 +48,18 @@ def one_log(world: str, seed: int, users: int, items: int, days: int) -> list[di
     every_day = np.ones(data.trace.present.shape, dtype=bool)
     panel = make_panel(data.trace, data.impressions, data.catalogue, every_day)
     rows: list[dict[str, object]] = []
-    for outcome, name in TRUTH.items():
-        effects = estimate_effects(panel, outcome, Method(domain_graph(panel.design), seed=seed))
-        warned = " ".join(warnings_of(effects))
-        for effect in effects:
-            if effect.treatment not in MAIN:
-                continue
+    found = analyse(
+        replace(panel, design=replace(panel.design, outcomes=tuple(TRUTH))), Method(domain_graph(panel.design), seed=seed)
+    )
+    warned = " ".join(found.warnings)
+    for effect in found.effects:
+        if effect.treatment in MAIN:
             there = effect.backdoor
-            true = truth[effect.treatment, name]
+            true = truth[effect.treatment, TRUTH[effect.outcome], effect.state]
             rows.append(
                 {
-                    "world": world, "seed": seed, "treatment": effect.treatment, "outcome": outcome, "truth": true,
-                    "felt": truth[effect.treatment, outcome], "estimate": effect.estimate, "back-door": there["estimate"],
+                    "world": world, "seed": seed, "treatment": effect.treatment, "outcome": effect.outcome, "state": effect.state,
+                    "truth": true, "felt": truth[effect.treatment, effect.outcome, effect.state], "estimate": effect.estimate, "back-door": there["estimate"],
                     "naive": effect.naive, "error": effect.error, "covers": effect.low <= true <= effect.high,
                     "back-door covers": there["low"] <= true <= there["high"], "finds": effect.low > 0 or effect.high < 0,
                     "weight": effect.weight, "refuted": not effect.passed,
@@ -72,12 +72,12 @@ def one_log(world: str, seed: int, users: int, items: int, days: int) -> list[di
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a world and effect, over the seeds."""
     rows = []
-    for (world, outcome, treatment), part in frame.groupby(["world", "outcome", "treatment"], sort=False):
+    for (world, outcome, treatment, state), part in frame.groupby(["world", "outcome", "treatment", "state"], sort=False):
         off = {name: part[name] - part["truth"] for name in ("estimate", "back-door", "naive")}
         sign = np.sign(part["estimate"]) == np.sign(part["truth"])
         rows.append(
             {
-                "world": world, "effect": f"{treatment} → {outcome}", "truth (reported)": part["truth"].mean(),
+                "world": world, "effect": f"{treatment} → {outcome}, {state}", "truth (reported)": part["truth"].mean(),
                 "truth (felt)": part["felt"].mean(), "bias, slate": off["estimate"].mean(),
                 "± (2 SE over seeds)": 2 * off["estimate"].std() / np.sqrt(len(part)), "bias, back-door": off["back-door"].mean(),
                 "bias, naive": off["naive"].mean(), "SE, slate": part["error"].mean(), "coverage, slate": part["covers"].mean(),

@@ -9,7 +9,7 @@ import pytest
 
 from recbole_esmr.causal.discovery import adjacency, discover, prior_knowledge, refuse_identities
 from recbole_esmr.causal.graph import DomainKnowledge, domain_graph, read_knowledge, save_graph
-from recbole_esmr.causal.identification import back_door_set
+from recbole_esmr.causal.identification import back_door_set, require_exclusion
 from recbole_esmr.causal.panel import Design, Panel
 from recbole_esmr.errors import ConfigError, DataError, IdentificationError
 
@@ -95,7 +95,12 @@ def test_arithmetic_identities_are_refused_by_name():
         ("edgs: []", "unknown key 'edgs'. Did you mean 'edges'?"),
         ("edges: [[mod, x]]", "edges names 'mod'. Did you mean 'mood'?"),
         ("edges: [mood]", "edges holds 'mood'; expected \\[cause, effect\\]"),
-        ("required: [[next_valence, mood]]", "next_valence → mood runs back in time"),
+        ("required: [[next_valence, mood]]", "next_valence is of tomorrow"),
+        ("required: [[x, mood]]", "x → mood runs back in time"),
+        ("forbidden: [[x, mood]]", "x → mood runs back in time"),
+        ("edges: 5", "edges is 5; expected a list"),
+        ("unobserved: news", "unobserved is 'news'; expected a list"),
+        ("edges: [[mood, x]]\nrequired: [[mood, x]]", "edges are the whole graph"),
     ],
 )
 def test_bad_graph_files(tmp_path, text, says):
@@ -115,6 +120,18 @@ def test_a_graph_file_changes_what_is_identified(tmp_path):
     assert "weekend" not in domain_graph(DESIGN, read_knowledge(path, DESIGN)).predecessors("x")
     path.write_text("edges: [[mood, x], [x, next_valence], [mood, next_valence]]\n")
     assert back_door_set(domain_graph(DESIGN, read_knowledge(path, DESIGN)), "x", "next_valence") == ("mood",)
+
+
+def test_a_slate_that_acts_by_itself_cannot_stand_for_the_exposure():
+    graph = domain_graph(DESIGN, DomainKnowledge(required=(("shown", "next_valence"),)))
+    require_exclusion(domain_graph(DESIGN), ["shown"], ["x"], "next_valence", {"mood", "weekend"})
+    with pytest.raises(IdentificationError, match="shown reaches next_valence otherwise than through x"):
+        require_exclusion(graph, ["shown"], ["x"], "next_valence", {"mood", "weekend"})
+
+
+def test_no_graph_from_too_little():
+    with pytest.raises(DataError, match="too few user-days"):
+        discover(Panel(_panel().table.assign(valence=np.nan), DESIGN), samples=2, seed=0)
 
 
 def test_a_loop_is_refused(tmp_path):

@@ -97,7 +97,7 @@ def test_simulate(tmp_path):
         ("run --dataset=small --config_files=broken.yaml", "broken.yaml, line 2"),
         ("run --dataset=small --config_files=typo.yaml", "unknown config key 'retreiver'. Did you mean 'retriever'?"),
         ("run --dataset=ml-100k", "'emotion:token'"),
-        ("simulate --world=mars --output=x", "world 'mars' is neither a shipped world nor a file. Known: confounded, null"),
+        ("simulate --world=mars --output=x", "world 'mars' is neither a shipped world nor a file. Known: confounded, hidden"),
         ("import nonsense --input=. --output=x", "unknown format 'nonsense'"),
         ("import esmr-release --input=. --output=x", "content_dataset.csv: no such file"),
         ("import csv --input=. --output=x", "--mapping"),
@@ -108,7 +108,7 @@ def test_mistakes_give_one_line_and_exit_code_2(command, says, data_path, tmp_pa
     (tmp_path / "broken.yaml").write_text("a: [\n")
     (tmp_path / "typo.yaml").write_text("retreiver: BPR\n")
     words = command.split()
-    if words[0] == "run":
+    if words[0] in ("run", "causal"):
         words += ["--state=ERROR", "--show_progress=False"] + ([f"--data_path={data_path}"] if "ml-100k" not in command else [])
     capsys.readouterr()
     assert main(words) == 2

@@ -34,8 +34,14 @@ def test_item_effects_by_state_and_emotion():
     negative, positive = np.array([0, 0.5, 0.5]), np.zeros(3)
     emotion = np.array([-1, 0, 1])  # item 1 is angry; item 2 has an emotion without an effect of its own
     found = ItemEffects.from_weights(effects, negative, positive, emotion, ("angry", "lonely"))
-    assert np.allclose(found.valence, [[0, -0.2 * 0.75 * 0.5, -0.3 * 0.5], [0, -0.2 * 1.5 * 0.5, -0.6 * 0.5]])
-    assert np.allclose(found.of(np.array([1, 2]), np.array([True, False])), [-0.15, -0.15])
+    assert np.allclose(found.valence, [[0, (-0.3 + 0.2) * 0.5, -0.3 * 0.5], [0, (-0.6 + 0.2) * 0.5, -0.6 * 0.5]])
+    assert np.allclose(found.of(np.array([1, 2]), np.array([True, False])), [-0.2, -0.15])
+
+
+def test_a_state_counts_where_the_whole_does_not():
+    effects = [_effect("negative_exposure", "all", 0.0), _effect("negative_exposure", "vulnerable", -0.06)]
+    found = ItemEffects.from_weights(effects, np.array([0, 0.5]), np.zeros(2))
+    assert np.allclose(found.valence, [[0, 0], [0, -0.3]])
 
 
 def test_no_weights_no_effects():

@@ -13,7 +13,8 @@ from recbole_esmr.causal.discovery import discover
 from recbole_esmr.causal.effects import STATES, Effect, Method, estimate_effects, estimate_parts, weigh_parts
 from recbole_esmr.causal.graph import DomainKnowledge
 from recbole_esmr.causal.panel import Panel
-from recbole_esmr.errors import IdentificationError
+from recbole_esmr.causal.refutation import SIGNIFICANCE
+from recbole_esmr.errors import DataError, IdentificationError
 
 MOODS = ("valence", "negative")
 """Outcomes for which watching and mood may have a common cause that no log holds."""
@@ -26,12 +27,14 @@ class Analysis:
     Attributes:
         effects: of each treatment on each outcome, in all user-days and by state; of single emotions on valence.
         edges: discovered edges: cause, effect, stability, weight.
+        assumed: the graph that identification rests on.
         warnings: what a reader must know before believing an effect.
         skipped: what could not be estimated: outcome, state, reason.
     """
 
     effects: list[Effect]
     edges: pd.DataFrame
+    assumed: nx.DiGraph
     warnings: list[str] = field(default_factory=list)
     skipped: list[dict[str, str]] = field(default_factory=list)
 
@@ -45,7 +48,9 @@ class Analysis:
         }
 
     def graph(self, least: float = 0.5) -> nx.DiGraph:
-        """The discovered graph: edges in at least this share of the samples."""
+        """The discovered graph, edges in at least this share of the samples; the assumed one where nothing was discovered."""
+        if self.edges.empty:
+            return self.assumed
         graph = nx.DiGraph()
         for edge in self.edges.to_dict("records"):
             if edge["stability"] >= least:
@@ -82,29 +87,40 @@ def analyse(
             parts = [
                 part for state in STATES[1:] for part in found.get((outcome, state), []) if part.treatment == effect.treatment
             ]
-            effects += weigh_parts(parts, effect, method.level)
+            effects += weigh_parts(parts, effect, method.reach)
     if design.parts and (design.outcomes[0], "all") in found:
         try:
             effects += estimate_parts(panel, design.outcomes[0], method, effects)
         except IdentificationError as error:
             skipped.append({"outcome": design.outcomes[0], "state": "all", "reason": f"single emotions: {error}"})
     discovers = graph_samples > 0 and not (knowledge and knowledge.edges) and len(found) > 0
-    edges = discover(panel, graph_samples, method.seed, knowledge, show_progress) if discovers else pd.DataFrame()
-    return Analysis(effects, edges, warnings_of(effects), skipped)
+    edges = pd.DataFrame()
+    if discovers:
+        try:
+            edges = discover(panel, graph_samples, method.seed, knowledge, show_progress)
+        except DataError as error:
+            skipped.append({"outcome": "graph", "state": "all", "reason": str(error)})
+    return Analysis(effects, edges, method.graph, warnings_of(effects), skipped)
 
 
 def warnings_of(effects: list[Effect]) -> list[str]:
     """Sentences for a reader: hidden causes that the numbers show, and hidden causes that the numbers could not bear."""
     said = []
     for effect in effects:
-        if effect.state != "all" or not effect.refutations:
+        if effect.state != "all":
             continue
         what = f"{effect.treatment} → {effect.outcome}"
-        if effect.outcome in MOODS and effect.backdoor.get("differs", 1.0) < 0.05:
+        if effect.outcome in MOODS and effect.backdoor.get("differs", 1.0) < SIGNIFICANCE:
             said.append(
                 f"{what}: by what was watched the effect is {effect.backdoor['estimate']:+.4f}, by what was shown "
                 f"{effect.estimate:+.4f} (p = {effect.backdoor['differs']:.3f}): something that is not logged drives both "
                 "watching and mood. Believe neither the back-door estimate nor the naive one."
+            )
+        if effect.report_days.get("differs", 1.0) < SIGNIFICANCE:
+            days = effect.report_days
+            said.append(
+                f"{what}: {days['reported']:+.4f} on days with a report of today's mood, {days['inferred']:+.4f} on days "
+                f"on which it was inferred (p = {days['differs']:.3f}): inferring moods distorts one of them."
             )
         hidden = effect.refutations.get("unobserved_common_cause", {})
         if not hidden.get("passed", True) and (effect.low > 0 or effect.high < 0):

@@ -36,6 +36,8 @@ def discover(
         DataError: a column is the sum or difference of two others, or a copy: no order can be found then.
     """
     names, values, person = _columns(panel)
+    if len(np.unique(person)) < 2 or not any(name.startswith(NEXT) for name in names):
+        raise DataError("too few user-days on which today and tomorrow are known: no graph can be discovered.")
     refuse_identities(pd.DataFrame(values[: 10 * _ROWS], columns=list(names)))
     prior = prior_knowledge(panel, names, knowledge)
     generator = np.random.default_rng(seed)
@@ -79,7 +81,7 @@ def adjacency(values: np.ndarray, prior: np.ndarray | None = None) -> np.ndarray
 
 
 def prior_knowledge(panel: Panel, names: tuple[str, ...], knowledge: DomainKnowledge | None = None) -> np.ndarray:
-    """(P, P) prior knowledge, row = effect, column = cause: 0 where the effect lies in an earlier tier, or in the past both."""
+    """(P, P) prior knowledge, row = effect, column = cause: 0 where the effect lies in an earlier tier or the same one."""
     place = {name: number for number, tier in enumerate(tiers(panel.design)) for name in tier}
     tier = np.array([place[name] for name in names])
     prior = np.where(tier[:, None] < tier[None, :], 0, -1)
@@ -114,7 +116,7 @@ def refuse_identities(table: pd.DataFrame) -> None:
 def _columns(panel: Panel) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
     """Names, values and person of the rows on which all is known; constant columns are left out."""
     design, table = panel.design, panel.table
-    outcomes = [name for name in design.outcomes if name in ("valence", "engagement", "active")] or list(design.outcomes)
+    outcomes = [name for name in design.outcomes if name != "negative" and table[name].notna().any()]
     names = [*design.confounders, *design.instruments.values(), *design.treatments]
     frame = table[["user", *names, *outcomes]].dropna()
     varying = [name for name in (*names, *outcomes) if frame[name].std() > 1e-9 and not name.endswith("_cubed")]

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from recbole_esmr.causal.graph import NEXT
-from recbole_esmr.causal.identification import back_door_set
-from recbole_esmr.causal.linear import LinearFit, fit_linear
-from recbole_esmr.causal.panel import Panel
-from recbole_esmr.causal.refutation import refute, weighted_by_propensity
+from recbole_esmr.causal.identification import back_door_set, require_exclusion
+from recbole_esmr.causal.linear import LinearFit, fit_linear, within
+from recbole_esmr.causal.panel import Design, Panel
+from recbole_esmr.causal.refutation import ROWS, refute, weighted_by_propensity
 from recbole_esmr.causal.sensitivity import BENCHMARKS, explain_away
 from recbole_esmr.causal.shrinkage import shrunk
 from recbole_esmr.errors import IdentificationError
@@ -40,6 +40,9 @@ class Effect:
         backdoor: estimate, low and high by the back door on the same rows, and ``differs``, the p-value of its difference
             from the estimate (Hausman 1978, clustered): small where something unlogged drives both watching and mood.
         strength: squared t of the exposure on what was shown; None by the back door.
+        shrunk: of a part (a state, an emotion): estimate, low and high after shrinkage toward the whole, on which its weight rests.
+        report_days: the estimates on days with a report of today's mood and on days whose mood was inferred, and ``differs``, the
+            p-value of their difference: small where inferring moods distorts the effect.
         refutations: name → statistic and whether it passed; tried only where the interval leaves out 0.
         passed: whether all refutations passed.
         weight: what the reward uses: the estimate (of a part: shrunk toward the whole) discounted by its uncertainty; 0 where the
@@ -58,6 +61,8 @@ class Effect:
     identified_by: str = "back-door"
     backdoor: dict[str, float] = field(default_factory=dict)
     strength: float | None = None
+    shrunk: dict[str, float] = field(default_factory=dict)
+    report_days: dict[str, float] = field(default_factory=dict)
     refutations: dict[str, dict[str, Any]] = field(default_factory=dict)
     passed: bool = True
     weight: float = 0.0
@@ -86,6 +91,13 @@ class Method:
     slate: bool = True
     within_person: bool = False
 
+    @property
+    def reach(self) -> float:
+        """Half-width of an interval in standard errors, for many people."""
+        from scipy.stats import norm
+
+        return float(norm.ppf(0.5 + self.level / 2))
+
 
 def estimate_effects(panel: Panel, outcome: str, method: Method, state: str = "all") -> list[Effect]:
     """Effects of all treatments on one outcome, in one state, estimated jointly.
@@ -103,8 +115,7 @@ def estimate_effects(panel: Panel, outcome: str, method: Method, state: str = "a
     """
     design = panel.design
     instruments = design.instruments if method.slate else {}
-    causes = [instruments.get(name, name) for name in design.treatments]
-    adjust = _adjustment(method.graph, causes, design.treatments, outcome, bool(instruments))
+    adjust = _adjustment(method.graph, design, outcome, method.slate)
     rows = _rows(panel, outcome, state)
     treatments = _varying(rows, design.treatments, instruments, outcome)
     return _estimate(rows, treatments, instruments, outcome, state, adjust, method, design.moderators)
@@ -120,36 +131,38 @@ def estimate_parts(panel: Panel, outcome: str, method: Method, whole: Sequence[E
         IdentificationError: as of :func:`estimate_effects`.
     """
     design = panel.design
-    instruments = design.part_instruments if method.slate else {}
-    causes = [(design.instruments if method.slate else {}).get(name, name) for name in design.treatments]
-    adjust = _adjustment(method.graph, causes, design.treatments, outcome, bool(instruments))
+    others = [name for name in design.treatments if name not in design.parts.values()]
+    instruments = {**design.part_instruments, **design.instruments} if method.slate else {}
+    adjust = _adjustment(method.graph, design, outcome, method.slate)
     rows = _rows(panel, outcome, "all")
-    treatments = _varying(rows, tuple(design.parts), instruments, outcome)
-    found = _estimate(rows, treatments, instruments, outcome, "all", adjust, method, refuted=False)
+    treatments = _varying(rows, (*design.parts, *others), instruments, outcome)
+    found = _estimate(rows, treatments, instruments, outcome, "all", adjust, method)
     groups = {effect.treatment: effect for effect in whole if effect.outcome == outcome and effect.state == "all"}
     weighed = []
     for name, group in groups.items():
-        parts = [effect for effect in found if design.parts[effect.treatment] == name]
-        weighed += weigh_parts(parts, group, method.level)
+        parts = [effect for effect in found if design.parts.get(effect.treatment) == name]
+        weighed += weigh_parts(parts, group, method.reach)
     return weighed
 
 
-def weigh_parts(parts: Sequence[Effect], whole: Effect, level: float) -> list[Effect]:
+def weigh_parts(parts: Sequence[Effect], whole: Effect, reach: float) -> list[Effect]:
     """The parts of a whole (its states, or a group's emotions) with weights from their shrunk estimates.
 
-    A part inherits the refutations of the whole where it has none of its own.
+    A part inherits the refutations of the whole where it has none of its own; where neither was tried its weight is 0, as it is
+    where the shrunk interval (``reach`` standard errors each way) holds 0.
     """
     if not parts:
         return []
     mean, error = shrunk(
         np.array([part.estimate for part in parts]), np.array([part.error for part in parts]), whole.estimate, whole.error
     )
-    reach = (whole.high - whole.low) / (2 * whole.error) if whole.error > 0 else np.inf
     result = []
-    for part, center, spread in zip(parts, mean, error, strict=True):
+    for part, center, spread in zip(parts, mean.tolist(), error.tolist(), strict=True):
+        tried = bool(part.refutations or whole.refutations)
         passed = part.passed if part.refutations else whole.passed
-        weight = discounted(float(center), float(spread)) if passed and abs(center) > reach * spread else 0.0
-        result.append(replace(part, passed=passed, weight=weight))
+        proven = tried and passed and abs(center) > reach * spread
+        interval = {"estimate": center, "low": center - reach * spread, "high": center + reach * spread}
+        result.append(replace(part, passed=passed, shrunk=interval, weight=discounted(center, spread) if proven else 0.0))
     return result
 
 
@@ -168,20 +181,19 @@ def discounted(estimate: float, error: float) -> float:
     return estimate * (1 - (error / estimate) ** 2) if abs(error) < abs(estimate) else 0.0
 
 
-def _adjustment(
-    graph: nx.DiGraph, causes: Sequence[str], treatments: Sequence[str], outcome: str, slate: bool
-) -> tuple[str, ...]:
+def _adjustment(graph: nx.DiGraph, design: Design, outcome: str, slate: bool) -> tuple[str, ...]:
     """Confounders of the causes and the outcome. By the slate, of the causes and the exposures too: the effect is their ratio."""
+    instruments = design.instruments if slate else {}
+    causes = [instruments.get(name, name) for name in design.treatments]
     found: set[str] = set()
-    for cause, treatment in zip(causes, treatments, strict=True):
-        if cause not in graph:
-            continue
+    for cause, treatment in zip(causes, design.treatments, strict=True):
         found |= set(back_door_set(graph, cause, NEXT + outcome))
-        if slate:
+        if instruments:
             found |= set(back_door_set(graph, cause, treatment))
-    if not any(cause in graph for cause in causes):
-        raise IdentificationError(f"the causal graph holds none of {', '.join(causes)}. Add their edges to causal_graph.")
-    return tuple(sorted(found - set(causes) - set(treatments)))
+    found -= {*causes, *design.treatments}
+    if instruments:
+        require_exclusion(graph, causes, design.treatments, NEXT + outcome, found)
+    return tuple(sorted(found))
 
 
 def _rows(panel: Panel, outcome: str, state: str) -> pd.DataFrame:
@@ -212,7 +224,7 @@ def _varying(rows: pd.DataFrame, treatments: Sequence[str], instruments: Any, ou
 
 def _estimate(
     rows: pd.DataFrame, treatments: list[str], instruments: Any, outcome: str, state: str, adjust: tuple[str, ...],
-    method: Method, moderators: Any = None, refuted: bool = True,
+    method: Method, moderators: Any = None,
 ) -> list[Effect]:  # fmt: skip
     y, x = rows[outcome].to_numpy(float), rows[treatments].to_numpy(float)
     confounders, person = rows[list(adjust)], rows["user"].to_numpy()
@@ -234,12 +246,46 @@ def _estimate(
             error=UNIT * main.error[j], identified_by="slate" if instruments else "back-door",
             backdoor=_beside(watched, main, j, method.level), strength=float(main.strength[j]) if instruments else None,
         )  # fmt: skip
-        if refuted and (effect.low > 0 or effect.high < 0):
+        effects.append(effect)
+    if "reported_today" in adjust and state == "all":
+        effects = _by_report(effects, rows, moved, stood_for if instruments else None, y, adjust, method)
+    judgements = []
+    for j, effect in enumerate(effects):
+        if effect.low > 0 or effect.high < 0:
             others = rows[[other for other in shown if other != shown[j]]]
-            refutations = _refutations(main, j, x[:, j], y, z[:, j], confounders, others, method)
-            effect = replace(effect, refutations=refutations)
-        effects.append(judged(effect))
-    return effects
+            known = pd.concat([confounders, others], axis=1)
+            tried = _refutations(main, j, x[:, j], y, z[:, j], known, list(adjust), person, method)
+            effect = replace(effect, refutations=tried)
+        judgements.append(judged(effect))
+    return judgements
+
+
+def _by_report(
+    effects: list[Effect], rows: pd.DataFrame, x: np.ndarray, z: np.ndarray | None, y: np.ndarray, adjust: tuple[str, ...],
+    method: Method,
+) -> list[Effect]:  # fmt: skip
+    """The effects with their estimates on days with and without a report of today's mood."""
+    from scipy.stats import norm
+
+    fits = []
+    names = [name for name in adjust if name != "reported_today"]
+    for part in (rows["reported_today"] == 1, rows["reported_today"] != 1):
+        chosen = part.to_numpy()
+        if chosen.sum() < 5 * (len(names) + x.shape[1]) or rows["user"][chosen].nunique() < 10:
+            return effects
+        w, person = rows[names].to_numpy(float)[chosen], rows["user"].to_numpy()[chosen]
+        try:
+            shown = None if z is None else z[chosen]
+            fits.append(fit_linear(y[chosen], x[chosen], w, person, shown, method.within_person))
+        except IdentificationError:
+            return effects  # too little varies on those days to compare
+    said, inferred = fits
+    result = []
+    for j, effect in enumerate(effects):
+        gap, spread = said.estimate[j] - inferred.estimate[j], np.hypot(said.error[j], inferred.error[j])
+        days = {"reported": UNIT * said.estimate[j], "inferred": UNIT * inferred.estimate[j]}
+        result.append(replace(effect, report_days=days | {"differs": float(2 * norm.sf(abs(gap) / spread))}))
+    return result
 
 
 def _beside(watched: LinearFit, main: LinearFit, j: int, level: float) -> dict[str, float]:
@@ -254,21 +300,30 @@ def _beside(watched: LinearFit, main: LinearFit, j: int, level: float) -> dict[s
 
 
 def _refutations(
-    fit: LinearFit, j: int, exposure: np.ndarray, outcome: np.ndarray, cause: np.ndarray, confounders: pd.DataFrame,
-    others: pd.DataFrame, method: Method,
+    fit: LinearFit, j: int, exposure: np.ndarray, outcome: np.ndarray, cause: np.ndarray, known: pd.DataFrame,
+    confounders: list[str], person: np.ndarray, method: Method,
 ) -> dict[str, dict[str, Any]]:  # fmt: skip
-    estimate, error, known = fit.estimate[j], fit.error[j], pd.concat([confounders, others], axis=1)
+    estimate, error = fit.estimate[j], fit.error[j]
     slope = pd.DataFrame({"treatment": fit.cleaned[:, j], "outcome": fit.outcome})
     refutations = refute(slope, estimate, error, method.placebos, method.seed)
     for refutation in refutations.values():
         refutation["statistic"] *= UNIT
-    weighted = UNIT * weighted_by_propensity(fit.cleaned[:, j], exposure, outcome, known)
-    refutations["propensity_weighting"] = {
-        "statistic": weighted,
-        "passed": bool(abs(weighted - UNIT * estimate) < 2.58 * UNIT * error),
-    }
-    strongest = confounders.corrwith(pd.Series(outcome, index=confounders.index)).abs().nlargest(BENCHMARKS).index
-    refutations["unobserved_common_cause"] = explain_away(cause, outcome, known, tuple(strongest), method.seed)
+    if method.within_person:
+        known = pd.DataFrame(within(known.to_numpy(float), person), columns=known.columns)
+        outcome, exposure, cause = within(np.column_stack([outcome, exposure, cause]), person).T
+    if known.shape[1]:
+        weighted = weighted_by_propensity(fit.cleaned[:, j], exposure, outcome, known)
+        sampled = error * np.sqrt(max(1.0, len(outcome) / ROWS))
+        refutations["propensity_weighting"] = {
+            "statistic": UNIT * weighted,
+            "passed": bool(abs(weighted - estimate) < 2.58 * sampled),
+        }
+        drives = known[confounders].std() > 1e-9
+        names = drives.index[drives]
+        tied = pd.DataFrame({end: [abs(np.corrcoef(known[name], value)[0, 1]) for name in names] for end, value in
+                             (("cause", cause), ("outcome", outcome))}, index=names)  # fmt: skip
+        strongest = tied.prod(axis=1).nlargest(BENCHMARKS).index
+        refutations["unobserved_common_cause"] = explain_away(cause, outcome, known, tuple(strongest), method.seed)
     if np.isfinite(fit.strength[j]):
         refutations["slate_moves_exposure"] = {"statistic": float(fit.strength[j]), "passed": bool(fit.strength[j] > WEAK)}
     return refutations

@@ -27,7 +27,8 @@ class DomainKnowledge:
 
     Attributes:
         edges: (cause, effect) pairs; if there are any, they are the graph, and nothing is discovered.
-        forbidden, required: pairs that discovery must leave out or put in, and that are taken out of or put into the tiers.
+        forbidden, required: pairs taken out of or put into the tiers. Discovery leaves the first out, and holds the cause of the
+            second for the earlier one.
         unobserved: names of causes that no column holds.
     """
 
@@ -87,6 +88,10 @@ def read_knowledge(path: str | Path, design: Design) -> DomainKnowledge:
     for key in values:
         if key not in _KEYS:
             raise ConfigError(f"{path}: unknown key '{key}'. {nearest(str(key), _KEYS)}")
+        if not isinstance(values[key] or [], list):
+            raise ConfigError(f"{path}: {key} is {values[key]!r}; expected a list.")
+    if values.get("edges") and (values.get("required") or values.get("forbidden")):
+        raise ConfigError(f"{path}: edges are the whole graph, so required and forbidden have nothing to change. Leave them out.")
     unobserved = tuple(str(name) for name in values.get("unobserved") or ())
     order = tiers(design)
     place = {name: number for number, names in enumerate(order) for name in names}
@@ -101,7 +106,9 @@ def read_knowledge(path: str | Path, design: Design) -> DomainKnowledge:
             for name in (cause, effect):
                 if name not in known:
                     raise ConfigError(f"{path}: {key} names '{name}'. {nearest(name, known)}")
-            if key != "forbidden" and place.get(cause, -1) > place.get(effect, len(order)):
+            if cause.startswith(NEXT):
+                raise ConfigError(f"{path}: {key}: {cause} is of tomorrow, the last there is, and causes nothing here.")
+            if place.get(cause, -1) > place.get(effect, len(order)):
                 raise ConfigError(f"{path}: {key}: {cause} → {effect} runs back in time. Turn it round.")
             found.append((cause, effect))
         pairs[key] = tuple(found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 import networkx as nx
 import pandas as pd
 
@@ -40,3 +42,23 @@ def back_door_set(graph: nx.DiGraph, treatment: str, outcome: str) -> tuple[str,
     if not estimand.estimands.get("backdoor"):
         raise IdentificationError(f"DoWhy finds no back-door set for the effect of {treatment} on {outcome} in the causal graph.")
     return tuple(sorted(estimand.get_backdoor_variables()))
+
+
+def require_exclusion(
+    graph: nx.DiGraph, causes: Sequence[str], treatments: Sequence[str], outcome: str, adjust: Collection[str]
+) -> None:
+    """Require that what was shown reaches the outcome through the treatments alone.
+
+    Raises:
+        IdentificationError: with the arrows from treatments to the outcome taken out, a cause and the outcome are still
+            connected given
+            what is adjusted for.
+    """
+    without = graph.copy()
+    without.remove_edges_from([(treatment, outcome) for treatment in treatments])
+    for cause in causes:
+        if not nx.is_d_separator(without, {cause}, {outcome}, set(adjust) - {cause}):
+            raise IdentificationError(
+                f"in the causal graph {cause} reaches {outcome} otherwise than through {', '.join(treatments)}, so it cannot "
+                "stand for them. Take that edge out, or set causal_identification: back-door."
+            )

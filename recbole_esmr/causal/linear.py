@@ -71,7 +71,7 @@ def fit_linear(
     known = np.column_stack([np.ones(len(outcome)), confounders])
     codes, group = np.unique(person, return_inverse=True)
     if within_person:
-        everything, known = (value - _group_mean(value, group) for value in (everything, known[:, 1:]))
+        everything, known = (within(value, group) for value in (everything, known[:, 1:]))
     if known.shape[1]:
         known = known / np.maximum(np.abs(known).max(axis=0), 1e-12)
         everything = everything - known @ np.linalg.lstsq(known, everything, rcond=None)[0]
@@ -103,6 +103,9 @@ def _group_sum(value: np.ndarray, group: np.ndarray, size: int) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def _group_mean(value: np.ndarray, group: np.ndarray) -> np.ndarray:
+def within(value: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """What is left of each column, (N, P), after each person's mean."""
+    group = np.unique(person, return_inverse=True)[1]
     size = int(group.max()) + 1 if len(group) else 0
-    return (_group_sum(value, group, size) / np.bincount(group, minlength=size)[:, None])[group]
+    mean = _group_sum(value, group, size) / np.bincount(group, minlength=size)[:, None]
+    return np.asarray(value - mean[group])

@@ -72,7 +72,7 @@ def make_panel(
     """One row a user-day *t* that has a feed and a day *t + 1* that may be used.
 
     Exposures are those of the trace. What was *shown* is what the exposure would be if the person watched each item as people
-    usually do, with the item's mean watch ratio :math:`\\bar r_i` over all other views:
+    usually do, with the item's mean watch ratio :math:`\\bar r_i` by all other people on the days that may be used:
 
     .. math:: z_- = \\frac1n \\sum_i \\bar r_i g_i [v_i < 0], \\quad z_+ = \\frac1n \\sum_i \\bar r_i g_i [v_i > 0], \\quad
               z_{time} = \\sum_i \\bar r_i\\, length_i
@@ -91,8 +91,8 @@ def make_panel(
         before, ``home_valence`` (mean of the reports up to *t*), yesterday's exposure and time spent, the means so far,
         ``watched_tone`` (mean valence · intensity of what was watched on the last day before, and its cube: feeds follow it),
         the number of items shown, ``weekend`` (days 6 and 7), profiles. How much is watched is the person's own choice: where
-        what was shown is not logged, ``time_spent`` is no treatment but one more confounder. Outcomes: tomorrow's reported
-        valence and whether it is negative, watch hours, and whether the person came.
+        what was shown is not logged, ``time_spent`` is no treatment, and neither it nor the number of items is adjusted for.
+        Outcomes: tomorrow's reported valence and whether it is negative, watch hours, and whether the person came.
     """
     days = _Days(trace, impressions)
     said = np.isfinite(trace.valence)
@@ -100,7 +100,8 @@ def make_panel(
     guess = level if forecast is None else np.where(np.isfinite(forecast), forecast, level)
     today = np.where(said, trace.valence, np.nan_to_num(guess))
     item, ratio = impressions.item, impressions.watch_ratio
-    usual = _usual_ratio(impressions, catalogue)
+    use = np.asarray(use, dtype=bool) & trace.consent[:, None]
+    usual = _usual_ratio(impressions, len(catalogue.emotion), use)
     hours = catalogue.duration[item] / 3600
     tone = days.mean(ratio * (catalogue.valence * catalogue.intensity)[item], weight=ratio)
     columns: dict[str, np.ndarray] = {
@@ -142,7 +143,7 @@ def make_panel(
         "engagement": np.where(trace.consent[:, None], trace.engagement, np.nan),
         "active": trace.present.astype(float),
     }
-    rows = np.isfinite(trace.exposure[..., 0]) & _tomorrow(np.asarray(use, dtype=float), 0.0).astype(bool)
+    rows = np.isfinite(trace.exposure[..., 0]) & _tomorrow(use.astype(float), 0.0).astype(bool)
     table = {"user": np.nonzero(rows)[0], "day": np.nonzero(rows)[1]}
     table |= {name: value[rows] for name, value in columns.items()}
     table |= {f"tomorrow_{name}": _tomorrow(value)[rows] for name, value in outcomes.items()}
@@ -155,7 +156,7 @@ def make_panel(
     design = Design(
         treatments=TREATMENTS if slate else TREATMENTS[:2],
         outcomes=OUTCOMES,
-        confounders=tuple(lagged) if slate else (*lagged, "time_spent"),
+        confounders=tuple(name for name in lagged if slate or name != "items_shown"),
         instruments=INSTRUMENTS if slate else {},
         moderators={name: f"usual_{name}" for name in TREATMENTS[:2]},
         parts={name: group for name, (_, group) in parts.items()},
@@ -175,13 +176,22 @@ def _parts(catalogue: Catalogue, labels: Sequence[str]) -> dict[str, tuple[int, 
     return found
 
 
-def _usual_ratio(impressions: Impressions, catalogue: Catalogue) -> np.ndarray:
-    """Mean watch ratio of each impression's item over all other impressions of it, shrunk toward the mean of all; (M,)."""
+def _usual_ratio(impressions: Impressions, items: int, use: np.ndarray) -> np.ndarray:
+    """Mean watch ratio of each impression's item by all *other* people on the days that may be used; (M,).
+
+    Shrunk toward the mean of all. The person's own views are left out, for they depend on moods of theirs, tomorrow's among them.
+    """
     item, ratio = impressions.item, impressions.watch_ratio
-    views = np.bincount(item, minlength=len(catalogue.emotion))[item]
-    total = np.bincount(item, weights=ratio, minlength=len(catalogue.emotion))[item]
-    everywhere = ratio.mean() if len(ratio) else 0.0
-    return (total - ratio + _USUAL_VIEWS * everywhere) / (views - 1 + _USUAL_VIEWS)
+    counted = use[impressions.user, impressions.day].astype(float)
+    pair = np.unique(impressions.user * items + item, return_inverse=True)[1].reshape(-1)
+
+    def by_others(value: np.ndarray) -> np.ndarray:
+        own = np.bincount(pair, weights=value)[pair]
+        return np.bincount(item, weights=value, minlength=items)[item] - own
+
+    views, total = by_others(counted), by_others(counted * ratio)
+    everywhere = (counted * ratio).sum() / max(counted.sum(), 1.0)
+    return (total + _USUAL_VIEWS * everywhere) / (views + _USUAL_VIEWS)
 
 
 class _Days:

@@ -20,7 +20,7 @@ class ItemEffects:
 
     Row 0 for people in a stable state, row 1 for vulnerable ones (today's valence at least, or below, 0):
 
-    .. math:: e_{si} = g_i\\, w_{e(i)} \\frac{w_{s,±}}{w_{±}} / 0.1
+    .. math:: e_{si} = g_i\\, (w_{s,±} + w_{e(i)} - w_{±}) / 0.1
 
     with w the weights of :mod:`~recbole_esmr.causal.effects`: of the item's emotion e, of its sign's group ±, and of the group in
     state s. Without a weight of its own an emotion has its group's.
@@ -56,8 +56,7 @@ class ItemEffects:
             for code, label in enumerate(labels if emotion is not None else ()):
                 of_item[emotion == code] = weight.get((EMOTION + label, "all"), whole)
             for row, state in enumerate(_STATES):
-                in_state = weight.get((group, state), whole)
-                total[row] += of_item * (in_state / whole if whole else 1.0) * intensity / UNIT
+                total[row] += (weight.get((group, state), whole) + of_item - whole) * intensity / UNIT
         return cls(total)
 
     def of(self, item: np.ndarray, vulnerable: np.ndarray) -> np.ndarray:

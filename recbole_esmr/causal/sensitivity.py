@@ -28,7 +28,8 @@ def explain_away(
     Returns:
         ``statistic``: the robustness value, the share of what is left of both treatment and outcome (partial R²) that a hidden
         cause would have to explain to bring the effect to zero. ``benchmark``: the observed column whose like would take away
-        most; ``left``: the part of the effect that would then be left (negative: the other sign). ``passed``: left > 0.
+        most; ``left``: the part of the effect that would then be left (negative: the other sign). ``passed``: left > 0; false
+        where nothing observed varies that a hidden cause could be compared with.
     """
     from dowhy import CausalModel
 
@@ -39,7 +40,7 @@ def explain_away(
     frame = frame.reset_index(drop=True)
     graph = nx.DiGraph([("treatment", "outcome"), *((name, end) for name in varying for end in ("treatment", "outcome"))])
     benchmarks = tuple(name for name in benchmarks if name in varying)
-    found: dict[str, Any] = {"statistic": np.nan, "benchmark": "", "left": np.nan, "passed": True}
+    found: dict[str, Any] = {"statistic": np.nan, "benchmark": "", "left": np.nan, "passed": False}
     with quiet():
         model = CausalModel(frame, "treatment", "outcome", graph=graph)
         estimand = model.identify_effect(method_name="maximal-adjustment", proceed_when_unidentifiable=False)

@@ -19,7 +19,7 @@ from recbole_esmr.config import Config
 from recbole_esmr.data.dataset import ESMRDataset
 from recbole_esmr.data.log import Log
 from recbole_esmr.data.trace import TRAIN
-from recbole_esmr.errors import ConfigError
+from recbole_esmr.errors import CheckpointError, ConfigError
 from recbole_esmr.model.days import DayBatch, DayLabels, day_labels
 from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder, encoder_loss
 from recbole_esmr.model.engagement_ranker import EngagementFeatures, EngagementRanker, ItemPast
@@ -262,6 +262,8 @@ class ESMR(SequentialRecommender):
     def load_other_parameter(self, para: dict[str, Any] | None) -> None:
         """The inverse of :meth:`other_parameter`."""
         if para:
+            if "causal" not in para:
+                raise CheckpointError("the checkpoint is of a version before the causal room was rebuilt. Train the model again.")
             self.ranker = EngagementRanker.from_text(para["ranker"])
             self.causal = json.loads(para["causal"])
             stages = json.loads(para["stages"])

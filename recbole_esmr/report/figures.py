@@ -153,7 +153,7 @@ def save_forest(path: str | Path, effects: Sequence[Mapping[str, Any]], outcome:
             face = "tab:blue" if effect["weight"] else "white"
             axis.errorbar(
                 effect["estimate"], place, xerr=_reach(interval), fmt="o", color="tab:blue", markerfacecolor=face, capsize=2,
-                label="effect, 95 % interval" if place == 0 else None,
+                label="effect, interval" if place == 0 else None,
             )  # fmt: skip
             if effect["identified_by"] == "slate":
                 label = "back-door" if place == 0 else None
@@ -219,7 +219,7 @@ def save_effects(folder: str | Path, effects: Sequence[Mapping[str, Any]], edges
     """Forest plots of the two mood outcomes, and the discovered graph where there is one; returns the paths."""
     folder, paths = Path(folder), []
     for outcome in ("valence", "negative"):
-        if any(effect["outcome"] == outcome for effect in effects):
+        if any(effect["outcome"] == outcome and effect["treatment"] != "time_spent" for effect in effects):
             paths.append(folder / f"effects_on_{outcome}.png")
             save_forest(paths[-1], effects, outcome)
     if edges:
