@@ -59,7 +59,8 @@ def one_log(world: str, seed: int, users: int, items: int, days: int) -> list[di
             rows.append(
                 {
                     "world": world, "seed": seed, "treatment": effect.treatment, "outcome": effect.outcome, "state": effect.state,
-                    "truth": true, "felt": truth[effect.treatment, effect.outcome, effect.state], "estimate": effect.estimate, "back-door": there["estimate"],
+                    "truth": true, "felt": truth[effect.treatment, effect.outcome, effect.state],
+                    "estimate": effect.estimate, "back-door": there["estimate"],
                     "naive": effect.naive, "error": effect.error, "covers": effect.low <= true <= effect.high,
                     "back-door covers": there["low"] <= true <= there["high"], "finds": effect.low > 0 or effect.high < 0,
                     "weight": effect.weight, "refuted": not effect.passed,

@@ -20,9 +20,12 @@ from recbole_esmr.causal.panel import Design, Panel, make_panel
 from recbole_esmr.causal.sensitivity import explain_away
 from recbole_esmr.causal.shrinkage import shrunk
 from recbole_esmr.data.catalogue import Catalogue
+from recbole_esmr.data.importers import import_data
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.trace import Trace
 from recbole_esmr.errors import IdentificationError
+from recbole_esmr.quick_start import estimate_causal
+from tests.conftest import SHARED
 
 WATCHED = Design(("negative_exposure", "positive_exposure"), ("valence",), ("valence_today", "home_valence"))
 SHOWN = replace(WATCHED, instruments={"negative_exposure": "shown_negative", "positive_exposure": "shown_positive"})
@@ -369,3 +372,15 @@ def test_intervals_cover_the_truth_and_nothing_is_found_where_nothing_is():
         panel = _panel(0.0, hidden=1.0, people=60, days=15, seed=1000 + seed, design=SHOWN)
         false_alarms += estimate_effects(panel, "valence", _method(panel, seed=seed))[0].weight != 0
     assert covered >= 90 and found >= 60 and false_alarms <= 7, (covered, found, false_alarms)
+
+
+@pytest.mark.slow
+def test_where_content_does_not_touch_labels_nothing_is_found(tmp_path):
+    """The ESMR release: its labels come from behaviour alone, so no exposure may have a weight."""
+    if not (SHARED / "data" / "esmr-release").is_dir():
+        pytest.skip("the ESMR release is not there; it is not shipped")
+    import_data("esmr-release", SHARED / "data" / "esmr-release", tmp_path / "release", None)
+    values = {"state": "ERROR", "show_progress": False}
+    result, _ = estimate_causal(str(tmp_path / "release"), config_dict=values, arguments=[], graph_samples=0)
+    exposures = [effect for effect in result["effects"] if "exposure" in effect["treatment"]]
+    assert len(exposures) > 20 and {effect["weight"] for effect in exposures} == {0.0}

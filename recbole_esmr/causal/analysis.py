@@ -12,7 +12,7 @@ from tqdm import tqdm
 from recbole_esmr.causal.discovery import discover
 from recbole_esmr.causal.effects import STATES, Effect, Method, estimate_effects, estimate_parts, weigh_parts
 from recbole_esmr.causal.graph import DomainKnowledge
-from recbole_esmr.causal.panel import Panel
+from recbole_esmr.causal.panel import EMOTION, Panel
 from recbole_esmr.causal.refutation import SIGNIFICANCE
 from recbole_esmr.errors import DataError, IdentificationError
 
@@ -107,7 +107,7 @@ def warnings_of(effects: list[Effect]) -> list[str]:
     """Sentences for a reader: hidden causes that the numbers show, and hidden causes that the numbers could not bear."""
     said = []
     for effect in effects:
-        if effect.state != "all":
+        if effect.state != "all" or effect.treatment.startswith(EMOTION):  # the group speaks for its emotions
             continue
         what = f"{effect.treatment} → {effect.outcome}"
         if effect.outcome in MOODS and effect.backdoor.get("differs", 1.0) < SIGNIFICANCE:

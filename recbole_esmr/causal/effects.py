@@ -40,7 +40,7 @@ class Effect:
         backdoor: estimate, low and high by the back door on the same rows, and ``differs``, the p-value of its difference
             from the estimate (Hausman 1978, clustered): small where something unlogged drives both watching and mood.
         strength: squared t of the exposure on what was shown; None by the back door.
-        shrunk: of a part (a state, an emotion): estimate, low and high after shrinkage toward the whole, on which its weight rests.
+        shrunk: of a part (a state, an emotion): estimate, low and high after shrinkage toward the whole; its weight rests on it.
         report_days: the estimates on days with a report of today's mood and on days whose mood was inferred, and ``differs``, the
             p-value of their difference: small where inferring moods distorts the effect.
         refutations: name → statistic and whether it passed; tried only where the interval leaves out 0.
