@@ -198,15 +198,18 @@ def save_causal_graph(path: str | Path, edges: Sequence[Mapping[str, Any]], leas
 
     def draw(figure: Any) -> None:
         axis = figure.subplots()
+        frame = {"boxstyle": "round", "facecolor": "white", "edgecolor": "gray"}
+        box = {
+            name: axis.text(x, y, name.replace("_", " "), ha="center", va="center", fontsize=7, bbox=frame).get_bbox_patch()
+            for name, (x, y) in place.items()
+        }
         for edge in drawn:
-            color = "tab:blue" if edge["weight"] >= 0 else "tab:red"
-            axis.annotate(
-                "", place[edge["effect"]], place[edge["cause"]],
-                arrowprops={"arrowstyle": "->", "color": color, "alpha": edge["stability"] ** 2, "shrinkA": 28, "shrinkB": 28},
-            )  # fmt: skip
-        for name, (x, y) in place.items():
-            box = {"boxstyle": "round", "facecolor": "white", "edgecolor": "gray"}
-            axis.text(x, y, name.replace("_", " "), ha="center", va="center", fontsize=7, bbox=box)
+            style = {
+                "arrowstyle": "->", "color": "tab:blue" if edge["weight"] >= 0 else "tab:red", "alpha": edge["stability"] ** 2,
+                "patchA": box[edge["cause"]], "patchB": box[edge["effect"]], "shrinkA": 1, "shrinkB": 1,
+            }  # fmt: skip
+            axis.annotate("", place[edge["effect"]], place[edge["cause"]], arrowprops=style)
+        axis.text(-1, -1.02, "blue raises, red lowers; the paler, the fewer samples have the edge", fontsize=7)
         for number, title in enumerate(("before", "shown", "watched", "tomorrow")):
             axis.text(2.2 * number, 0.05, title, ha="center", weight="bold")
         axis.set(xlim=(-1, 7.6), ylim=(-1.05, 0.12))
