@@ -3,7 +3,7 @@
     python benchmarks/causal_ldos.py --data=LDOS-CoMoDa.csv --figures=figures
 
 A row a rating. Treatments: whether the rater called the film's dominant emotion negative or positive (against neutral); a
-second table takes what *other* raters of the film called it (`--others`), which the rater's own mood cannot have coloured.
+second table takes what *other* raters of the film called it, which the rater's own mood cannot have coloured.
 Outcome: valence of the emotion at the end (LDOS-CoMoDa's endEmo by the taxonomy `ldos-comoda`). Adjusted: mood while choosing,
 the person's mean end emotion so far, the last end emotion, daytype, company, who decided, health. The unit is a whole change of
 the treatment, not +0.1.

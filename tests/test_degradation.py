@@ -92,3 +92,16 @@ def test_items_without_emotion_still_leave_the_forecast(edit, tmp_path, quick):
 def test_a_large_reward_does_not_tie_the_ranking(tmp_path, quick):
     result = run_recbole("ESMR", "small", config_dict={**quick, "gate": "always", "reward_engagement": 1000.0}, arguments=[])
     assert result["test_result"]["recall@10"] > 0
+
+
+def test_with_nothing_proven_the_causal_reward_ranks_for_engagement(tmp_path, quick):
+    """Forty people's fortnight proves no effect: every score is that of the closed gate."""
+    causal, closed = (
+        run_recbole("ESMR", "small", config_dict={**quick, "gate": gate, "reward": "causal"}, arguments=[])
+        for gate in ("always", "never")
+    )
+    weights = {e["weight"] for e in causal["causal"]["effects"] if e["outcome"] == "valence" and e["treatment"] != "time_spent"}
+    assert weights == {0.0} and causal["policy"]["acted_share"] == 0
+    assert causal["test_result"] == closed["test_result"]
+    acting = run_recbole("ESMR", "small", config_dict={**quick, "gate": "always", "reward": "emotion"}, arguments=[])
+    assert acting["policy"]["acted_share"] == 1

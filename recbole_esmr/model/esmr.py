@@ -114,11 +114,12 @@ class ESMR(SequentialRecommender):
         """Whether the re-ranker acts, (U, D + 1): column *d* for day *d*, from the days before it. Kept.
 
         A day's state is what the person reported; without a report it is what the encoder believes of the day from the person's
-        behaviour. A day away is not negative.
+        behaviour. A day away is not negative. With the causal reward and no effect proven there is nothing to hand over to: the
+        gate stays closed and the ranking is that for engagement.
         """
         if self._gate is None:
             gate = np.zeros((self.trace.users, self.trace.days + 1), dtype=bool)
-            if "re-ranker" in self.stages_done:
+            if "re-ranker" in self.stages_done and (self.settings.reward != "causal" or self.item_effects().valence.any()):
                 negative, valence = self.believed_days()
                 settings = self.settings
                 gate[:, 1:] = gate_open(settings.gate, negative, valence, settings.gate_streak, settings.gate_recovery)

@@ -84,7 +84,10 @@ def causal_table(result: dict[str, Any]) -> str:
     parts += [f"\nWARNING {sentence}" for sentence in result["warnings"]]
     parts += [f"\nNot estimated: {q['outcome']}, {q['state']}: {q['reason']}" for q in result["skipped"]]
     if not any(effect["weight"] for effect in effects):
-        parts += ["", "No usable effect: all weights are 0, and the causal reward is engagement and the shaping terms."]
+        parts += [
+            "",
+            "No usable effect: all weights are 0. With the causal reward the gate stays closed and ESMR ranks for engagement.",
+        ]
     return "\n".join(parts)
 
 

@@ -112,6 +112,10 @@ class ESMRTrainer(SafeCheckpoints):
         for question in found.skipped:
             log = self.logger.warning if question["state"] == "all" else self.logger.info
             log(f"No effect on {question['outcome']} ({question['state']}) in the reward: {question['reason']}")
+        if model.settings.reward == "causal" and not model.item_effects().valence.any():
+            self.logger.warning(
+                "No effect of the feed on tomorrow's valence is proven: the gate stays closed, ESMR ranks for engagement."
+            )
         for sentence in found.warnings:
             self.logger.warning(sentence)
         for effect in found.effects:
