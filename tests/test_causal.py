@@ -362,16 +362,17 @@ def test_what_comes_later_moves_no_earlier_row():
 
 @pytest.mark.slow
 def test_intervals_cover_the_truth_and_nothing_is_found_where_nothing_is():
-    """100 logs with a hidden mood and an effect of −0.05, and 100 with none: coverage of the 95 % interval, and false alarms."""
+    """100 logs with a hidden mood and an effect of −0.05, and 400 with none: coverage of the 95 % interval, false alarms."""
     covered, found, false_alarms = 0, 0, 0
     for seed in range(100):
         panel = _panel(-0.5, hidden=1.0, people=60, days=15, seed=seed, design=SHOWN)
         effect = estimate_effects(panel, "valence", _method(panel, seed=seed))[0]
         covered += effect.low < -0.05 < effect.high
         found += effect.weight < 0
-        panel = _panel(0.0, hidden=1.0, people=60, days=15, seed=1000 + seed, design=SHOWN)
+    for seed in range(1000, 1400):
+        panel = _panel(0.0, hidden=1.0, people=60, days=15, seed=seed, design=SHOWN)
         false_alarms += estimate_effects(panel, "valence", _method(panel, seed=seed))[0].weight != 0
-    assert covered >= 90 and found >= 60 and false_alarms <= 7, (covered, found, false_alarms)
+    assert covered >= 90 and found >= 60 and false_alarms <= 28, (covered, found, false_alarms)
 
 
 @pytest.mark.slow
