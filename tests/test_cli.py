@@ -63,6 +63,13 @@ def test_causal_writes_effects_graph_and_figures(data_path, tmp_path, capsys):
     assert json.loads((tmp_path / "again.json").read_text())["effects"] == result["effects"]
 
 
+def test_the_back_door_can_be_asked_for_where_what_was_shown_is_known(data_path, capsys):
+    command = ["causal", f"--dataset={data_path / 'small'}", "--graph_samples=0", "--show_progress=False", "--state=ERROR"]
+    assert main([*command, "--all_days", "--causal_placebos=10", "--causal_identification=back-door"]) == 0
+    shown = capsys.readouterr().out
+    assert "identified by what was watched, adjusted" in shown and "negative_exposure" in shown and "time_spent" not in shown
+
+
 def test_causal_without_what_was_shown_says_what_it_rests_on(data_path, tmp_path, capsys):
     folder = tmp_path / "data" / "small"
     shutil.copytree(data_path / "small", folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -32,6 +33,8 @@ def causal_stage(
     Raises:
         ConfigError: a ``causal_graph`` that cannot be used.
     """
+    if settings.causal_identification == "back-door":
+        impressions = replace(impressions, has_skips=False)  # as if what was shown were not known
     panel = make_panel(trace, impressions, catalogue, use, labels, forecast)
     knowledge = read_knowledge(settings.causal_graph, panel.design) if settings.causal_graph else None
     method = Method(
@@ -39,7 +42,6 @@ def causal_stage(
         level=settings.causal_level,
         placebos=settings.causal_placebos,
         seed=seed,
-        slate=settings.causal_identification == "slate" and bool(panel.design.instruments),
         within_person=settings.causal_within_person,
     )
     return analyse(panel, method, settings.causal_graph_samples, knowledge, show_progress)
