@@ -15,30 +15,44 @@ import torch
 from recbole.data import create_dataset
 
 from recbole_esmr.checkpoint import package_versions
-from recbole_esmr.config import Config, model_names
+from recbole_esmr.config import MODEL_NAME, Config, ESMRSettings, model_names
 from recbole_esmr.data.dataset import ESMRDataset
 from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
 from recbole_esmr.evaluator.rollout import Lives, joined, judge, lives
 from recbole_esmr.evaluator.statistics import Bootstrap
 from recbole_esmr.feed import Policy
 from recbole_esmr.model.esmr import ESMR
+from recbole_esmr.policy.bandit import LinUCB, Thompson
 from recbole_esmr.policy.baselines import Popular, Positive, Random
 from recbole_esmr.policy.esmr import ESMRPolicy
 from recbole_esmr.policy.recbole import RecBolePolicy
-from recbole_esmr.quick_start import SCHEMA_VERSION, load_data_and_model, run_recbole
+from recbole_esmr.policy.tabular import PositiveWhileNegative, TabularQ
+from recbole_esmr.quick_start import SCHEMA_VERSION, load_data_and_model, retrain_reranker, run_recbole
 from recbole_esmr.simulation import FeedEnv, World, load_world, simulate
 from recbole_esmr.simulation.days import lived_days
 from recbole_esmr.simulation.hidden import Hidden, load_hidden, log_fingerprint
 from recbole_esmr.simulation.logging_policy import LoggingFeed
 from recbole_esmr.simulation.oracle import Oracle
 from recbole_esmr.simulation.twin import true_effects
+from recbole_esmr.settings import keys
 from recbole_esmr.simulation.world import GROUPS
 
 UNTRAINED = ("random", "pop", "positive", "logging")
 """Policies that need no model."""
 
-BY_ESMR = ("engagement", "oracle")
+OPPONENTS: dict[str, type[ESMRPolicy]] = {
+    "tabular": TabularQ,
+    "linucb": LinUCB,
+    "thompson": Thompson,
+    "positive-while-negative": PositiveWhileNegative,
+}
+"""Other re-rankers on ESMR's engagement ranker, under the same floor."""
+
+BY_ESMR = ("engagement", "oracle", *OPPONENTS)
 """Policies that need a trained ESMR for its engagement ranker."""
+
+SERVED = ("gate", "gate_streak", "gate_recovery", "min_engagement", "min_engagement_slate", "reranker_pessimism")
+"""Keys of ESMR that change how a trained model is used; ``reward`` and the other ``reranker_`` keys train the re-ranker anew."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +83,22 @@ class Platform:
             result = run_recbole(model, str(self.log), config_dict=values, arguments=self.arguments)
             Path(result["checkpoint"]).replace(path)
         return path
+
+    def variant(self, changes: dict[str, str]) -> tuple[Path, dict[str, str]]:
+        """A checkpoint of ESMR for changed keys, and those of them that are to be given when it is loaded.
+
+        The stages that a change does not touch are those of :meth:`trained`, so that variants differ in nothing else.
+        """
+        base = self.trained(MODEL_NAME)
+        learned = {key: value for key, value in changes.items() if key not in SERVED}
+        if not learned:
+            return base, changes
+        name = "+".join([MODEL_NAME, *(f"{key}={value}" for key, value in sorted(learned.items()))])
+        path = self.work / f"{name}.pth"
+        if name not in self.done:
+            self.done.add(name)
+            retrain_reranker(base, learned, path)
+        return path, changes
 
     def env(self, users: np.ndarray) -> FeedEnv:
         """The world with the given people."""
@@ -127,11 +157,11 @@ def rollout(
     """
     start = perf_counter()
     named = [_named(policy) for policy in policies]
-    labels = _labels([name for name, _ in named])
+    labels = _labels([policy.label for policy in named])
     if (log is None) != (people is None):
         raise ConfigError("--log and --people belong together: `recbole-esmr simulate --output=LOG --people=PEOPLE` writes both.")
     hidden = load_hidden(people) if people is not None else None
-    if hidden is None and any(checkpoint for _, checkpoint in named):
+    if hidden is None and any(policy.checkpoint for policy in named):
         raise ConfigError(
             "a checkpoint knows the people and videos of the log it was trained on: give that log with --log and --people "
             "(`recbole-esmr simulate --output=LOG --people=PEOPLE`), or leave the checkpoint out."
@@ -148,8 +178,8 @@ def rollout(
                 platform = Platform(hidden, Path(log).resolve(), work, tuple(arguments), seed)
             else:
                 platform = _logged(settings, users, items, log_days, seed, work, tuple(arguments), show_progress)
-            for label, (name, checkpoint) in zip(labels, named, strict=True):
-                make = _maker(platform, name, checkpoint, days)
+            for label, policy in zip(labels, named, strict=True):
+                make = _maker(platform, policy, days)
                 parts[label].append(
                     _live(platform, make, days, place, new_people, f"{label}, seed {seed}" if show_progress else "")
                 )
@@ -196,14 +226,39 @@ def truth(world: World, users: int, items: int, days: int, seed: int) -> dict[st
     }
 
 
-def _named(policy: str) -> tuple[str, str | None]:
-    name, colon, checkpoint = policy.partition(":")
+@dataclass(frozen=True)
+class _Named:
+    """A policy as it is asked for: ``NAME+key=value:CHECKPOINT``."""
+
+    name: str
+    changes: dict[str, str]
+    checkpoint: str | None
+
+    @property
+    def label(self) -> str:
+        return "+".join([self.name, *(f"{key}={value}" for key, value in self.changes.items())])
+
+
+def _named(policy: str) -> _Named:
+    what, colon, checkpoint = policy.partition(":")
+    name, *changed = what.split("+")
     known = [*UNTRAINED, *BY_ESMR, *model_names()]
     if name not in known:
         raise UnknownNameError(f"there is no policy '{name}'. {nearest(name, [*UNTRAINED, *BY_ESMR, 'ESMR', *model_names()])}")
     if colon and name in UNTRAINED:
         raise ConfigError(f"policy '{name}' needs no checkpoint: write {name} instead of {policy}.")
-    return name, checkpoint if colon else None
+    changes = {}
+    for change in changed:
+        key, equals, value = change.partition("=")
+        if name != MODEL_NAME or not equals:
+            raise ConfigError(f"policy '{policy}': only ESMR takes changed keys, as in ESMR+gate=streak+reward=emotion.")
+        may = [k for k in keys(ESMRSettings) if k in SERVED or k.startswith("rerank") or k.startswith("reward")]
+        if key not in may:
+            raise ConfigError(f"policy '{policy}': '{key}' cannot be changed in a rollout. {nearest(key, may)}")
+        changes[key] = value
+    if colon and any(key not in SERVED for key in changes):
+        raise ConfigError(f"policy '{policy}': a checkpoint is served as it was trained. Change only {', '.join(SERVED)}.")
+    return _Named(name, changes, checkpoint if colon else None)
 
 
 def _labels(names: list[str]) -> list[str]:
@@ -219,8 +274,9 @@ def _logged(
     return Platform(load_hidden(people), log, work, arguments, seed)
 
 
-def _maker(platform: Platform, name: str, checkpoint: str | None, days: int) -> Callable[[FeedEnv], Policy]:
+def _maker(platform: Platform, policy: _Named, days: int) -> Callable[[FeedEnv], Policy]:
     """A function that makes the policy for a world's people."""
+    name = policy.name
     if name == "random":
         return lambda env: Random(platform.seed)
     if name == "logging":
@@ -231,8 +287,14 @@ def _maker(platform: Platform, name: str, checkpoint: str | None, days: int) -> 
         if name == "positive":
             return lambda env: Positive(names, catalogue.valence * catalogue.intensity)
         return lambda env: Popular(names, np.bincount(shown.item, weights=shown.label, minlength=len(names)))
-    path = checkpoint or platform.trained("ESMR" if name in BY_ESMR else name)
-    config, model, dataset, *_ = load_data_and_model(path)
+    path, changes = (
+        (Path(policy.checkpoint), policy.changes)
+        if policy.checkpoint
+        else platform.variant(policy.changes)
+        if name in (*BY_ESMR, MODEL_NAME)
+        else (platform.trained(name), {})
+    )
+    config, model, dataset, *_ = load_data_and_model(path, changes)
     if _fingerprint(dataset.dataset_path) != platform.hidden.log:
         raise ConfigError(
             f"{path}: was trained on {dataset.dataset_path}, not on {platform.log}. Train on the log to go on from."
@@ -246,8 +308,11 @@ def _maker(platform: Platform, name: str, checkpoint: str | None, days: int) -> 
             raise ConfigError(
                 f"{path}: was trained on labels made from behaviour; a world's people report. Train with label: reported."
             )
-        policy = ESMRPolicy(model, dataset, gate=None if name == "ESMR" else "never")
-        return (lambda env: Oracle(env, policy, days)) if name == "oracle" else lambda env: policy
+        if name in OPPONENTS:
+            opponent = OPPONENTS[name](model, dataset)
+            return lambda env: opponent
+        feed = ESMRPolicy(model, dataset, gate=None if name == MODEL_NAME else "never")
+        return (lambda env: Oracle(env, feed, days)) if name == "oracle" else lambda env: feed
     ranking = RecBolePolicy(model, dataset, int(config["MAX_ITEM_LIST_LENGTH"]))
     return lambda env: ranking
 
@@ -278,7 +343,9 @@ def _judged(every: dict[str, Lives], usual: str, replicates: int, shared: bool) 
         return {}
     person = np.unique(here.user, return_inverse=True)[1] if shared else None
     seed = np.unique(here.seed, return_inverse=True)[1]
-    return judge(every, usual, Bootstrap(seed, replicates, np.random.default_rng(0), person))
+    return judge(
+        every, usual, Bootstrap(seed, replicates, np.random.default_rng(0), person), "oracle" if "oracle" in every else None
+    )
 
 
 def _groups(here: Lives, world: World) -> dict[str, np.ndarray]:

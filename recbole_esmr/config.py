@@ -48,6 +48,7 @@ class ESMRSettings:
     pretrained_encoder: str | None = setting("file of `recbole-esmr pretrain` to begin from")
     label: str = setting("where the people's emotions come from", choices=("reported", "behaviour-clusters"))
     forecast_baselines: str = setting("which opponents `run` trains beside the encoder", choices=("cheap", "all"))
+    backbone: str | None = setting("a RecBole model whose own order is the engagement ranking")
     retriever: str = setting("a general or sequential RecBole model")
     retriever_config: dict[str, Any] = setting("RecBole keys of the retriever")
     candidates: int = setting("items that LightGBM ranks", low=1, high=1_000_000)
@@ -55,6 +56,7 @@ class ESMRSettings:
     ranker_stopping_rounds: int = setting("rounds without progress before boosting stops", low=1, high=100_000)
     ranker_learning_rate: float = setting("learning rate of LightGBM", low=1e-6, high=1)
     ranker_leaves: int = setting("leaves of a tree", low=2, high=131_072)
+    ranker_rows: int = setting("rows that LightGBM learns from, at most", low=100, high=1_000_000_000)
     ranker_negatives: int = setting("sampled negatives a view", low=1, high=1000)
     rank_by: str = setting("what the engagement ranking maximises", choices=("views", "watch_time"))
     causal_level: float = setting("confidence level", low=0.5, high=0.999)
@@ -65,7 +67,7 @@ class ESMRSettings:
     causal_graph_samples: int = setting("bootstrap samples of the discovered graph", low=0, high=10_000)
     reward: str = setting("what the re-ranker maximises", choices=("engagement", "emotion", "causal"))
     reward_engagement: float = setting("weight of the watch ratio", low=0, high=1000)
-    reward_valence: float = setting("weight of the effect on tomorrow's valence", low=0, high=1000)
+    reward_negative: float = setting("cost of a negative day", low=0, high=1000)
     reward_transition: float = setting("bonus for leaving the negative", low=0, high=1000)
     reward_volatility: float = setting("weight of the day-to-day change of valence", low=0, high=1000)
     reward_churn: float = setting("penalty for not coming back", low=0, high=1000)
@@ -75,11 +77,23 @@ class ESMRSettings:
     reranker_batch_days: int = setting("user-days in a batch", low=1, high=1_000_000)
     reranker_learning_rate: float = setting("learning rate of the Q network", low=1e-8, high=1)
     reranker_discount: float = setting("value of tomorrow relative to today", low=0, high=0.999)
+    reranker_return_days: int = setting(
+        "days whose rewards are summed before the target network goes on", low=1, high=60, unit="days"
+    )
+    reranker_ensemble: int = setting("Q networks", low=2, high=32)
+    reranker_pessimism: float = setting("standard deviations of the ensemble taken off a value", low=0, high=10)
     reranker_target_rate: float = setting("how fast the target network follows", low=1e-6, high=1)
     reranker_conservatism: float = setting("weight of the conservative penalty", low=0, high=100)
-    gate: str = setting("when the re-ranker acts", choices=("streak", "always", "never"))
+    gate: str = setting("when the re-ranker acts", choices=("forecast", "streak", "always", "never"))
+    min_engagement: float = setting("floor under everybody's watch time together, as a share", low=0, high=1)
+    min_engagement_slate: float = setting("floor under every slate's, as a share", low=0, high=1)
     gate_streak: int = setting("negative days in a row that open the gate", low=1, high=365, unit="days")
     gate_recovery: float = setting("valence that closes the gate", low=-1, high=1, unit="valence")
+
+    @property
+    def retriever_name(self) -> str:
+        """The RecBole model that proposes candidates: the backbone where there is one."""
+        return self.backbone or self.retriever
 
 
 FIELD_KEYS = tuple(read_yaml(shipped("properties") / "overall.yaml"))
@@ -260,8 +274,14 @@ class Config(RecBoleConfig):
             )
         if len(settings.day_split) != 3 or settings.day_split[0] <= 0:
             raise ConfigError(f"day_split is {list(settings.day_split)}; expected three shares such as [0.8, 0.1, 0.1].")
-        if model_class(settings.retriever).type not in (ModelType.GENERAL, ModelType.SEQUENTIAL, ModelType.TRADITIONAL):
-            raise ConfigError(f"retriever: {settings.retriever} is neither a general nor a sequential model of RecBole.")
+        if settings.min_engagement_slate > settings.min_engagement:
+            raise ConfigError(
+                f"min_engagement_slate is {settings.min_engagement_slate} and min_engagement {settings.min_engagement}; expected a "
+                "floor under each slate that is not above that under all."
+            )
+        key = "backbone" if settings.backbone else "retriever"
+        if model_class(settings.retriever_name).type not in (ModelType.GENERAL, ModelType.SEQUENTIAL, ModelType.TRADITIONAL):
+            raise ConfigError(f"{key}: {settings.retriever_name} is neither a general nor a sequential model of RecBole.")
         if self.final_config_dict["eval_args"]["order"] != "TO":
             raise ConfigError("eval_args: ESMR needs `order: TO`, for a person's days are split by time.")
 

@@ -22,7 +22,7 @@ from recbole_esmr.checkpoint import json_config, load_checkpoint, package_versio
 from recbole_esmr.config import MODEL_NAME, Config, model_class
 from recbole_esmr.data.trace import TEST, TRAIN
 from recbole_esmr.errors import DataError
-from recbole_esmr.model.esmr import ESMR
+from recbole_esmr.model.esmr import ESMR, STAGES
 from recbole_esmr.trainer.causal import causal_stage
 from recbole_esmr.trainer.checkpointing import get_trainer
 
@@ -170,6 +170,22 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
     model = model_class(config["model"])(config, train_data._dataset).to(config["device"])
     restore(model, load_checkpoint(model_file, device=config["device"]), model_file, dataset)
     return config, model, dataset, train_data, valid_data, test_data
+
+
+def retrain_reranker(model_file: str | Path, changes: dict[str, Any], output: str | Path) -> None:
+    """Train only ESMR's last stage anew, with changed keys, and write the checkpoint; the other stages stay as they are.
+
+    Args:
+        model_file: a checkpoint of ESMR.
+        changes: keys ``reward…`` and ``reranker_…``, the widths excepted.
+        output: the new checkpoint.
+    """
+    config, model, _, train_data, valid_data, _ = load_data_and_model(model_file, changes)
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    trainer.saved_model_file = str(output)
+    model.stages_done.remove(STAGES[-1])
+    trainer.fit(train_data, valid_data, verbose=False, saved=True, show_progress=False)
+    trainer.tensorboard.close()
 
 
 def estimate_causal(

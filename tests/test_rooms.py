@@ -19,7 +19,7 @@ MAY = {
     "causal": FOUNDATION | {"emotion", "data"},
     "model": FOUNDATION | {"emotion", "data", "config", "causal", "checkpoint"},
     "trainer": FOUNDATION | {"emotion", "data", "config", "causal", "model", "checkpoint"},
-    "policy": FOUNDATION | {"data", "model"},
+    "policy": FOUNDATION | {"emotion", "data", "causal", "model"},
     "simulation": FOUNDATION | {"emotion"},
     "evaluator": FOUNDATION | {"emotion", "data", "config", "causal", "model", "trainer", "checkpoint", "simulation"},
     "report": FOUNDATION,

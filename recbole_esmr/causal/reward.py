@@ -1,4 +1,4 @@
-"""What the re-ranker is rewarded for: engagement, the paper's shaping terms, and proven effects on tomorrow."""
+"""What the re-ranker is rewarded for: engagement, and the mood of the day after, credited by what is proven to cause it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm
 
 from recbole_esmr.causal.effects import STATES, UNIT
 from recbole_esmr.causal.panel import EMOTION
@@ -66,35 +67,33 @@ class ItemEffects:
 
 @dataclass(frozen=True)
 class Reward:
-    """The reward of showing an item; the reward of a slate is the mean over its items.
+    """The reward of a slate: what its items bring themselves, and the mood of the day after.
 
-    .. math:: r = a\\,ratio + [kind ≠ engagement] (b\\,[v_t < 0 ≤ v_{t+1}] - c\\,|v_{t+1} - v_t| - d\\,[gone])
-              + [kind = causal]\\, λ\\, ratio · e_i
+    .. math:: r = \frac1K \sum_i a\,ratio_i + R(v_t, v_{t+1}) - d\,[gone], \quad
+              R(v, v') = -n\,[v' < 0] + b\,[v < 0 \le v'] - c\,|v' - v|
+
+    The kinds differ in how an item is credited with the mood R: ``engagement`` not at all; ``emotion`` (the paper's) by what
+    followed, the R of the day after being that of all items shown; ``causal`` by what the item is proven to cause,
+    :math:`δ_i\, ∂E[R]/∂v'` with δ the item's effect on tomorrow's valence.
 
     Attributes:
-        kind: engagement, emotion (the paper's shaping terms on observed moods) or causal (and the proven effects).
-        engagement, valence, transition, volatility, churn: the weights a, λ, b, c, d.
+        kind: engagement, emotion or causal.
+        engagement, negative, transition, volatility, churn: the weights a, n, b, c, d.
     """
 
     kind: str
     engagement: float
-    valence: float
+    negative: float
     transition: float
     volatility: float
     churn: float
 
-    def of_items(self, watch_ratio: np.ndarray, effect: np.ndarray) -> np.ndarray:
-        """The part that differs between the items of a slate; same shape as the arguments.
-
-        Args:
-            watch_ratio: 0–1.
-            effect: of a full view on tomorrow's valence, in valence units.
-        """
-        causal = self.valence * watch_ratio * effect if self.kind == "causal" else 0.0
-        return self.engagement * watch_ratio + causal
+    def of_items(self, watch_ratio: np.ndarray) -> np.ndarray:
+        """What the items bring themselves; same shape as ``watch_ratio``, 0–1."""
+        return self.engagement * watch_ratio
 
     def of_days(self, today: np.ndarray, tomorrow: np.ndarray, gone: np.ndarray) -> np.ndarray:
-        """The part that all items of a day share; an unknown valence gives no bonus and no penalty.
+        """What all items of a day share; an unknown valence gives no bonus and no penalty.
 
         Args:
             today, tomorrow: valence in [−1, 1], NaN where unknown.
@@ -102,16 +101,35 @@ class Reward:
         """
         if self.kind == "engagement":
             return np.zeros(today.shape)
-        change = np.nan_to_num(np.abs(tomorrow - today))
-        recovered = (today < 0) & (tomorrow >= 0)
-        return self.transition * recovered - self.volatility * change - self.churn * gone
+        mood = np.zeros(today.shape)
+        if self.kind == "emotion":
+            change = np.nan_to_num(np.abs(tomorrow - today))
+            recovered = (today < 0) & (tomorrow >= 0)
+            mood = self.transition * recovered - self.negative * (tomorrow < 0) - self.volatility * change
+        return mood - self.churn * gone
 
-    def bounds(self, effect: np.ndarray) -> tuple[float, float]:
-        """Smallest and largest reward of an item with an effect among ``effect``: r is linear in all it reads, nothing saturates.
+    def of_valence(self, today: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """What a unit of tomorrow's valence is worth, for a forecast N(μ, σ²) of it; 0 unless the kind is causal.
 
-        .. math:: -c·2 - d + \\min(0, λ \\min e) \\le r \\le a + b + \\max(0, λ \\max e)
+        .. math:: \frac{∂E[R]}{∂μ} = (n + b\,[v < 0])\, \tfrac1σ φ(μ/σ) + c\,(2Φ(\tfrac{v - μ}{σ}) - 1)
+
+        The first term is the risk at the margin: who is far from the negative, on either side, is moved by little.
+
+        Args:
+            today: believed valence v of today.
+            mean, scale: of the forecast of tomorrow's valence; same shape.
         """
-        shaped = self.kind != "engagement"
-        causal = self.valence * np.append(effect, 0.0) if self.kind == "causal" else np.zeros(1)
-        low = -shaped * (2 * self.volatility + self.churn) + min(0.0, float(causal.min()))
-        return low, self.engagement + shaped * self.transition + max(0.0, float(causal.max()))
+        if self.kind != "causal":
+            return np.zeros(today.shape)
+        density = norm.pdf(mean / scale) / scale
+        calmer = 2 * norm.cdf((today - mean) / scale) - 1
+        return (self.negative + self.transition * (today < 0)) * density + self.volatility * calmer
+
+    def bounds(self) -> tuple[float, float]:
+        """Smallest and largest reward of a logged item: r is linear in all it reads, nothing saturates.
+
+        .. math:: -n - 2c - d \le r \le a + b
+        """
+        mood = self.kind == "emotion"
+        low = -mood * (self.negative + 2 * self.volatility) - (self.kind != "engagement") * self.churn
+        return low, self.engagement + mood * self.transition

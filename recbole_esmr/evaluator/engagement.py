@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
@@ -11,16 +13,21 @@ from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.trainer.engagement import impression_features, with_negatives
 
 
-def engagement_report(model: ESMR, seed: int) -> dict[str, float] | None:
+def engagement_report(model: ESMR, seed: int) -> dict[str, Any] | None:
     """The ``engagement`` part of ``run.json``: AUC and NDCG@10 over the test days' slates; None without a test impression.
 
-    Where skips were not logged, sampled items stand for them, as in training.
+    ``retriever`` holds the same of the retriever's scores alone. Where skips were not logged, sampled items stand for them, as in
+    training.
     """
     shown = with_negatives(model.impressions, model.settings.ranker_negatives, model.n_items, np.random.default_rng([seed, 5]))
     shown = shown.take(model.trace.role[shown.user, shown.day] == TEST)
     if len(shown) == 0:
         return None
-    score = model.ranker.predict(impression_features(model, shown))
+    features = impression_features(model, shown)
+    return {**_quality(shown, model.watch_ranker.predict(features)), "retriever": _quality(shown, features[:, 0])}
+
+
+def _quality(shown: Impressions, score: np.ndarray) -> dict[str, float]:
     both = 0 < shown.label.mean() < 1
     return {
         "auc": float(roc_auc_score(shown.label, score)) if both else float("nan"),

@@ -153,13 +153,19 @@ def figures(here: Lives, usual: Lives) -> dict[str, Statistic]:
     }
 
 
-def judge(policies: dict[str, Lives], usual: str, bootstrap: Bootstrap) -> dict[str, dict[str, Any]]:
+def judge(policies: dict[str, Lives], usual: str, bootstrap: Bootstrap, ceiling: str | None = None) -> dict[str, dict[str, Any]]:
     """All figures of all policies with intervals, and their paired differences from the policy ``usual``.
+
+    With a ceiling, ``gain``: the part of the distance from ``usual`` to it in negative-day share that a policy covers.
 
     Returns:
         by policy, by figure, ``{mean, low, high}``; under ``difference`` the same of policy minus ``usual``.
     """
     every = {name: figures(here, policies[usual]) for name, here in policies.items()}
+    if ceiling is not None:
+        share = {name: part["negative_day_share"] for name, part in every.items()}
+        for name, part in every.items():
+            part["gain"] = partial(_covered, share[usual], share[name], share[ceiling])
     wanted: dict[str, Statistic] = {}
     for name, part in every.items():
         for figure, statistic in part.items():
@@ -177,6 +183,11 @@ def survival_curve(spells: np.ndarray) -> np.ndarray:
     """Kaplan–Meier curve of all people's spells (N, 2, D); (D + 1,)."""
     ended, censored = spells.sum(axis=0)
     return trajectory.survival(ended, censored)
+
+
+def _covered(usual: Statistic, here: Statistic, best: Statistic, weight: np.ndarray) -> np.ndarray:
+    start, room = usual(weight), usual(weight) - best(weight)
+    return (start - here(weight)) / np.where(np.abs(room) < 1e-9, np.nan, room)
 
 
 def _spells(spells: np.ndarray, figure: Any, weight: np.ndarray) -> np.ndarray:

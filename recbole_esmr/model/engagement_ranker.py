@@ -69,6 +69,10 @@ class EngagementFeatures:
         self._habit = _mean_before(trace.engagement, trace.present)
         self._belief = _before(beliefs)
 
+    def usual_ratio(self, day: np.ndarray, item: np.ndarray) -> np.ndarray:
+        """Mean watch ratio of items on the days before, (N,); a half where it is not known."""
+        return np.nan_to_num(self._past.watch_ratio[day, item], nan=0.5)
+
     def table(self, user: np.ndarray, day: np.ndarray, item: np.ndarray, retrieved: np.ndarray) -> np.ndarray:
         """One row an item shown or to be shown.
 
@@ -101,14 +105,19 @@ class EngagementFeatures:
 
 
 class EngagementRanker:
-    """A LightGBM model of whether an item that is shown is watched.
+    """A LightGBM model of what is watched.
+
+    Args:
+        columns: of the features that it may use, the first so many; None for all. With one it is a rising curve of the
+            retriever's score and keeps the retriever's order.
 
     Attributes:
         booster: the trained model, or None before training.
     """
 
-    def __init__(self, booster: lightgbm.Booster | None = None) -> None:
-        self.booster = booster
+    def __init__(self, columns: int | None = None) -> None:
+        self.columns = columns
+        self.booster: lightgbm.Booster | None = None
 
     def fit(
         self,
@@ -120,12 +129,12 @@ class EngagementRanker:
         leaves: int,
         seed: int,
     ) -> int:
-        """Train on (features, label) with early stopping on the AUC of ``valid``; returns the number of rounds kept."""
+        """Train on (features, label in [0, 1]) with early stopping on the cross-entropy of ``valid``; returns the rounds kept."""
         import lightgbm
 
         parameters = {
-            "objective": "binary",
-            "metric": "auc",
+            "objective": "cross_entropy",
+            "metric": "cross_entropy",
             "learning_rate": learning_rate,
             "num_leaves": leaves,
             "min_data_in_leaf": 50,
@@ -135,33 +144,39 @@ class EngagementRanker:
             "force_row_wise": True,
             "verbosity": -1,
         }
-        data = lightgbm.Dataset(train[0], train[1])
-        judged = valid is not None and len(np.unique(valid[1])) == 2
+        if self.columns == 1:
+            parameters["monotone_constraints"] = [1]
+        else:
+            parameters |= {"feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1}
+        data = lightgbm.Dataset(train[0][:, : self.columns], train[1])
+        judged = valid is not None and len(np.unique(valid[1])) > 1
+        judge = (
+            [lightgbm.Dataset(valid[0][:, : self.columns], valid[1], reference=data)] if judged and valid is not None else None
+        )
         self.booster = lightgbm.train(
             parameters,
             data,
             num_boost_round=rounds,
-            valid_sets=[lightgbm.Dataset(*valid, reference=data)] if judged and valid is not None else None,
+            valid_sets=judge,
             callbacks=[lightgbm.early_stopping(stopping_rounds, verbose=False)] if judged else None,
         )
         return int(self.booster.best_iteration or self.booster.current_iteration())
 
     def predict(self, features: np.ndarray) -> np.ndarray:
-        """Probability of a watch, shape (N,), in (0, 1); 0.5 before training."""
-        if self.booster is None:
+        """Expected label, shape (N,), in (0, 1); 0.5 before training."""
+        if self.booster is None or len(features) == 0:
             return np.full(len(features), 0.5)
-        return np.asarray(self.booster.predict(features))
+        return np.asarray(self.booster.predict(features[:, : self.columns]))
 
     def to_text(self) -> str:
         """The model in LightGBM's own text format; empty before training."""
         return self.booster.model_to_string(num_iteration=self.booster.best_iteration) if self.booster else ""
 
-    @classmethod
-    def from_text(cls, text: str) -> EngagementRanker:
+    def read_text(self, text: str) -> None:
         """The inverse of :meth:`to_text`."""
         import lightgbm
 
-        return cls(lightgbm.Booster(model_str=text) if text else None)
+        self.booster = lightgbm.Booster(model_str=text) if text else None
 
 
 def _before(value: np.ndarray) -> np.ndarray:

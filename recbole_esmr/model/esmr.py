@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,21 +14,45 @@ from recbole.utils import InputType
 from torch import Tensor
 from torch.nn import functional
 
+from recbole_esmr.causal.effects import UNIT
 from recbole_esmr.causal.reward import ItemEffects
+from recbole_esmr.causal.susceptibility import susceptibility
 from recbole_esmr.checkpoint import load_checkpoint
 from recbole_esmr.config import Config
 from recbole_esmr.data.dataset import ESMRDataset
 from recbole_esmr.data.log import Log
 from recbole_esmr.data.trace import TRAIN
 from recbole_esmr.errors import CheckpointError, ConfigError
+from recbole_esmr.model.budget import Slates
 from recbole_esmr.model.days import DayBatch, DayLabels, day_labels
 from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder, encoder_loss
 from recbole_esmr.model.engagement_ranker import EngagementFeatures, EngagementRanker, ItemPast
 from recbole_esmr.model.gate import gate_open
 from recbole_esmr.model.reranker import ItemValue
 from recbole_esmr.model.retriever import Retriever
+from recbole_esmr.model.state import EXTRA, policy_states
 
 STAGES = ("emotion encoder", "engagement", "causal reward", "re-ranker")
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """C items for each of B people on a day.
+
+    Attributes:
+        item: (B, C) internal ids, in the retriever's order.
+        engagement: (B, C) by which the engagement ranking orders them, at least 0: the chance to be watched next, or expected
+            watch seconds, as ``rank_by`` says.
+        ratio: (B, C) expected watch ratio if shown.
+        benefit: (B, C) the re-ranker's value, 0 where the gate is closed.
+        open: (B,) bool, whether the re-ranker may act.
+    """
+
+    item: Tensor
+    engagement: Tensor
+    ratio: Tensor
+    benefit: Tensor
+    open: Tensor
 
 
 class ESMR(SequentialRecommender):
@@ -35,7 +60,8 @@ class ESMR(SequentialRecommender):
 
     The score of an item for a person on a day is a function of the person and the day alone: everything it reads comes from
     days before. The retriever proposes candidates; LightGBM ranks them for engagement; where the gate is open the re-ranker's
-    value orders them instead. All other items follow in the retriever's order.
+    value weighs beside the engagement, as much as the engagement budget allows (:mod:`~recbole_esmr.model.budget`). All other items
+    follow in the retriever's order.
 
     Args:
         config: RecBole's config with the keys of ``properties/model/ESMR.yaml``.
@@ -58,12 +84,18 @@ class ESMR(SequentialRecommender):
         self.day_field = dataset.day_field
         self.retriever = Retriever(config, dataset)
         self.encoder = self._make_encoder()
-        self.ranker = EngagementRanker()
+        self.watch_ranker = EngagementRanker(1 if settings.backbone else None)
+        self.view_ranker = EngagementRanker(1 if settings.backbone else None)
         self.item_features = self._describe_items()
-        belief_size = len(self.taxonomy) + 4
         self.item_value = ItemValue(
-            self.encoder.width + belief_size, self.item_features.shape[1] + 1, settings.reranker_hidden_size
+            self.encoder.width + len(self.taxonomy) + 4 + EXTRA,
+            self.item_features.shape[1] + 1,
+            settings.reranker_hidden_size,
+            settings.reranker_ensemble,
         )
+        self.slate_size = max(int(k) for k in config["topk"])
+        self.multiplier = {"views": 0.0, "watch_time": 0.0}
+        self.diagnostics: dict[str, Any] = {}
         self.causal: dict[str, Any] = {"effects": [], "graph": {"edges": []}, "warnings": [], "skipped": []}
         self.stages_done: list[str] = []
         self.timings: dict[str, float] = {}
@@ -71,6 +103,7 @@ class ESMR(SequentialRecommender):
         self._features: EngagementFeatures | None = None
         self._gate: np.ndarray | None = None
         self._policy_state: Tensor | None = None
+        self._susceptibility: np.ndarray | None = None
 
     # -- what is believed --------------------------------------------------------------------------------------------
 
@@ -102,12 +135,9 @@ class ESMR(SequentialRecommender):
         return torch.cat([state.forecast.softmax(dim=-1), risks], dim=-1).numpy() * known
 
     def policy_state(self) -> Tensor:
-        """What the re-ranker sees on the morning of each day, (U, D + 1, S); zeros on the first. Kept."""
-        if self._policy_state is not None:
-            return self._policy_state
-        state = torch.cat([self.day_state().hidden, torch.from_numpy(self.beliefs()).float()], dim=-1)
-        state = state * torch.from_numpy(self.trace.consent)[:, None, None]
-        self._policy_state = functional.pad(state, (0, 0, 1, 0))
+        """What the re-ranker sees on the morning of each day, (U, D + 1, S), see :mod:`~recbole_esmr.model.state`. Kept."""
+        if self._policy_state is None:
+            self._policy_state = policy_states(self.trace, self.day_state().hidden, self.beliefs(), self.believed_days()[0])
         return self._policy_state
 
     def gate(self) -> np.ndarray:
@@ -145,6 +175,35 @@ class ESMR(SequentialRecommender):
         items = self.catalogue
         return ItemEffects.from_weights(self.effects, items.negative, items.positive, items.emotion, self.taxonomy.labels)
 
+    def effect_on(self, user: Tensor, day: Tensor, item: Tensor, ratio: Tensor) -> Tensor:
+        """Proven effect of a feed made of each item on the valence of the day after, for these people; (B, C), valence units.
+
+        .. math:: δ_{ui} = s_u\, ratio_{ui}\, e_{i}(\text{state of } u)
+
+        Args:
+            user, day: (B,); the state is that of the day before.
+            item, ratio: (B, C) items and their expected watch ratio.
+        """
+        rows, before = user.numpy(), day.numpy() - 1
+        vulnerable = self.believed_days()[0][rows, np.maximum(before, 0)] & (before >= 0)
+        effect = self.item_effects().valence[vulnerable.astype(int)[:, None], item.numpy()]
+        return torch.from_numpy(self.susceptibility()[rows, None] * effect).float() * ratio
+
+    def susceptibility(self) -> np.ndarray:
+        """How strongly each person responds, relative to everybody, (U,); 1 for who did not consent. Kept."""
+        if self._susceptibility is None:
+            trace, shown = self.trace, self.impressions
+            vulnerable = self.believed_days()[0][shown.user, shown.day]
+            usual = self.engagement_features().usual_ratio(shown.day, shown.item)
+            promised = usual * self.item_effects().of(shown.item, vulnerable)
+            cell = shown.user * trace.days + shown.day
+            total, count = (np.bincount(cell, weights=x, minlength=trace.users * trace.days) for x in (promised, None))
+            uplift = np.where(count > 0, total / np.maximum(count, 1), np.nan).reshape(trace.users, trace.days)
+            surprise = np.full(uplift.shape, np.nan)
+            surprise[:, :-1] = trace.valence[:, 1:] - self.day_state().mean[:, :-1].numpy()
+            self._susceptibility = susceptibility(surprise, uplift)
+        return self._susceptibility
+
     @property
     def effects(self) -> list[dict[str, Any]]:
         """What the causal stage found, an effect a row."""
@@ -168,7 +227,7 @@ class ESMR(SequentialRecommender):
     def refresh(self) -> None:
         """Forget what was computed from the weights or the log; call it after they change."""
         self.retriever.forget()
-        self._state = self._features = self._gate = self._policy_state = None
+        self._state = self._features = self._gate = self._policy_state = self._susceptibility = None
 
     # -- scores ------------------------------------------------------------------------------------------------------
 
@@ -185,40 +244,99 @@ class ESMR(SequentialRecommender):
             (B, I): candidates in (1, 2) by engagement or by the re-ranker's value, other items in (0, 1), the padding and what is
             not offered −inf.
         """
-        retrieved = self.retriever.scores(user, day).cpu()
-        if offered is not None:
-            retrieved[:, ~offered] = -torch.inf
-        user, day = user.cpu(), day.cpu()
-        there = self.n_items - 1 if offered is None else int(offered[1:].sum())
-        count = min(self.settings.candidates, there)
-        best, item = retrieved.topk(count, dim=1)
-        watched = value = self.engagement(user, day, item, best)
-        if self.settings.rank_by == "watch_time":
-            value = _by_rank(watched * torch.from_numpy(self.catalogue.duration).float()[item])
+        retrieved = self._retrieved(user, day, offered)
+        found = self.candidates(user.cpu(), day.cpu(), retrieved)
+        slates = Slates(found.engagement, found.benefit, torch.full((len(user),), self.slate_size))
+        weight = self.weights(slates, found.open, self.multiplier[self.settings.rank_by])
+        scores = 0.5 + 0.5 * retrieved / (1 + retrieved.abs())
+        scores[retrieved == -torch.inf] = -torch.inf
+        return scores.scatter(1, found.item, 1 + _by_rank(slates.values(weight))).to(self.device)
+
+    @torch.no_grad()
+    def candidates(self, user: Tensor, day: Tensor, retrieved: Tensor) -> Candidates:
+        """The items with the best of the retriever's scores (B, I), and what is expected of them."""
+        real = int((retrieved > -torch.inf).sum(dim=1).max()) if len(retrieved) else 0
+        best, item = retrieved.topk(min(self.settings.candidates, real), dim=1)
+        table = self._table(user, day, item, best)
+        ratio = _shaped(self.watch_ranker.predict(table), item)
+        if self.settings.rank_by == "views":
+            engagement = _shaped(self.view_ranker.predict(table), item)
+        elif self.settings.backbone:  # the order is the backbone's
+            engagement = ratio
+        else:
+            engagement = ratio * torch.from_numpy(self.catalogue.duration).float()[item]
+        benefit = torch.zeros_like(ratio)
         open_rows = torch.from_numpy(self.gate()[user.numpy(), day.numpy()])
         if open_rows.any():
             rows = open_rows.nonzero().squeeze(1)
-            state = self.policy_state()[user[rows], day[rows]].to(self.device)
-            features = self.features_of(item[rows], watched[rows]).to(self.device)
-            value = value.clone()
-            value[rows] = _by_rank(self.item_value(state, features).cpu())
-        scores = 0.5 + 0.5 * retrieved / (1 + retrieved.abs())
-        scores[retrieved == -torch.inf] = -torch.inf
-        return scores.scatter(1, item, 1 + value).to(self.device)
+            benefit[rows] = self.benefit(user[rows], day[rows], item[rows], ratio[rows])
+        engagement = engagement - 1e-9 * torch.arange(item.shape[1])  # ties go by the retriever
+        return Candidates(item, engagement.masked_fill(best == -torch.inf, -torch.inf), ratio, benefit, open_rows)
 
-    def engagement(self, user: Tensor, day: Tensor, item: Tensor, retrieved: Tensor) -> Tensor:
-        """Probability that each shown item is watched, in (0, 1).
+    def benefit(self, user: Tensor, day: Tensor, item: Tensor, ratio: Tensor) -> Tensor:
+        """The re-ranker's value of items (B, C) with expected watch ratios; (B, C), relative to the person's mean candidate."""
+        state = self.policy_state()[user, day].to(self.device)
+        effect = self.effect_on(user, day, item, ratio) if self.settings.reward == "causal" else torch.zeros_like(ratio)
+        features = self.features_of(item, ratio).to(self.device)
+        value = self.item_value(state, features, effect.to(self.device), self.settings.reranker_pessimism).cpu()
+        return value - value.mean(dim=1, keepdim=True)
+
+    def weights(self, slates: Slates, may_act: Tensor, multiplier: float | None = None) -> Tensor:
+        """How much the benefit weighs in each slate, (B,), 0 where the re-ranker may not act.
+
+        With the gate ``forecast`` one multiplier for everybody, within each slate's floor; it is found for these slates unless given.
+        With another gate each slate goes as far as its own floor ``min_engagement``.
+        """
+        settings, floor = self.settings, self.floor()
+        if not may_act.any():
+            return torch.zeros(len(may_act))
+        if settings.gate != "forecast":
+            return slates.largest_weights(floor) * may_act
+        most = slates.largest_weights(settings.min_engagement_slate) * may_act
+        return most.clamp(max=slates.multiplier(most, floor) if multiplier is None else multiplier)
+
+    def floor(self) -> float:
+        """Least share of the usual watch time of who is here that keeps ``min_engagement`` of it all, absent people included.
+
+        Who watches less also comes back less. With η, the relative change of presence for one of watch time,
+
+        .. math:: f^{1 + η} = min\_engagement
+
+        η = (∂ presence tomorrow / ∂ hours) · hours / presence / (1 − ρ), with ρ how much a day of presence raises that of the next.
+        The effect is taken at the upper end of its interval, proven or not: a benefit is claimed only where it is proven, a harm
+        is guarded against where it cannot be excluded.
+        """
+        rows = (x for x in self.effects if (x["treatment"], x["outcome"], x["state"]) == ("time_spent", "active", "all"))
+        high = max((float(effect["high"]) for effect in rows), default=0.0)
+        here, later = self.trace.present[:, :-1], self.trace.present[:, 1:]
+        if high <= 0 or not here.any():
+            return self.settings.min_engagement
+        stays, returns = later[here].mean(), later[1:][~here[1:]].mean() if (~here[1:]).any() else 0.0
+        hours = self.trace.engagement[self.trace.present].mean()
+        elasticity = high / UNIT * hours / max(stays, 1e-9) / max(1 - (stays - returns), 0.1)
+        return self.settings.min_engagement ** (1 / (1 + min(elasticity, 1.0)))
+
+    def watch_ratio(self, user: Tensor, day: Tensor, item: Tensor, retrieved: Tensor) -> Tensor:
+        """Expected watch ratio of items if shown, in (0, 1).
 
         Args:
             user, day: (B,).
-            item, retrieved: (B, K) items and the retriever's scores of them.
+            item, retrieved: (B, C) items and the retriever's scores of them.
 
         Returns:
-            (B, K).
+            (B, C).
         """
+        return _shaped(self.watch_ranker.predict(self._table(user, day, item, retrieved)), item)
+
+    def _retrieved(self, user: Tensor, day: Tensor, offered: Tensor | None) -> Tensor:
+        scores = self.retriever.scores(user, day).cpu()
+        if offered is not None:
+            scores[:, ~offered] = -torch.inf
+        return scores
+
+    def _table(self, user: Tensor, day: Tensor, item: Tensor, retrieved: Tensor) -> np.ndarray:
         users, days = (x.unsqueeze(1).expand_as(item).reshape(-1).cpu().numpy() for x in (user, day))
-        table = self.engagement_features().table(users, days, item.reshape(-1).cpu().numpy(), retrieved.reshape(-1).cpu().numpy())
-        return torch.from_numpy(self.ranker.predict(table)).float().reshape(item.shape)
+        return self.engagement_features().table(users, days, item.reshape(-1).cpu().numpy(), retrieved.reshape(-1).cpu().numpy())
 
     def engagement_features(self) -> EngagementFeatures:
         """LightGBM's features, from the beliefs and what was shown; made once and kept."""
@@ -227,9 +345,9 @@ class ESMR(SequentialRecommender):
             self._features = EngagementFeatures(self.trace, self.catalogue, past, self.beliefs())
         return self._features
 
-    def features_of(self, item: Tensor, engagement: Tensor) -> Tensor:
-        """Item features of the re-ranker, (…, X + 1), the last one being the probability of a watch."""
-        return torch.cat([self.item_features[item], engagement.unsqueeze(-1)], dim=-1)
+    def features_of(self, item: Tensor, ratio: Tensor) -> Tensor:
+        """Item features of the re-ranker, (…, X + 1), the last one being the expected watch ratio."""
+        return torch.cat([self.item_features[item], ratio.unsqueeze(-1)], dim=-1)
 
     def full_sort_predict(self, interaction: Interaction) -> Tensor:
         """Scores of all items for each row's person and day, flattened: (B · I,)."""
@@ -254,7 +372,8 @@ class ESMR(SequentialRecommender):
     def other_parameter(self) -> dict[str, Any]:
         """What the weights do not hold: LightGBM's text, the effects and the stages as JSON, the retriever's own."""
         return {
-            "ranker": self.ranker.to_text(),
+            "rankers": [self.watch_ranker.to_text(), self.view_ranker.to_text()],
+            "policy": json.dumps({"multiplier": self.multiplier, "diagnostics": self.diagnostics}),
             "causal": json.dumps(self.causal),
             "stages": json.dumps({"done": self.stages_done, "timings": self.timings}),
             "retriever": self.retriever.other_parameter(),
@@ -263,9 +382,12 @@ class ESMR(SequentialRecommender):
     def load_other_parameter(self, para: dict[str, Any] | None) -> None:
         """The inverse of :meth:`other_parameter`."""
         if para:
-            if "causal" not in para:
-                raise CheckpointError("the checkpoint is of a version before the causal room was rebuilt. Train the model again.")
-            self.ranker = EngagementRanker.from_text(para["ranker"])
+            if "policy" not in para:
+                raise CheckpointError("the checkpoint is of a version before the re-ranker was rebuilt. Train the model again.")
+            for ranker, text in zip((self.watch_ranker, self.view_ranker), para["rankers"], strict=True):
+                ranker.read_text(text)
+            policy = json.loads(para["policy"])
+            self.multiplier, self.diagnostics = policy["multiplier"], policy["diagnostics"]
             self.causal = json.loads(para["causal"])
             stages = json.loads(para["stages"])
             self.stages_done, self.timings = stages["done"], stages["timings"]
@@ -298,6 +420,10 @@ class ESMR(SequentialRecommender):
         category = np.eye(len(items.categories) + 1)[items.category][:, :-1]
         numbers = [items.valence, items.intensity, items.negative, items.positive, np.log(items.duration) / 5]
         return torch.from_numpy(np.column_stack([emotion, category, *numbers])).float()
+
+
+def _shaped(value: np.ndarray, like: Tensor) -> Tensor:
+    return torch.from_numpy(value).float().reshape(like.shape)
 
 
 def _by_rank(value: Tensor) -> Tensor:

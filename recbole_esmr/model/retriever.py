@@ -24,13 +24,13 @@ class Retriever(nn.Module):
     """A RecBole model that scores all items for a person on a day, from what was watched on days before.
 
     Args:
-        config: of ESMR; ``retriever`` names the model and ``retriever_config`` holds its own keys.
+        config: of ESMR; ``retriever`` (or ``backbone``) names the model and ``retriever_config`` holds its own keys.
         dataset: the training part of the data.
     """
 
     def __init__(self, config: Config, dataset: ESMRDataset) -> None:
         super().__init__()
-        name = config.esmr.retriever
+        name = config.esmr.retriever_name
         self.config = retriever_config(config)
         self.config["device"] = config["device"]
         self.model = model_class(name)(self.config, dataset.on_training_days()).to(config["device"])
@@ -80,4 +80,4 @@ def retriever_config(config: Config) -> Config:
     shared = {key: config[key] for key in _SHARED if config[key] is not None}
     folder = Path(str(config["data_path"])).resolve().parent
     values = shared | {"metrics": [metric], "data_path": str(folder)} | settings.retriever_config
-    return Config(settings.retriever, str(config["dataset"]), config_dict=values, arguments=[])
+    return Config(settings.retriever_name, str(config["dataset"]), config_dict=values, arguments=[])

@@ -92,7 +92,16 @@ def causal_table(result: dict[str, Any]) -> str:
 
 
 ROLLOUT_COLUMNS = (
-    *("negative_day_share", "episode_days", "recovery_days", "volatility_sd", "volatility_rmssd", "valence"),
+    *(
+        "gain",
+        "negative_day_share",
+        "episode_days",
+        "recovery_days",
+        "recovery_median",
+        "volatility_sd",
+        "volatility_rmssd",
+        "valence",
+    ),
     *("engagement", "watch_time", "retention", "acted_share", "worse_off_share", "worst_decile_change"),
 )
 
@@ -112,7 +121,7 @@ def rollout_frame(result: dict[str, Any], policies: dict[str, Any] | None = None
     policies = result["policies"] if policies is None else policies
     return pd.DataFrame(
         {
-            name: {figure: _interval(part[figure], _differs(part, figure)) for figure in ROLLOUT_COLUMNS}
+            name: {figure: _interval(part[figure], _differs(part, figure)) for figure in ROLLOUT_COLUMNS if figure in part}
             for name, part in policies.items()
         }
     )

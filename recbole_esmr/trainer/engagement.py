@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from logging import getLogger
 from typing import Any
 
@@ -15,6 +16,7 @@ from recbole.utils import EvaluatorType
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.trace import TRAIN, VALID
 from recbole_esmr.errors import DataError
+from recbole_esmr.model.engagement_ranker import EngagementRanker
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.trainer.checkpointing import get_trainer
 
@@ -40,19 +42,35 @@ def fit_retriever(model: ESMR, train_data: TrainDataLoader, valid_data: Any, sho
     model.retriever.trained = True
 
 
-def fit_ranker(model: ESMR, generator: np.random.Generator) -> None:
-    """Train LightGBM on the training days' impressions, early-stopped on those of the validation days."""
-    trace, settings = model.trace, model.settings
-    shown = with_negatives(model.impressions, settings.ranker_negatives, model.n_items, generator)
-    role = trace.role[shown.user, shown.day]
-    train = shown.take(role == TRAIN)
-    if len(train) == 0:
-        raise DataError("no impression or interaction lies on a training day. Widen day_split, or let .imp cover all days.")
-    valid = shown.take(role == VALID)
+def fit_rankers(model: ESMR, generator: np.random.Generator) -> None:
+    """Train LightGBM on the training days, early-stopped on the validation days.
+
+    Twice: the watch ratio of what is shown, from the impressions; and which item is watched next, from what was watched and items
+    drawn from the whole catalogue, for that is what a list over all items is asked for.
+    """
+    shown = with_negatives(model.impressions, model.settings.ranker_negatives, model.n_items, generator)
+    watched = replace(model.impressions.take(model.impressions.label == 1), has_skips=False)
+    views = with_negatives(watched, model.settings.ranker_negatives, model.n_items, generator)
     model.refresh()
-    rounds = model.ranker.fit(
-        (impression_features(model, train), train.label),
-        (impression_features(model, valid), valid.label) if len(valid) else None,
+    _fit(model, model.watch_ranker, shown, shown.watch_ratio, generator)
+    _fit(model, model.view_ranker, views, views.label, generator)
+
+
+def _fit(model: ESMR, ranker: EngagementRanker, rows: Impressions, label: np.ndarray, generator: np.random.Generator) -> None:
+    role, settings = model.trace.role[rows.user, rows.day], model.settings
+
+    def part(code: int) -> tuple[np.ndarray, np.ndarray]:
+        where = np.flatnonzero(role == code)
+        if len(where) > settings.ranker_rows:
+            where = np.sort(generator.choice(where, settings.ranker_rows, replace=False))
+        return impression_features(model, rows.take(where)), label[where]
+
+    train, valid = part(TRAIN), part(VALID)
+    if len(train[1]) == 0:
+        raise DataError("no impression or interaction lies on a training day. Widen day_split, or let .imp cover all days.")
+    rounds = ranker.fit(
+        train,
+        valid if len(valid[1]) else None,
         rounds=settings.ranker_rounds,
         stopping_rounds=settings.ranker_stopping_rounds,
         learning_rate=settings.ranker_learning_rate,

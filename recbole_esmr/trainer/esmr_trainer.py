@@ -16,7 +16,8 @@ from recbole_esmr.model.esmr import ESMR, STAGES
 from recbole_esmr.trainer.causal import causal_stage
 from recbole_esmr.trainer.checkpointing import SafeCheckpoints
 from recbole_esmr.trainer.emotion import fit_encoder
-from recbole_esmr.trainer.engagement import fit_ranker, fit_retriever
+from recbole_esmr.trainer.engagement import fit_rankers, fit_retriever
+from recbole_esmr.trainer.off_policy import diagnose, find_multipliers
 from recbole_esmr.trainer.offline_rl import fit_reranker, logged_days
 
 
@@ -57,7 +58,7 @@ class ESMRTrainer(SafeCheckpoints):
                 continue
             start = perf_counter()
             stages[name]()
-            self.model.stages_done.append(name)
+            self._mark_done(name)
             self.model.timings[name] = round(perf_counter() - start, 2)
             if verbose:
                 self.logger.info(set_color(f"stage {number + 1}, {name}", "green") + f": {self.model.timings[name]:.1f} s")
@@ -99,7 +100,7 @@ class ESMRTrainer(SafeCheckpoints):
 
     def _fit_engagement(self, train_data: Any, valid_data: Any, show_progress: bool) -> None:
         fit_retriever(self.model, train_data, valid_data, show_progress)
-        fit_ranker(self.model, np.random.default_rng([self.config["seed"], 2]))
+        fit_rankers(self.model, np.random.default_rng([self.config["seed"], 2]))
 
     def _fit_effects(self, show_progress: bool) -> None:
         model = self.model
@@ -126,8 +127,17 @@ class ESMRTrainer(SafeCheckpoints):
                 )
 
     def _fit_reranker(self, show_progress: bool) -> None:
-        days = logged_days(self.model, np.random.default_rng([self.config["seed"], 3]))
-        fit_reranker(self.model, days, self._generator(4), show_progress)
+        model, seed = self.model, self.config["seed"]
+        days = logged_days(model, np.random.default_rng([seed, 3]))
+        errors = fit_reranker(model.item_value, days, model.settings, self._generator(4), show_progress)
+        self._mark_done("re-ranker")  # the gate may open in what follows
+        model.multiplier = find_multipliers(model)
+        model.diagnostics = diagnose(model, errors, np.random.default_rng([seed, 6]))
+
+    def _mark_done(self, stage: str) -> None:
+        if stage not in self.model.stages_done:
+            self.model.stages_done.append(stage)
+        self.model.refresh()
 
     def _generator(self, purpose: int) -> torch.Generator:
         return torch.Generator().manual_seed(int(self.config["seed"]) * 10 + purpose)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -10,48 +10,67 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
+from recbole_esmr.causal.persistence import persistence
 from recbole_esmr.causal.reward import Reward
+from recbole_esmr.config import ESMRSettings
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.trace import TRAIN
 from recbole_esmr.model.esmr import ESMR
+from recbole_esmr.model.reranker import ItemValue
 from recbole_esmr.trainer.engagement import retrieved_scores, with_negatives
+
+LARGEST_WEIGHT = 10.0
+"""Inverse propensities are cut off at so many times their mean."""
 
 
 @dataclass
 class LoggedDays:
-    """The training user-days as transitions, N rows; items padded to the longest slate K.
+    """User-days as transitions, N rows; items padded to the longest slate K.
 
     Attributes:
+        user: (N,) whose.
         state: (N, S) on the morning of the day.
-        item: (N, K) what was shown, 0 where the slate is shorter.
-        shown: (N, K) bool.
-        engagement: (N, K) predicted probability of a watch.
-        reward: (N, K) of showing each item.
-        following: (N,) row of the person's next logged day, −1 where there is none.
+        item: (N, K, X) features of what was shown.
+        shown: (N, K) bool, which of them exist.
+        weight: (N, K) inverse propensity of what was shown, mean 1 over all that was shown; 1 where it is not known.
+        reward: (N, K) what each item brought, the day's terms included.
+        later: (N,) discounted mean rewards of the following logged days, up to ``reranker_return_days`` with this one.
+        following: (N,) row at which the target network goes on, −1 where the log ends before; discount: (N,) of its value.
+        mood: (N,) discounted worth of a unit of valence over the days that it lasts, up to ``reranker_return_days``.
+        mood_state: (N, S) of the morning after these; mood_discount: (N,) of its M.
     """
 
+    user: Tensor
     state: Tensor
     item: Tensor
     shown: Tensor
-    engagement: Tensor
+    weight: Tensor
     reward: Tensor
+    later: Tensor
     following: Tensor
+    discount: Tensor
+    mood: Tensor
+    mood_state: Tensor
+    mood_discount: Tensor
 
     def __len__(self) -> int:
         return len(self.state)
 
+    def to(self, device: torch.device) -> LoggedDays:
+        return LoggedDays(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
-def logged_days(model: ESMR, generator: np.random.Generator) -> LoggedDays:
-    """Turn the training days' impressions into transitions.
 
-    The engagement terms are those of each item; the terms of the day (recovery, volatility, churn) are shared by its items.
+def logged_days(model: ESMR, generator: np.random.Generator, part: int = TRAIN) -> LoggedDays:
+    """Turn the impressions of the days of ``part`` into transitions.
+
+    The engagement terms are those of each item; the terms of the day are shared by its items. What follows a day is looked for
+    within the part alone.
     """
     trace, settings = model.trace, model.settings
     shown = with_negatives(model.impressions, 1, model.n_items, generator)
-    shown = shown.take((trace.role[shown.user, shown.day] == TRAIN) & trace.consent[shown.user])
+    shown = shown.take((trace.role[shown.user, shown.day] == part) & trace.consent[shown.user])
     shown = shown.take(at_most(settings.reranker_items, shown, generator))
-    pairs, row, place, longest = _slates(shown)
-    user, day = pairs
+    (user, day), row, place, longest = _slates(shown)
 
     def padded(value: np.ndarray, dtype: type) -> np.ndarray:
         table: np.ndarray = np.zeros((len(user), longest), dtype=dtype)
@@ -60,61 +79,94 @@ def logged_days(model: ESMR, generator: np.random.Generator) -> LoggedDays:
 
     retrieved = torch.from_numpy(padded(retrieved_scores(model, shown), np.float32))
     item = torch.from_numpy(padded(shown.item, np.int64))
-    engagement = model.engagement(torch.from_numpy(user), torch.from_numpy(day), item, retrieved)
-    reward = reward_of(model)
-    later = np.minimum(day + 1, trace.days - 1)
-    known_tomorrow = (day + 1 < trace.days) & (trace.role[user, later] == TRAIN)
-    tomorrow = np.where(known_tomorrow, trace.valence[user, later], np.nan)
-    gone = known_tomorrow & ~trace.present[user, later]
-    of_day = reward.of_days(trace.valence[user, day], tomorrow, gone)
-    vulnerable = model.believed_days()[0][shown.user, shown.day]
-    effect = model.item_effects().of(shown.item, vulnerable)
-    of_item = padded(reward.of_items(shown.watch_ratio, effect), np.float32)
-    following = np.full(len(user), -1)
-    following[:-1] = np.where(user[1:] == user[:-1], np.arange(1, len(user)), -1)
+    ratio = model.watch_ratio(torch.from_numpy(user), torch.from_numpy(day), item, retrieved)
+    there = padded(np.ones(len(shown)), bool)
+    reward = reward_of(settings)
+    tomorrow, gone = _tomorrow(model, user, day, part)
+    of_day = reward.of_days(trace.valence[user, day], tomorrow, gone)[:, None]
+    rewards = np.where(there, padded(reward.of_items(shown.watch_ratio), float) + of_day, 0.0)
+    later, following, discount = returns(
+        rewards.sum(axis=1) / np.maximum(there.sum(axis=1), 1), user, settings.reranker_return_days, settings.reranker_discount
+    )
+    mood, until, mood_discount = _mood_returns(model, reward, user, day, part)
+    state = model.policy_state()
     return LoggedDays(
-        state=model.policy_state()[user, day],
-        item=item,
-        shown=torch.from_numpy(padded(np.ones(len(shown)), bool)),
-        engagement=engagement,
-        reward=torch.from_numpy(of_item + of_day[:, None].astype(np.float32)),
+        user=torch.from_numpy(user),
+        state=state[user, day],
+        item=model.features_of(item, ratio),
+        shown=torch.from_numpy(there),
+        weight=torch.from_numpy(padded(_inverse_propensity(shown.propensity), np.float32)),
+        reward=torch.from_numpy(rewards).float(),
+        later=torch.from_numpy(later).float(),
         following=torch.from_numpy(following),
+        discount=torch.from_numpy(discount).float(),
+        mood=torch.from_numpy(mood).float(),
+        mood_state=state[user, until],
+        mood_discount=torch.from_numpy(mood_discount).float(),
     )
 
 
-def reward_of(model: ESMR) -> Reward:
-    """The reward that the model's settings ask for."""
-    settings = model.settings
+def reward_of(settings: ESMRSettings) -> Reward:
+    """The reward that the settings ask for."""
     return Reward(
         kind=settings.reward,
         engagement=settings.reward_engagement,
-        valence=settings.reward_valence,
+        negative=settings.reward_negative,
         transition=settings.reward_transition,
         volatility=settings.reward_volatility,
         churn=settings.reward_churn,
     )
 
 
-def fit_reranker(model: ESMR, days: LoggedDays, generator: torch.Generator, show_progress: bool) -> list[float]:
-    """Offline double Q-learning with a conservative penalty (CQL, Kumar et al. 2020).
+def returns(reward: np.ndarray, user: np.ndarray, days: int, discount: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """n-day returns of rows ordered by person and day, without their own reward.
 
-    .. math:: L = (Q(s, i) - r_i - γ V'(s'))^2
-              + α \\,softplus(\\log \\tfrac1K \\sum_{j} e^{Q(s, j)} - \\bar Q(s, logged))
+    .. math:: G_t = \\sum_{k=1}^{n-1} γ^k r_{t+k}, \\quad \\text{then } γ^n V(s_{t+n})
 
-    over the items *i* shown in state *s*; the penalty's *j* run over other items of the catalogue, so that what the logs never
-    show is not believed to be good.
+    Args:
+        reward: (N,) of each logged day.
+        user: (N,).
+        days: n; discount: γ.
 
     Returns:
-        the mean squared Bellman error of each epoch.
+        G (N,); the row of t + n, −1 where the person's log ends before; and γⁿ, 0 there.
     """
-    settings, value = model.settings, model.item_value
+    row, total = np.arange(len(reward)), np.zeros(len(reward))
+
+    def ahead(step: int) -> tuple[np.ndarray, np.ndarray]:
+        there = np.minimum(row + step, len(reward) - 1)
+        return there, (row + step < len(reward)) & (user[there] == user)
+
+    for step in range(1, days):
+        there, same = ahead(step)
+        total += discount**step * np.where(same, reward[there], 0.0)
+    there, same = ahead(days)
+    return total, np.where(same, there, -1), discount**days * same
+
+
+def fit_reranker(
+    value: ItemValue, days: LoggedDays, settings: ESMRSettings, generator: torch.Generator, show_progress: bool = False
+) -> list[float]:
+    """Offline double Q-learning with a conservative penalty (CQL, Kumar et al. 2020), from new weights.
+
+    .. math:: L = w_i (B(s, i) - r_i - G - γ^n V'(s_n))^2 + (M(s) - m - (γφ)^n M'(s_n))^2
+              + α \\,softplus(\\log \\tfrac1K \\sum_{j} e^{B(s, j)} - \\bar B(s, logged))
+
+    over the items *i* shown in state *s*, with inverse propensities w, n-day returns G and m, and the targets V' and M'. The penalty's
+    *j* are items shown to others, so that what the logs never show in a state is not believed to be good.
+
+    Returns:
+        the mean squared Bellman error of each epoch, of B and M together.
+    """
+    value.reset(generator)
+    days = days.to(next(value.parameters()).device)
     optimizer = torch.optim.Adam(value.online.parameters(), lr=settings.reranker_learning_rate)
     errors = []
     bar = tqdm(range(settings.reranker_epochs), desc="4 Re-ranker", unit="epoch", disable=not show_progress)
     for _ in bar:
         total = 0.0
         for batch in torch.randperm(len(days), generator=generator).split(settings.reranker_batch_days):
-            loss, error = q_loss(model, days, batch, generator)
+            loss, error = q_loss(value, days, batch, settings, generator)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -126,28 +178,34 @@ def fit_reranker(model: ESMR, days: LoggedDays, generator: torch.Generator, show
     return errors
 
 
-def q_loss(model: ESMR, days: LoggedDays, batch: Tensor, generator: torch.Generator) -> tuple[Tensor, float]:
+def q_loss(
+    value: ItemValue, days: LoggedDays, batch: Tensor, settings: ESMRSettings, generator: torch.Generator
+) -> tuple[Tensor, float]:
     """Loss of a batch of logged days, and its mean squared Bellman error."""
-    settings, value, device = model.settings, model.item_value, model.device
-    state, shown = days.state[batch].to(device), days.shown[batch].to(device)
-    items = model.features_of(days.item[batch], days.engagement[batch]).to(device)
-    answer = value.both(state, items)
-    with torch.no_grad():
-        following = days.following[batch]
-        after = following.clamp(min=0)
-        alive = (following >= 0).to(device)
-        next_shown = days.shown[after].to(device)
-        next_items = model.features_of(days.item[after], days.engagement[after]).to(device)
-        size = (next_shown.sum(dim=1) + 1) // 2  # the better half of what was shown: a slate the logs support
-        next_value = value.next_value(days.state[after].to(device), next_items, next_shown, size) * alive
-        goal = days.reward[batch].to(device) + settings.reranker_discount * next_value[:, None]
-    error = (answer - goal).square()[:, shown].mean()
-    other = torch.randint(1, model.n_items, days.item[batch].shape, generator=generator)
-    likely = days.engagement[batch].sum(1, keepdim=True) / days.shown[batch].sum(1, keepdim=True).clamp(min=1)
-    unseen = value.both(state, model.features_of(other, likely.expand_as(other).contiguous()).to(device))
+    state, shown = days.state[batch], days.shown[batch]
+    answer, mood = value.base(state, days.item[batch]), value.mood(state)
+    base_goal, mood_goal = goals(value, days, batch)
+    weight = days.weight[batch] * shown
+    base_error = (weight * (answer - base_goal).square()).sum() / (weight.sum() * len(answer)).clamp(min=1e-9)
+    mood_error = (mood - mood_goal).square().mean()
+    error = base_error + mood_error
+    if settings.reranker_conservatism == 0:
+        return error, float(error.detach())
+    stranger = batch[torch.randperm(len(batch), generator=generator)]
+    other, real = value.base(state, days.item[stranger]), days.shown[stranger]
+    unseen = torch.logsumexp(other.masked_fill(~real, -torch.inf), dim=-1) - real.sum(dim=-1).clamp(min=1).log()
     logged = (answer * shown).sum(dim=-1) / shown.sum(dim=-1).clamp(min=1)
-    penalty = functional.softplus(torch.logsumexp(unseen, dim=-1) - np.log(other.shape[1]) - logged).mean()
+    penalty = functional.softplus(unseen - logged).mean()
     return error + settings.reranker_conservatism * penalty, float(error.detach())
+
+
+def goals(value: ItemValue, days: LoggedDays, batch: Tensor) -> tuple[Tensor, Tensor]:
+    """What B (n, K) and M (n,) should have said of a batch of logged days."""
+    after = days.following[batch].clamp(min=0)
+    size = (days.shown[after].sum(dim=1) + 1) // 2  # the better half of what was shown: a slate the logs support
+    follow = value.next_base(days.state[after], days.item[after], days.shown[after], size)
+    base = days.reward[batch] + (days.later[batch] + days.discount[batch] * follow)[:, None]
+    return base, days.mood[batch] + days.mood_discount[batch] * value.next_mood(days.mood_state[batch])
 
 
 def at_most(count: int, shown: Impressions, generator: np.random.Generator) -> np.ndarray:
@@ -157,6 +215,47 @@ def at_most(count: int, shown: Impressions, generator: np.random.Generator) -> n
     place = np.empty(len(row), dtype=np.int64)
     place[order] = np.arange(len(row)) - np.searchsorted(row[order], row[order])
     return place < count
+
+
+def _tomorrow(model: ESMR, user: np.ndarray, day: np.ndarray, part: int) -> tuple[np.ndarray, np.ndarray]:
+    """Valence of the day after, NaN where unknown or of another part, and whether the person stayed away."""
+    trace = model.trace
+    later = np.minimum(day + 1, trace.days - 1)
+    known = (day + 1 < trace.days) & (trace.role[user, later] == part)
+    return np.where(known, trace.valence[user, later], np.nan), known & ~trace.present[user, later]
+
+
+def _mood_returns(
+    model: ESMR, reward: Reward, user: np.ndarray, day: np.ndarray, part: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """n-day worth of a unit of the valence of the day after, as believed each evening.
+
+    .. math:: m_t = \\sum_{k=0}^{n-1} (γφ)^k \\frac{∂E[R_{t+k}]}{∂v}
+
+    a unit of tomorrow's valence being φ of one the day after (:func:`~recbole_esmr.causal.persistence.persistence`).
+
+    Returns:
+        m (N,); the morning after (N,), and the discount of its M.
+    """
+    trace, settings, state = model.trace, model.settings, model.day_state()
+    use = trace.role == part
+    kept = settings.reranker_discount * persistence(np.where(trace.role == TRAIN, trace.valence, np.nan))
+    worth = reward.of_valence(model.believed_days()[1], state.mean.numpy(), state.scale.numpy())
+    total, until, discount = np.zeros(len(user)), day.copy(), np.ones(len(user))
+    for _ in range(settings.reranker_return_days):
+        inside = (until < trace.days) & use[user, np.minimum(until, trace.days - 1)]
+        total += np.where(inside, discount * worth[user, np.minimum(until, trace.days - 1)], 0.0)
+        until, discount = until + inside, np.where(inside, discount * kept, discount)
+    return total, until, discount
+
+
+def _inverse_propensity(propensity: np.ndarray) -> np.ndarray:
+    known = np.isfinite(propensity) & (propensity > 0)
+    if not known.any():
+        return np.ones(len(propensity))
+    weight = np.where(known, 1 / np.where(known, propensity, 1.0), np.nan)
+    weight = np.minimum(weight / np.nanmean(weight), LARGEST_WEIGHT)
+    return np.where(known, weight / np.nanmean(weight), 1.0)
 
 
 def _slates(shown: Impressions) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:

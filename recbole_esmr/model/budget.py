@@ -1,0 +1,98 @@
+"""How much of the benefit may weigh in each slate: one engagement budget over all people, and a floor under every slate."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_STEPS = 18
+_DECADES = 4.0
+
+
+class Slates:
+    """The slates of B people as a function of how much the benefit weighs in each.
+
+    A person's slate holds the K items with the largest
+
+    .. math:: h_{ui} + w_u\\, q_{ui}
+
+    with the expected engagement h and the benefit q; with w = 0 it is the engagement ranking's. The engagement of the slate never
+    rises with w, so that a floor under it, or under the sum over people, is met by bisection (a Lagrange multiplier, Everett
+    1963).
+
+    Args:
+        engagement: (B, C) expected engagement of each candidate, at least 0, in any unit; −inf for what is no candidate.
+        benefit: (B, C).
+        size: (B,) items to show each person.
+        distrust: factor on the engagement of items that the engagement ranking would not show, at most 1: what was never chosen
+            is predicted too well.
+
+    Attributes:
+        usual: (B, C) bool, the engagement ranking's slates.
+        usual_engagement: (B,) expected engagement of these.
+    """
+
+    def __init__(self, engagement: Tensor, benefit: Tensor, size: Tensor, distrust: float = 1.0) -> None:
+        width = min(int(size.max()) if len(size) else 0, engagement.shape[1])
+        self._inside = torch.arange(width) < size[:, None]
+        best = engagement.topk(width, dim=1)
+        self.usual = torch.zeros_like(engagement, dtype=torch.bool).scatter(1, best.indices, self._inside)
+        self.usual_engagement = _total(best.values, self._inside)
+        self._engagement = torch.where(self.usual, engagement, min(distrust, 1.0) * engagement)
+        self._benefit = benefit
+        real = engagement > -torch.inf
+        spread = _spread(engagement, real) / _spread(benefit, real).clamp(min=1e-12)
+        self._unit = torch.where(_spread(benefit, real) > 1e-12, spread, 0.0)
+
+    def values(self, weight: Tensor) -> Tensor:
+        """What each candidate is ranked by, (B, C), for weights w (B,)."""
+        return torch.where(weight[:, None] > 0, self._engagement + weight[:, None] * self._benefit, self._engagement)
+
+    def chosen(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Columns of the slates, best first, and which of them exist; (B, K) each."""
+        return self.values(weight).topk(self._inside.shape[1], dim=1).indices, self._inside
+
+    def engagement(self, weight: Tensor) -> Tensor:
+        """Expected engagement of the slates, (B,)."""
+        columns, inside = self.chosen(weight)
+        return _total(self._engagement.gather(1, columns), inside)
+
+    def largest_weights(self, floor: float) -> Tensor:
+        """The largest weight that keeps each slate's engagement at ``floor`` of the usual one's, (B,)."""
+        least = floor * self.usual_engagement
+        low, high = torch.full_like(least, -_DECADES), torch.full_like(least, _DECADES)
+        for _ in range(_STEPS):
+            middle = (low + high) / 2
+            enough = self.engagement(10**middle * self._unit) >= least
+            low, high = torch.where(enough, middle, low), torch.where(enough, high, middle)
+        weight = 10**low * self._unit
+        return torch.where(self.engagement(weight) >= least, weight, 0.0)
+
+    def multiplier(self, most: Tensor, floor: float) -> float:
+        """The largest λ for which the slates of weights min(λ, most) keep ``floor`` of all usual engagement together.
+
+        Args:
+            most: (B,) each slate's largest weight, 0 for who is to be left alone.
+            floor: share, 0–1.
+        """
+        least = floor * float(self.usual_engagement.sum())
+        high = float(most.max()) if len(most) else 0.0
+        if high <= 0 or float(self.engagement(most).sum()) >= least:
+            return high
+        low = high * 10 ** (-2 * _DECADES)
+        for _ in range(_STEPS + 4):
+            middle = (low * high) ** 0.5
+            enough = float(self.engagement(most.clamp(max=middle)).sum()) >= least
+            low, high = (middle, high) if enough else (low, middle)
+        return low if float(self.engagement(most.clamp(max=low)).sum()) >= least else 0.0
+
+
+def _total(value: Tensor, inside: Tensor) -> Tensor:
+    return value.masked_fill(~inside, 0.0).clamp(min=0).sum(dim=1)
+
+
+def _spread(value: Tensor, real: Tensor) -> Tensor:
+    """Largest less smallest of each row, (B,)."""
+    top = value.masked_fill(~real, -torch.inf).amax(dim=1)
+    bottom = value.masked_fill(~real, torch.inf).amin(dim=1)
+    return torch.where(real.any(dim=1), top - bottom, 0.0)
