@@ -28,13 +28,13 @@ from recbole_esmr.policy.esmr import ESMRPolicy
 from recbole_esmr.policy.recbole import RecBolePolicy
 from recbole_esmr.policy.tabular import PositiveWhileNegative, TabularQ
 from recbole_esmr.quick_start import SCHEMA_VERSION, load_data_and_model, retrain_reranker, run_recbole
+from recbole_esmr.settings import keys
 from recbole_esmr.simulation import FeedEnv, World, load_world, simulate
 from recbole_esmr.simulation.days import lived_days
 from recbole_esmr.simulation.hidden import Hidden, load_hidden, log_fingerprint
 from recbole_esmr.simulation.logging_policy import LoggingFeed
 from recbole_esmr.simulation.oracle import Oracle
 from recbole_esmr.simulation.twin import true_effects
-from recbole_esmr.settings import keys
 from recbole_esmr.simulation.world import GROUPS
 
 UNTRAINED = ("random", "pop", "positive", "logging")
@@ -252,7 +252,7 @@ def _named(policy: str) -> _Named:
         key, equals, value = change.partition("=")
         if name != MODEL_NAME or not equals:
             raise ConfigError(f"policy '{policy}': only ESMR takes changed keys, as in ESMR+gate=streak+reward=emotion.")
-        may = [k for k in keys(ESMRSettings) if k in SERVED or k.startswith("rerank") or k.startswith("reward")]
+        may = [k for k in keys(ESMRSettings) if k in SERVED or k.startswith(("reranker", "reward"))]
         if key not in may:
             raise ConfigError(f"policy '{policy}': '{key}' cannot be changed in a rollout. {nearest(key, may)}")
         changes[key] = value

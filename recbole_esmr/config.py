@@ -276,8 +276,8 @@ class Config(RecBoleConfig):
             raise ConfigError(f"day_split is {list(settings.day_split)}; expected three shares such as [0.8, 0.1, 0.1].")
         if settings.min_engagement_slate > settings.min_engagement:
             raise ConfigError(
-                f"min_engagement_slate is {settings.min_engagement_slate} and min_engagement {settings.min_engagement}; expected a "
-                "floor under each slate that is not above that under all."
+                f"min_engagement_slate is {settings.min_engagement_slate} and min_engagement {settings.min_engagement}; "
+                "expected a floor under each slate that is not above that under all."
             )
         key = "backbone" if settings.backbone else "retriever"
         if model_class(settings.retriever_name).type not in (ModelType.GENERAL, ModelType.SEQUENTIAL, ModelType.TRADITIONAL):

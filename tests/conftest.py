@@ -19,6 +19,7 @@ QUICK = {
     "reranker_epochs": 2,
     "reranker_hidden_size": 8,
     "causal_placebos": 10,
+    "gate": "streak",
     "reward": "emotion",  # on so few days no effect is proven, and with nothing proven the causal reward keeps the gate closed
     "candidates": 20,
     "show_progress": False,

@@ -136,7 +136,7 @@ def test_resume_runs_only_the_stages_that_are_missing(quick, monkeypatch):
     assert model.stages_done == list(STAGES[:2])
     _, again, second, train, valid, test = _made(quick)
     second.resume_checkpoint(trainer.saved_model_file)
-    assert again.stages_done == list(STAGES[:2]) and again.ranker.booster is not None
+    assert again.stages_done == list(STAGES[:2]) and again.view_ranker.booster is not None
     second.fit(train, valid)
     assert again.stages_done == list(STAGES)
     _, _, whole, train, valid, test = _made(quick)

@@ -16,7 +16,6 @@ from recbole_esmr.model.days import DayBatch, DayLabels, day_labels, level_track
 from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder, encoder_loss, join_states
 from recbole_esmr.model.esmr import _by_rank
 from recbole_esmr.model.gate import gate_open
-from recbole_esmr.model.reranker import ItemValue
 from recbole_esmr.quick_start import load_data_and_model, run_recbole
 from recbole_esmr.trainer.emotion import batches_by_length, fit_encoder
 
@@ -153,37 +152,6 @@ def test_temperature_recovers_the_scale_of_logits():
     assert best_temperature(logits * 2.5, target) == pytest.approx(2.5, rel=0.06)
 
 
-def test_next_value_by_hand():
-    """Chosen by the online networks (the smaller of two), judged by the targets (the smaller of two)."""
-    value = ItemValue(state_size=1, item_size=1, hidden_size=2)
-
-    class Fixed(torch.nn.Module):
-        def __init__(self, slope):
-            super().__init__()
-            self.slope = slope
-
-        def forward(self, joined):
-            return joined[..., 1:] * self.slope
-
-    value.online = torch.nn.ModuleList([Fixed(1.0), Fixed(2.0)])
-    value.target = torch.nn.ModuleList([Fixed(10.0), Fixed(20.0)])
-    item = torch.tensor([[[3.0], [-1.0], [2.0], [9.0]], [[1.0], [1.0], [1.0], [1.0]]])
-    shown = torch.tensor([[True, True, True, False], [False] * 4])
-    answer = value.next_value(torch.zeros(2, 1), item, shown, torch.tensor([2, 1]))
-    assert answer.tolist() == [(30 + 20) / 2, 0]
-    assert value(torch.zeros(2, 1), item)[0].tolist() == [3, -2, 2, 9]
-
-
-def test_targets_follow():
-    value = ItemValue(1, 1, 2)
-    online, target = next(value.online.parameters()), next(value.target.parameters())
-    with torch.no_grad():
-        start = target.clone()
-        online.add_(1.0)
-    value.follow(0.25)
-    assert torch.allclose(target, start + 0.25) and not target.requires_grad
-
-
 def test_predict_is_the_column_of_full_sort_predict(trained):
     _, (_, model, _, _, _, test_data) = trained
     rows = test_data._dataset[torch.arange(len(test_data._dataset))]
@@ -195,7 +163,7 @@ def test_predict_is_the_column_of_full_sort_predict(trained):
 
 
 def test_every_stage_is_used_in_the_ranking(trained):
-    """Candidates come from the retriever, are ordered by LightGBM where the gate is closed and by Q where it is open."""
+    """Candidates come from the retriever, are ordered by LightGBM where the gate is closed, with Q beside it where it is open."""
     _, (_, model, _, _, _, _) = trained
     gate = model.gate()[:, :-1]
     opened, closed = np.argwhere(gate)[:20], np.argwhere(~gate & model.trace.present)[-20:]
@@ -206,13 +174,14 @@ def test_every_stage_is_used_in_the_ranking(trained):
         retrieved = model.retriever.scores(user, day)
         best, item = retrieved.topk(model.settings.candidates, dim=1)
         assert torch.equal((scores > 1).nonzero(), torch.zeros_like(scores).scatter(1, item, 1.0).nonzero())
-        engagement = model.engagement(user, day, item, best)
-        value = model.item_value(model.policy_state()[user, day], model.features_of(item, engagement))
+        chance = torch.from_numpy(model.view_ranker.predict(model._table(user, day, item, best))).float().reshape(item.shape)
         said = scores.gather(1, item)
-        if is_open:
-            assert torch.equal(said.argsort(dim=1, descending=True), value.argsort(dim=1, descending=True, stable=True))
-        else:
-            assert torch.allclose(said, 1 + engagement, atol=1e-6)
+        by_chance = (chance - 1e-9 * torch.arange(item.shape[1])).argsort(dim=1, descending=True, stable=True)
+        same = (said.argsort(dim=1, descending=True) == by_chance).all(dim=1)
+        assert same.all() if not is_open else not same.all()
+        top = said.topk(model.slate_size, dim=1).indices
+        share = chance.gather(1, top).sum(dim=1) / chance.topk(model.slate_size, dim=1).values.sum(dim=1)
+        assert (share >= model.floor() - 1e-5).all(), "each slate keeps its floor"
 
 
 def test_no_two_values_are_tied_however_large_they_are():
@@ -262,10 +231,10 @@ def test_who_does_not_consent_gets_the_engagement_ranking(trained):
     other.refresh()
     days = torch.arange(other.trace.days)
     items = torch.arange(1, other.n_items).repeat(len(days), 1)
-    likely = other.engagement(torch.full_like(days, person), days, items, items * 0.0)
+    likely = other.watch_ratio(torch.full_like(days, person), days, items, items * 0.0)
     other.catalogue.valence[:] = 0.123  # no emotion feature is read, not even the items'
     other.catalogue.intensity[:] = 0.456
-    assert torch.equal(likely, other.engagement(torch.full_like(days, person), days, items, items * 0.0))
+    assert torch.equal(likely, other.watch_ratio(torch.full_like(days, person), days, items, items * 0.0))
     assert model.gate()[person].any() and not other.gate()[person].any()
     assert (other.beliefs()[person] == 0).all() and (other.policy_state()[person] == 0).all()
 

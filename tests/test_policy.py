@@ -206,10 +206,138 @@ def test_a_negative_streak_opens_the_gate_and_reset_forgets_it(trained):
     for emotion, expected in (("angry", True), ("happy", False)):
         policy.observe(_evening(*nothing, {"churned": np.zeros(len(users))}, emotion))
         policy.recommend(_morning(len(users), len(items)))
-        assert (policy.acted() == expected).all()
+        gate = policy._model.gate()[policy._user, policy._model.trace.days]
+        assert (gate == expected).all() and policy.acted().any() == expected
     policy.reset(users, items)
     policy.recommend(_morning(len(users), len(items)))
     assert np.array_equal(policy.acted(), fresh)
+
+
+def test_a_person_may_ask_for_a_goal_whatever_the_gate_says(trained):
+    """With proven effects the feed keeps its floor and is better for the goal; without, or without consent, nothing changes."""
+    items, users = _names(trained, "item_id"), _names(trained, "user_id")
+    morning = _morning(len(users), len(items), 5)
+
+    def made(weight):
+        policy = _esmr(trained, gate="never")
+        model = policy._model
+        model.causal = {
+            "effects": [
+                {"treatment": f"{sign}_exposure", "outcome": "valence", "state": "all", "weight": weight * value}
+                for sign, value in (("negative", -0.05), ("positive", 0.03))
+            ]
+        }
+        policy.reset(users, items)
+        return policy, model
+
+    policy, model = made(1.0)
+    usual = policy.recommend(morning)
+    lifted, calmed = (policy.recommend(morning, goal=goal) for goal in ("uplift", "calm"))
+    assert not np.array_equal(lifted, usual) and policy.acted().any()
+    ids = policy._item
+    effect = model.item_effects().valence[0]
+    arousing = (model.taxonomy.arousal[model.catalogue.emotion] > 0) & (model.catalogue.emotion >= 0)
+    assert effect[ids[lifted]].mean() > effect[ids[usual]].mean()
+    assert effect[ids[calmed]].mean() > effect[ids[usual]].mean()
+    assert arousing[ids[calmed]].mean() < arousing[ids[lifted]].mean()
+    expected = policy._expected
+    for slates in (lifted, calmed):
+        rows = np.arange(len(users))[:, None]
+        share = expected[rows, slates].sum(axis=1) / expected[rows, usual].sum(axis=1)
+        assert (share >= model.settings.min_engagement_slate - 1e-5).all()
+    some = policy.recommend(morning, goal=["uplift", *[None] * (len(users) - 1)])
+    assert np.array_equal(some[0], lifted[0]) and np.array_equal(some[1:], usual[1:])
+    model.trace.consent[policy._user[0]] = False
+    model.refresh()
+    assert np.array_equal(policy.recommend(morning, goal="uplift")[0], policy.recommend(morning)[0])
+    policy, _ = made(0.0)
+    assert np.array_equal(policy.recommend(morning, goal="uplift"), policy.recommend(morning)), "nothing is proven"
+    with pytest.raises(ConfigError, match=r"no goal 'upift'\. Did you mean 'uplift'"):
+        policy.recommend(morning, goal="upift")
+    with pytest.raises(ConfigError, match="2 goals for"):
+        policy.recommend(morning, goal=["calm", None])
+
+
+@pytest.mark.parametrize("gate", ["always", "forecast"])
+def test_one_person_alone_a_batch_and_everybody(trained, gate):
+    """Slates of people served together are those of each served alone, where no budget is shared."""
+    items, users = _names(trained, "item_id"), _names(trained, "user_id")[:6]
+    together = _esmr(trained, gate=gate)
+    together.reset(users, items)
+    slates = together.recommend(_morning(6, len(items), 4))
+    for row, user in enumerate(users):
+        alone = _esmr(trained, gate=gate)
+        alone.reset(np.array([user]), items)
+        assert np.array_equal(alone.recommend(_morning(1, len(items), 4))[0], slates[row])
+
+
+@pytest.mark.parametrize("opponent", ["tabular", "linucb", "thompson", "positive-while-negative"])
+def test_opponents_keep_the_floor_and_are_reproducible(trained, opponent):
+    import copy
+
+    from recbole_esmr.closed_loop import OPPONENTS
+
+    items, users = _names(trained, "item_id"), _names(trained, "user_id")
+    morning, said = _morning(len(users), len(items), 5), []
+    usual = _esmr(trained, gate="never")
+    usual.reset(users, items)
+    reference = usual.recommend(morning)
+    for _ in range(2):
+        _, (_, model, dataset, *_) = trained
+        policy = OPPONENTS[opponent](copy.deepcopy(model), dataset)
+        policy.reset(users, items)
+        slates = policy.recommend(morning)
+        rows = np.arange(len(users))[:, None]
+        share = usual._expected[rows, slates].sum(axis=1) / usual._expected[rows, reference].sum(axis=1)
+        assert (share >= policy._model.floor() - 1e-5).all() and policy.acted().any()
+        assert (share < 1 - 1e-6)[policy.acted()].all()
+        policy.observe(_evening(slates, np.full(slates.shape, 0.5), {"churned": np.zeros(len(users))}, "lonely", 15))
+        said.append(np.concatenate([slates, policy.recommend(_morning(len(users), len(items), 5, day=16))], axis=1))
+    assert np.array_equal(*said)
+
+
+def test_tabular_q_is_the_fixed_point():
+    """Two states that lead to each other; action 0 brings 1 in state 0, nothing else brings anything."""
+    from recbole_esmr.policy.tabular import DISCOUNT, table
+
+    before, after = np.array([0, 0, 1, 1]), np.array([1, 1, 0, 0])
+    q = table(before, np.array([[1.0, 0], [0, 1], [1, 0], [0, 1]]), np.array([1.0, 0, 0, 0]), after)
+    best = 1 / (1 - DISCOUNT**2)
+    expected = [[best, DISCOUNT**2 * best], [DISCOUNT * best] * 2]
+    assert q[:2] == pytest.approx(np.array(expected), rel=0.05) and (q[2:] == 0).all()
+
+
+def test_linucb_learns_which_emotion_lifts(trained):
+    """On surprises made of one emotion's exposure alone, that emotion has the lift."""
+    import copy
+
+    from recbole_esmr.policy.bandit import LinUCB, emotion_exposure
+
+    _, (_, model, dataset, *_) = trained
+    policy = LinUCB(copy.deepcopy(model), dataset, optimism=0.0)
+    trace = policy._trained_on.trace
+    exposure = emotion_exposure(policy._model.impressions, policy._model, trace.users, trace.days)
+    code = policy._model.taxonomy.labels.index("happy")
+    mean = policy._model.day_state().mean.numpy()
+    trace.valence[:, 1:] = mean[:, :-1] + 3 * exposure[:, :-1, code]
+    policy._policy_state = None
+    monkey = policy._model.day_state
+    policy._model.day_state = lambda: monkey()
+    policy._prepare()
+    lift = policy._mean(np.array([[1.0, 0.0, 0.0, 0.0]]))[0]
+    assert lift.argmax() == code and lift[code] > 3 * np.abs(np.delete(lift, code)).max()
+
+
+def test_emotion_exposure_by_hand(trained):
+    from recbole_esmr.policy.bandit import emotion_exposure
+
+    _, (_, model, *_) = trained
+    shown, trace = model.impressions, model.trace
+    found = emotion_exposure(shown, model, trace.users, trace.days)
+    signs = np.sign(model.taxonomy.valence)
+    known = np.isfinite(trace.exposure[..., 0]) & trace.consent[:, None]
+    assert found[known][:, signs < 0].sum(axis=1) == pytest.approx(trace.exposure[known][:, 0])
+    assert found[known][:, signs > 0].sum(axis=1) == pytest.approx(trace.exposure[known][:, 1])
 
 
 def test_esmr_meets_people_it_has_never_seen(trained):

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 _LAGS = 10
-_GRID = np.linspace(0.0, 0.95, 96)
+_GRID = np.linspace(0.05, 0.95, 91)
 
 
 def persistence(valence: np.ndarray) -> float:
@@ -23,7 +23,7 @@ def persistence(valence: np.ndarray) -> float:
         valence: (U, D), NaN where unknown.
 
     Returns:
-        φ in [0, 0.95]; 0 where fewer than three lags have a pair.
+        φ in [0.05, 0.95]; 0 where fewer than three lags have a pair.
     """
     lags = range(1, min(_LAGS, valence.shape[1] - 1) + 1)
     square = [(valence[:, lag:] - valence[:, :-lag]) ** 2 for lag in lags]

@@ -60,8 +60,8 @@ class ESMR(SequentialRecommender):
 
     The score of an item for a person on a day is a function of the person and the day alone: everything it reads comes from
     days before. The retriever proposes candidates; LightGBM ranks them for engagement; where the gate is open the re-ranker's
-    value weighs beside the engagement, as much as the engagement budget allows (:mod:`~recbole_esmr.model.budget`). All other items
-    follow in the retriever's order.
+    value weighs beside the engagement, as much as the engagement budget allows (:mod:`~recbole_esmr.model.budget`). All other
+    items follow in the retriever's order.
 
     Args:
         config: RecBole's config with the keys of ``properties/model/ESMR.yaml``.
@@ -284,7 +284,7 @@ class ESMR(SequentialRecommender):
     def weights(self, slates: Slates, may_act: Tensor, multiplier: float | None = None) -> Tensor:
         """How much the benefit weighs in each slate, (B,), 0 where the re-ranker may not act.
 
-        With the gate ``forecast`` one multiplier for everybody, within each slate's floor; it is found for these slates unless given.
+        With the gate ``forecast`` one multiplier for everybody, within each slate's floor; found for these slates unless given.
         With another gate each slate goes as far as its own floor ``min_engagement``.
         """
         settings, floor = self.settings, self.floor()
@@ -302,7 +302,7 @@ class ESMR(SequentialRecommender):
 
         .. math:: f^{1 + η} = min\_engagement
 
-        η = (∂ presence tomorrow / ∂ hours) · hours / presence / (1 − ρ), with ρ how much a day of presence raises that of the next.
+        η = (∂ presence tomorrow / ∂ hours) · hours / presence / (1 − ρ), with ρ how much a day of presence raises the next.
         The effect is taken at the upper end of its interval, proven or not: a benefit is claimed only where it is proven, a harm
         is guarded against where it cannot be excluded.
         """

@@ -11,8 +11,8 @@ def gate_open(rule: str, negative: np.ndarray, valence: np.ndarray, streak: int,
     """Whether the re-ranker acts on the day after each day.
 
     ``streak`` is the rule of the ESMR paper (section on the policy switch): ``streak`` negative days in a row open the gate, the
-    first day with a valence of at least ``recovery`` closes it. ``always`` and ``never`` are what they say. ``forecast`` leaves it to
-    the budget (:mod:`~recbole_esmr.model.budget`) whom to spend it on, and so is open to all.
+    first day with a valence of at least ``recovery`` closes it. ``always`` and ``never`` are what they say. ``forecast`` leaves
+    it to the budget (:mod:`~recbole_esmr.model.budget`) whom to spend it on, and so is open to all.
 
     Args:
         rule: forecast, streak, always or never.

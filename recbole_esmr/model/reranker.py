@@ -37,7 +37,7 @@ class ItemValue(nn.Module):
     def reset(self, generator: torch.Generator) -> None:
         """Draw all weights anew."""
         for network in self.online:
-            network.draw(generator)
+            network.draw(generator)  # type: ignore[operator]
         self.follow(1.0)
 
     def forward(self, state: Tensor, item: Tensor, effect: Tensor, pessimism: float = 0.0) -> Tensor:

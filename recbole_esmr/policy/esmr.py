@@ -29,8 +29,8 @@ class ESMRPolicy:
     """Fills feeds with the items on offer: the engagement ranking, and as much benefit as the engagement budget allows.
 
     The model's weights stay. Its log goes on: a window as long as the log it was trained on. People it has never met begin with
-    nothing known; items it has never met are not shown. With ``gate="never"`` it is the engagement ranker alone. A deployed feed is
-    judged by watch time, so that is what the engagement ranking maximises here. What is observed corrects what is expected
+    nothing known; items it has never met are not shown. With ``gate="never"`` it is the engagement ranker alone. A deployed feed
+    is judged by watch time, so that is what the engagement ranking maximises here. What is observed corrects what is expected
     (:class:`~recbole_esmr.policy.ledger.Ledger`), and so the budget.
 
     The same object serves one person, a batch or everybody: it serves whom it was :meth:`reset` with.
@@ -60,9 +60,10 @@ class ESMRPolicy:
         self._number[0] = -1
         self._ledger, self._multiplier = Ledger(), self._model.multiplier["watch_time"]
         self._model.log = self._trained_on.with_newcomers(int(new.sum()))
+        self._nothing_expected()
         self._prepare()
 
-    def recommend(self, observation: Observation, goal: str | None | Sequence[str | None] = None) -> np.ndarray:
+    def recommend(self, observation: Observation, goal: str | Sequence[str | None] | None = None) -> np.ndarray:
         """Slates of the day.
 
         Args:
@@ -79,8 +80,7 @@ class ESMRPolicy:
         model, rows = self._model, np.flatnonzero(observation.active)
         slates = np.full((len(self._user), int(observation.slate_size.max(initial=0))), -1)
         self._acted = np.zeros(len(self._user), dtype=bool)
-        self._expected = np.full((len(self._user), len(self._item)), np.nan, dtype=np.float32)
-        self._usual = np.zeros(self._expected.shape, dtype=bool)
+        self._nothing_expected()
         asked = _goals(goal, len(self._user))[rows]
         if not len(rows) or not slates.shape[1]:
             return slates
@@ -158,6 +158,10 @@ class ESMRPolicy:
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 
+    def _nothing_expected(self) -> None:
+        self._expected = np.full((len(self._user), len(self._item)), np.nan, dtype=np.float32)
+        self._usual = np.zeros(self._expected.shape, dtype=bool)
+
     def _prepare(self) -> None:
         """Do in the evening what does not depend on the morning's pool."""
         with torch.no_grad():
@@ -192,7 +196,7 @@ class ESMRPolicy:
         return effect
 
 
-def _goals(goal: str | None | Sequence[str | None], users: int) -> np.ndarray:
+def _goals(goal: str | Sequence[str | None] | None, users: int) -> np.ndarray:
     every = [goal] * users if goal is None or isinstance(goal, str) else list(goal)
     for wanted in every:
         if wanted is not None and wanted not in GOALS:

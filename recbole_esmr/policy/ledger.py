@@ -38,7 +38,13 @@ class Ledger:
         return float(min(np.average(other / usual, weights=weight), 1.0)) if weight.sum() > 0 else 1.0
 
     def book(self, observed: np.ndarray, expected: np.ndarray, sign: np.ndarray, usual: np.ndarray) -> None:
-        """Enter a day's shown items: (N,) each; ``expected`` before any correction, ``usual`` whether engagement alone would have shown it."""
+        """Enter a day's shown items, (N,) each.
+
+        Args:
+            observed, expected: engagement, the latter before any correction.
+            sign: of their valence.
+            usual: bool, whether engagement alone would have shown them.
+        """
         cell = 3 * (~usual).astype(int) + sign + 1
         day = [np.bincount(cell, weights=value, minlength=6).reshape(2, 3) for value in (observed, expected)]
         self._observed, self._expected = KEPT * self._observed + day[0], KEPT * self._expected + day[1]

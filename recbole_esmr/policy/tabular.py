@@ -15,7 +15,7 @@ from recbole_esmr.model.gate import gate_open
 from recbole_esmr.policy.bandit import emotion_exposure
 from recbole_esmr.policy.esmr import ESMRPolicy
 
-LEARNING_RATE, DISCOUNT, SWEEPS = 0.1, 0.95, 100
+LEARNING_RATE, DISCOUNT, SWEEPS = 0.1, 0.95, 1000
 """The paper's α and γ; passes over the logged days."""
 
 MOODS, STREAKS, HABITS = 3, 4, 3
@@ -77,12 +77,15 @@ def table(before: np.ndarray, action: np.ndarray, reward: np.ndarray, after: np.
         reward: (N,).
     """
     states, actions = MOODS * STREAKS * HABITS, action.shape[1]
-    q, weight = np.zeros((states, actions)), np.zeros((states, actions))
-    np.add.at(weight, before, action)
+    q, brought = np.zeros((states, actions)), np.zeros((states, actions))
+    led = np.zeros((states, states, actions))
+    np.add.at(led, (before, after), action)
+    np.add.at(brought, before, action * reward[:, None])
+    weight = led.sum(axis=1)
+    seen = weight > 0
     for _ in range(SWEEPS):
-        goal, total = reward + DISCOUNT * q.max(axis=1)[after], np.zeros_like(q)
-        np.add.at(total, before, action * goal[:, None])
-        q += LEARNING_RATE * np.where(weight > 0, total / np.maximum(weight, 1e-12) - q, 0.0)
+        goal = brought + DISCOUNT * np.einsum("san,a->sn", led, q.max(axis=1))
+        q += LEARNING_RATE * np.where(seen, goal / np.maximum(weight, 1e-12) - q, 0.0)
     return q
 
 

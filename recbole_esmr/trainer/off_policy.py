@@ -83,7 +83,7 @@ def held_out(model: ESMR) -> Impressions:
 
 
 def find_multipliers(model: ESMR) -> dict[str, float]:
-    """The engagement budget's multiplier over the held-out days, for either ranking; a day alone or a person alone is served by it."""
+    """The engagement budget's multiplier over the held-out days, for either ranking; who is served alone is served by it."""
     shown = held_out(model)
     return {rank_by: deploy(model, shown, rank_by).multiplier if len(shown) else 0.0 for rank_by in ("views", "watch_time")}
 
@@ -146,7 +146,7 @@ def off_policy_estimates(model: ESMR, level: float = 0.95) -> dict[str, Any] | N
 
 
 def diagnose(model: ESMR, errors: list[float], generator: np.random.Generator) -> dict[str, Any]:
-    """What ``run.json`` says of the re-ranker's training: Bellman error, calibration of Q on held-out days, off-policy estimates."""
+    """Bellman error, calibration of Q on held-out days and off-policy estimates, for ``run.json``."""
     days = logged_days(model, generator, VALID)
     result: dict[str, Any] = {"bellman_error": {"train": [round(error, 6) for error in errors]}, "calibration": None}
     if len(days):

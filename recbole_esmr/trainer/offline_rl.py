@@ -152,8 +152,8 @@ def fit_reranker(
     .. math:: L = w_i (B(s, i) - r_i - G - γ^n V'(s_n))^2 + (M(s) - m - (γφ)^n M'(s_n))^2
               + α \\,softplus(\\log \\tfrac1K \\sum_{j} e^{B(s, j)} - \\bar B(s, logged))
 
-    over the items *i* shown in state *s*, with inverse propensities w, n-day returns G and m, and the targets V' and M'. The penalty's
-    *j* are items shown to others, so that what the logs never show in a state is not believed to be good.
+    over the items *i* shown in state *s*, with inverse propensities w, n-day returns G and m, and the targets V' and M'. The
+    penalty's *j* are items shown to others, so that what the logs never show in a state is not believed to be good.
 
     Returns:
         the mean squared Bellman error of each epoch, of B and M together.

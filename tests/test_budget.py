@@ -1,0 +1,95 @@
+"""The engagement budget: by hand, against brute force, and its floors."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recbole_esmr.model.budget import Slates
+from recbole_esmr.policy.ledger import PRIOR, Ledger
+
+
+def _slates(engagement, benefit, size, distrust=1.0):
+    return Slates(torch.tensor(engagement), torch.tensor(benefit), torch.tensor(size), distrust)
+
+
+def test_slates_by_hand():
+    slates = _slates([[5.0, 4.0, 3.0, 1.0]], [[0.0, -1.0, 1.0, 2.0]], [2])
+    assert slates.usual.tolist() == [[True, True, False, False]] and slates.usual_engagement.tolist() == [9]
+    columns, inside = slates.chosen(torch.tensor([0.0]))
+    assert columns.tolist() == [[0, 1]] and inside.all()
+    assert slates.chosen(torch.tensor([0.6]))[0].tolist() == [[0, 2]], "4 − 0.6 < 3 + 0.6"
+    assert slates.engagement(torch.tensor([0.6])).tolist() == [8]
+    assert slates.chosen(torch.tensor([10.0]))[0].tolist() == [[3, 2]]
+
+
+def test_items_never_chosen_before_are_distrusted():
+    slates = _slates([[5.0, 4.0, 3.0]], [[0.0, 0.0, 1.0]], [2], 0.5)
+    assert slates.engagement(torch.tensor([4.0])).tolist() == [5 + 1.5], "the third is worth half of 3"
+    assert slates.engagement(torch.tensor([0.0])).tolist() == [9], "the usual ones are worth what they were"
+
+
+def test_shorter_slates_missing_candidates_and_nobody():
+    slates = _slates([[2.0, 1.0, -torch.inf], [3.0, 2.0, 1.0]], [[0.0, 1.0, 5.0], [0.0, 0.0, 9.0]], [3, 1])
+    weight = slates.largest_weights(0.5)
+    assert torch.isfinite(weight).all() and torch.isfinite(slates.engagement(weight)).all()
+    assert slates.usual_engagement.tolist() == [3, 3]
+    assert np.isfinite(slates.multiplier(weight, 0.9))
+    nobody = Slates(torch.zeros(0, 3), torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
+    assert nobody.multiplier(nobody.largest_weights(0.9), 0.9) == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.5, 0.99), st.floats(0.4, 1.0))
+def test_floors_hold_and_the_budget_is_spent(seed, floor, slate_part):
+    generator = torch.Generator().manual_seed(seed)
+    engagement, benefit = torch.rand(12, 15, generator=generator), torch.randn(12, 15, generator=generator)
+    slates = Slates(engagement, benefit, torch.randint(1, 6, (12,), generator=generator))
+    most = slates.largest_weights(floor * slate_part)
+    assert (slates.engagement(most) >= floor * slate_part * slates.usual_engagement - 1e-5).all()
+    multiplier = slates.multiplier(most, floor)
+    weight = most.clamp(max=multiplier)
+    assert slates.engagement(weight).sum() >= floor * slates.usual_engagement.sum() - 1e-4
+    more = most.clamp(max=multiplier * 1.02 + 1e-9)
+    spent = slates.engagement(most).sum() < floor * slates.usual_engagement.sum()
+    assert not spent or slates.engagement(more).sum() <= slates.engagement(weight).sum() + 1e-5
+
+
+def test_the_multiplier_is_as_good_as_brute_force():
+    """Two people, all pairs of slates: no pair within the floor has more benefit than a whisker above the budget's."""
+    generator = torch.Generator().manual_seed(3)
+    engagement, benefit = 1 + torch.rand(2, 8, generator=generator), torch.randn(2, 8, generator=generator)
+    slates = Slates(engagement, benefit, torch.tensor([3, 3]))
+    most = slates.largest_weights(0.0)
+    weight = most.clamp(max=slates.multiplier(most, 0.9))
+    columns, _ = slates.chosen(weight)
+    got, cost = float(benefit.gather(1, columns).sum()), float(engagement.gather(1, columns).sum())
+    least = 0.9 * float(slates.usual_engagement.sum())
+    every = [list(combinations(range(8), 3))] * 2
+    best_at_this_cost = max(
+        float(benefit[0, list(a)].sum() + benefit[1, list(b)].sum())
+        for a in every[0]
+        for b in every[1]
+        if float(engagement[0, list(a)].sum() + engagement[1, list(b)].sum()) >= cost - 1e-6
+    )
+    assert cost >= least - 1e-5 and got == pytest.approx(best_at_this_cost, abs=1e-5)
+
+
+def test_the_ledger_by_hand():
+    ledger = Ledger()
+    assert ledger.factor(np.array([-1, 0, 1])).tolist() == [1, 1, 1] and ledger.distrust() == 1
+    many = 100 * int(PRIOR)
+    sign, usual = np.repeat([-1, 1, 1], many), np.repeat([True, True, False], many)
+    ledger.book(np.repeat([1.8, 1.0, 0.5], many), np.full(3 * many, 2.0), sign, usual)
+    negative, positive = 0.9, 0.5
+    assert ledger.factor(np.array([-1, 1])) == pytest.approx([negative, positive], abs=0.01)
+    assert ledger.factor(np.array([0])) == 1, "nothing neutral was shown"
+    assert ledger.distrust() == pytest.approx(0.25 / 0.5, abs=0.01)
+    for _ in range(60):  # the old days fade
+        ledger.book(np.full(3 * many, 2.0), np.full(3 * many, 2.0), sign, usual)
+    assert ledger.factor(np.array([-1, 1])) == pytest.approx([1, 1], abs=0.01)
