@@ -86,6 +86,7 @@ class ESMR(SequentialRecommender):
         self.encoder = self._make_encoder()
         self.watch_ranker = EngagementRanker(1 if settings.backbone else None)
         self.view_ranker = EngagementRanker(1 if settings.backbone else None)
+        self.view_stack = [0.0, 1.0, 0.0]
         self.item_features = self._describe_items()
         self.item_value = ItemValue(
             self.encoder.width + len(self.taxonomy) + 4 + EXTRA,
@@ -257,12 +258,12 @@ class ESMR(SequentialRecommender):
         """The items with the best of the retriever's scores (B, I), and what is expected of them."""
         real = int((retrieved > -torch.inf).sum(dim=1).max()) if len(retrieved) else 0
         best, item = retrieved.topk(min(self.settings.candidates, real), dim=1)
-        table = self._table(user, day, item, best)
+        table = self.engagement_table(user, day, item, best)
         ratio = _shaped(self.watch_ranker.predict(table), item)
-        if self.settings.rank_by == "views":
-            engagement = _shaped(self.view_ranker.predict(table), item)
-        elif self.settings.backbone:  # the order is the backbone's
+        if self.settings.backbone:  # the order is the backbone's
             engagement = ratio
+        elif self.settings.rank_by == "views":
+            engagement = self.view_chance(_shaped(self.view_ranker.predict(table), item), best)
         else:
             engagement = ratio * torch.from_numpy(self.catalogue.duration).float()[item]
         benefit = torch.zeros_like(ratio)
@@ -272,6 +273,12 @@ class ESMR(SequentialRecommender):
             benefit[rows] = self.benefit(user[rows], day[rows], item[rows], ratio[rows])
         engagement = engagement - 1e-9 * torch.arange(item.shape[1])  # ties go by the retriever
         return Candidates(item, engagement.masked_fill(best == -torch.inf, -torch.inf), ratio, benefit, open_rows)
+
+    def view_chance(self, ranked: Tensor, retrieved: Tensor) -> Tensor:
+        """Chance to be watched next, from what LightGBM says p and the retriever's score r: σ(b₀ + b₁ logit p + b₂ r)."""
+        intercept, of_ranker, of_retriever = self.view_stack
+        chance = intercept + of_ranker * ranked.clamp(1e-6, 1 - 1e-6).logit() + of_retriever * retrieved
+        return chance.sigmoid()
 
     def benefit(self, user: Tensor, day: Tensor, item: Tensor, ratio: Tensor) -> Tensor:
         """The re-ranker's value of items (B, C) with expected watch ratios; (B, C), relative to the person's mean candidate."""
@@ -326,7 +333,7 @@ class ESMR(SequentialRecommender):
         Returns:
             (B, C).
         """
-        return _shaped(self.watch_ranker.predict(self._table(user, day, item, retrieved)), item)
+        return _shaped(self.watch_ranker.predict(self.engagement_table(user, day, item, retrieved)), item)
 
     def _retrieved(self, user: Tensor, day: Tensor, offered: Tensor | None) -> Tensor:
         scores = self.retriever.scores(user, day).cpu()
@@ -334,7 +341,8 @@ class ESMR(SequentialRecommender):
             scores[:, ~offered] = -torch.inf
         return scores
 
-    def _table(self, user: Tensor, day: Tensor, item: Tensor, retrieved: Tensor) -> np.ndarray:
+    def engagement_table(self, user: Tensor, day: Tensor, item: Tensor, retrieved: Tensor) -> np.ndarray:
+        """LightGBM's features of items (B, C) with the retriever's scores, a row an item: (B · C, features)."""
         users, days = (x.unsqueeze(1).expand_as(item).reshape(-1).cpu().numpy() for x in (user, day))
         return self.engagement_features().table(users, days, item.reshape(-1).cpu().numpy(), retrieved.reshape(-1).cpu().numpy())
 
@@ -373,6 +381,7 @@ class ESMR(SequentialRecommender):
         """What the weights do not hold: LightGBM's text, the effects and the stages as JSON, the retriever's own."""
         return {
             "rankers": [self.watch_ranker.to_text(), self.view_ranker.to_text()],
+            "view_stack": self.view_stack,
             "policy": json.dumps({"multiplier": self.multiplier, "diagnostics": self.diagnostics}),
             "causal": json.dumps(self.causal),
             "stages": json.dumps({"done": self.stages_done, "timings": self.timings}),
@@ -386,6 +395,7 @@ class ESMR(SequentialRecommender):
                 raise CheckpointError("the checkpoint is of a version before the re-ranker was rebuilt. Train the model again.")
             for ranker, text in zip((self.watch_ranker, self.view_ranker), para["rankers"], strict=True):
                 ranker.read_text(text)
+            self.view_stack = list(para["view_stack"])
             policy = json.loads(para["policy"])
             self.multiplier, self.diagnostics = policy["multiplier"], policy["diagnostics"]
             self.causal = json.loads(para["causal"])

@@ -12,6 +12,7 @@ import torch
 from recbole.data.dataloader import TrainDataLoader
 from recbole.data.utils import _create_sampler, get_dataloader
 from recbole.utils import EvaluatorType
+from sklearn.linear_model import LogisticRegression
 
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.trace import TRAIN, VALID
@@ -54,6 +55,47 @@ def fit_rankers(model: ESMR, generator: np.random.Generator) -> None:
     model.refresh()
     _fit(model, model.watch_ranker, shown, shown.watch_ratio, generator)
     _fit(model, model.view_ranker, views, views.label, generator)
+    if not model.settings.backbone:
+        model.view_stack = stack(model, views.take(views.label == 1), generator)
+
+
+STACKED_DAYS = 2000
+"""User-days that the stack is fitted on, at most."""
+
+
+def stack(model: ESMR, watched: Impressions, generator: np.random.Generator) -> list[float]:
+    """Weights of LightGBM and the retriever in the chance to be watched next, from the validation days.
+
+    The retriever has learned the training days' views by heart, so LightGBM, which learned on the same days, trusts it too much
+    or too little; days that neither has learned from tell how far to trust each. A logistic regression of what was watched among
+    the retriever's candidates; a weight below 0 is 0, and with it the other's order remains.
+
+    Returns:
+        intercept, weight of LightGBM's log odds, weight of the retriever's score.
+    """
+    watched = watched.take(model.trace.role[watched.user, watched.day] == VALID)
+    pairs = np.unique(np.stack([watched.user, watched.day]), axis=1)
+    if pairs.shape[1] > STACKED_DAYS:
+        pairs = pairs[:, np.sort(generator.choice(pairs.shape[1], STACKED_DAYS, replace=False))]
+    user, day = torch.from_numpy(pairs)
+    if not len(user):
+        return [0.0, 1.0, 0.0]
+    scores = model.retriever.scores(user, day).cpu()
+    best, item = scores.topk(min(model.settings.candidates, model.n_items - 1), dim=1)
+    keys = (watched.user * model.trace.days + watched.day) * model.n_items + watched.item
+    cell = (pairs[0] * model.trace.days + pairs[1])[:, None] * model.n_items + item.numpy()
+    label = np.isin(cell, keys).ravel()
+    if label.all() or not label.any():
+        return [0.0, 1.0, 0.0]
+    chance = model.view_ranker.predict(model.engagement_table(user, day, item, best))
+    said = np.column_stack([np.log(chance / (1 - chance)), best.numpy().ravel()])
+    for columns in ([0, 1], [0], [1]):
+        fitted = LogisticRegression(C=1e6, max_iter=1000).fit(said[:, columns], label)
+        if (fitted.coef_ >= 0).all():
+            weight = np.zeros(2)
+            weight[columns] = fitted.coef_[0]
+            return [float(fitted.intercept_[0]), *map(float, weight)]
+    return [0.0, 0.0, 1.0]
 
 
 def _fit(model: ESMR, ranker: EngagementRanker, rows: Impressions, label: np.ndarray, generator: np.random.Generator) -> None:
