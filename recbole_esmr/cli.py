@@ -92,8 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument(
         "--policy", required=True,
         help="separated by commas: random, pop, positive, logging, engagement, oracle, ESMR, any RecBole model; "
-        "tabular, linucb, thompson, positive-while-negative; NAME:CHECKPOINT deploys a trained one, else it is trained on each seed's "
-        "log; ESMR+gate=streak+reward=emotion is ESMR with other keys of gate, floor, reward or re-ranker",
+        "tabular, linucb, thompson, positive-while-negative; NAME:CHECKPOINT deploys a trained one, else it is trained on each "
+        "seed's log; ESMR+gate=streak+reward=emotion is ESMR with other keys of gate, floor, reward or re-ranker",
     )  # fmt: skip
     live.add_argument("--users", type=_positive, default=1000, help="people of each log (default: %(default)s)")
     live.add_argument("--items", type=_positive, default=1000, help="videos (default: %(default)s)")

@@ -73,7 +73,7 @@ def test_every_esmr_key_has_a_value_and_a_comment():
     [
         ({"gate_streek": 2}, "unknown config key 'gate_streek'. Did you mean 'gate_streak'?"),
         ({"lerning_rate": 2}, "Did you mean 'learning_rate'?"),
-        ({"gate": "sometimes"}, "expected one of streak, always, never"),
+        ({"gate": "sometimes"}, "expected one of forecast, streak, always, never"),
         ({"gate_streak": 0}, "gate_streak is 0; expected a number in [1, 365] days"),
         ({"encoder_heads": 5}, "a width that the heads divide"),
         ({"day_split": [1, 1]}, "three shares"),
