@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     causal.add_argument("--output", type=Path, help="write effects and graph as JSON to this file")
     causal.add_argument("--figures", type=Path, help="write forest plots and the graph (PNG, GML, DOT) into this folder")
-    causal.add_argument("--all_days", action="store_true", help="use the outcomes of validation and test days too")
+    causal.add_argument("--all_days", action="store_true", help="use the outcomes of test days too")
     causal.add_argument("--graph_samples", type=int, default=20, help="bootstrap samples of the graph, 0 for none (default: 20)")
     _data_arguments(causal)
 

@@ -20,7 +20,7 @@ from recbole.utils import get_flops, init_logger, init_seed, set_color
 from recbole_esmr.causal.analysis import Analysis
 from recbole_esmr.checkpoint import json_config, load_checkpoint, package_versions, restore
 from recbole_esmr.config import MODEL_NAME, Config, model_class
-from recbole_esmr.data.trace import TEST, TRAIN
+from recbole_esmr.data.trace import TEST, VALID
 from recbole_esmr.errors import DataError
 from recbole_esmr.model.esmr import ESMR, STAGES
 from recbole_esmr.trainer.causal import causal_stage
@@ -200,7 +200,7 @@ def estimate_causal(
 
     Args:
         dataset, config_file_list, config_dict, arguments: as of :func:`run_recbole`; the keys that begin with ``causal_`` count.
-        all_days: whether outcomes of validation and test days are used too; a model judged on those days must not read the
+        all_days: whether outcomes of test days are used too; a model judged on those days must not read the
             result.
         graph_samples: bootstrap samples of the discovered graph, unless ``causal_graph_samples`` says more.
 
@@ -223,7 +223,7 @@ def estimate_causal(
     loaded = perf_counter()
     settings = config.esmr
     settings = replace(settings, causal_graph_samples=max(settings.causal_graph_samples, graph_samples))
-    use = np.ones(data.trace.role.shape, dtype=bool) if all_days else data.trace.role == TRAIN
+    use = np.ones(data.trace.role.shape, dtype=bool) if all_days else data.trace.role <= VALID
     found = causal_stage(
         data.trace, data.impressions, data.catalogue, data.taxonomy.labels, settings, int(config["seed"]), use,
         show_progress=config["show_progress"],

@@ -81,7 +81,7 @@ def make_panel(
         trace: people's days.
         impressions: what was shown; only where skips were logged is what was shown known apart from what was watched.
         catalogue: the items.
-        use: (U, D) bool, the days whose outcome may be used (the training days).
+        use: (U, D) bool, the days whose outcome may be used (all but the test days).
         labels: names of the emotions by code; where given, each emotion that items have becomes a finer treatment.
         forecast: (U, D) valence of each day as forecast the evening before, for days without a report; the mean of the reports
             so far unless given.

@@ -42,7 +42,7 @@ class ESMRPolicy:
         batch: people scored at once.
     """
 
-    def __init__(self, model: ESMR, dataset: Dataset, gate: str | None = None, batch: int = 1024) -> None:
+    def __init__(self, model: ESMR, dataset: Dataset, gate: str | None = None, batch: int = 128) -> None:
         self._model, self._dataset, self._batch = model, dataset, batch
         self._trained_on = model.log
         model.settings = replace(model.settings, rank_by="watch_time", gate=gate or model.settings.gate)

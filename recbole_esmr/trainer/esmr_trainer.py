@@ -11,7 +11,7 @@ import torch
 from recbole.utils import calculate_valid_score, set_color
 from torch.nn import functional
 
-from recbole_esmr.data.trace import TRAIN
+from recbole_esmr.data.trace import VALID
 from recbole_esmr.model.esmr import ESMR, STAGES
 from recbole_esmr.trainer.causal import causal_stage
 from recbole_esmr.trainer.checkpointing import SafeCheckpoints
@@ -107,7 +107,7 @@ class ESMRTrainer(SafeCheckpoints):
         forecast = functional.pad(model.day_state().mean, (1, 0))[:, :-1].numpy()
         found = causal_stage(
             model.trace, model.impressions, model.catalogue, model.taxonomy.labels, model.settings, self.config["seed"],
-            use=model.trace.role == TRAIN, forecast=forecast, show_progress=show_progress,
+            use=model.trace.role <= VALID, forecast=forecast, show_progress=show_progress,
         )  # fmt: skip
         model.causal = found.as_dict()
         for question in found.skipped:
