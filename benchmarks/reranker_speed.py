@@ -9,6 +9,7 @@ answers for all items at once from the state; ours reads the item's features. d3
 from __future__ import annotations
 
 import argparse
+import logging
 import time
 from collections import defaultdict
 
@@ -59,9 +60,11 @@ def _ours(state: np.ndarray, item: np.ndarray, reward: np.ndarray, rng: np.rando
     return epochs * rows * SHOWN / (time.perf_counter() - start)
 
 
-def _d3rlpy(state: np.ndarray, item: np.ndarray, reward: np.ndarray, steps: int = 200, batch: int = 512 * SHOWN) -> float:
+def _d3rlpy(state: np.ndarray, item: np.ndarray, reward: np.ndarray, steps: int = 20, batch: int = 512 * SHOWN) -> float:
     import d3rlpy
+    import structlog
 
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     width = 64
     config = d3rlpy.algos.DiscreteCQLConfig(
         batch_size=batch, encoder_factory=d3rlpy.models.VectorEncoderFactory(hidden_units=[width, width]), n_critics=3

@@ -86,7 +86,7 @@ class ESMR(SequentialRecommender):
         self.encoder = self._make_encoder()
         self.watch_ranker = EngagementRanker(1 if settings.backbone else None)
         self.view_ranker = EngagementRanker(1 if settings.backbone else None)
-        self.view_stack = [0.0, 1.0, 0.0]
+        self.view_stack = [0.0, 0.0, 1.0]
         self.item_features = self._describe_items()
         self.item_value = ItemValue(
             self.encoder.width + len(self.taxonomy) + 4 + EXTRA,
@@ -105,6 +105,9 @@ class ESMR(SequentialRecommender):
         self._gate: np.ndarray | None = None
         self._policy_state: Tensor | None = None
         self._susceptibility: np.ndarray | None = None
+        self._believed: tuple[np.ndarray, np.ndarray] | None = None
+        self._effects: ItemEffects | None = None
+        self._elasticity: float | None = None
 
     # -- what is believed --------------------------------------------------------------------------------------------
 
@@ -158,7 +161,9 @@ class ESMR(SequentialRecommender):
         return self._gate
 
     def believed_days(self) -> tuple[np.ndarray, np.ndarray]:
-        """Whether each day was negative, and its valence, (U, D) each."""
+        """Whether each day was negative, and its valence, (U, D) each. Kept."""
+        if self._believed is not None:
+            return self._believed
         trace, state = self.trace, self.day_state()
         if (trace.emotion >= 0).any():
             probability = state.nowcast.softmax(dim=-1).numpy()
@@ -169,12 +174,15 @@ class ESMR(SequentialRecommender):
             negative = valence < 0
         said = np.isfinite(trace.valence)
         valence = np.where(said, np.nan_to_num(trace.valence), valence)
-        return np.where(said, trace.negative == 1, negative) & trace.present, valence
+        self._believed = np.where(said, trace.negative == 1, negative) & trace.present, valence
+        return self._believed
 
     def item_effects(self) -> ItemEffects:
-        """Causal effect of a full view of each item on tomorrow's valence, by state."""
-        items = self.catalogue
-        return ItemEffects.from_weights(self.effects, items.negative, items.positive, items.emotion, self.taxonomy.labels)
+        """Causal effect of a full view of each item on tomorrow's valence, by state. Kept."""
+        if self._effects is None:
+            items, labels = self.catalogue, self.taxonomy.labels
+            self._effects = ItemEffects.from_weights(self.effects, items.negative, items.positive, items.emotion, labels)
+        return self._effects
 
     def effect_on(self, user: Tensor, day: Tensor, item: Tensor, ratio: Tensor) -> Tensor:
         """Proven effect of a feed made of each item on the valence of the day after, for these people; (B, C), valence units.
@@ -229,6 +237,7 @@ class ESMR(SequentialRecommender):
         """Forget what was computed from the weights or the log; call it after they change."""
         self.retriever.forget()
         self._state = self._features = self._gate = self._policy_state = self._susceptibility = None
+        self._believed = self._effects = self._elasticity = None
 
     # -- scores ------------------------------------------------------------------------------------------------------
 
@@ -305,23 +314,31 @@ class ESMR(SequentialRecommender):
     def floor(self) -> float:
         """Least share of the usual watch time of who is here that keeps ``min_engagement`` of it all, absent people included.
 
-        Who watches less also comes back less. With η, the relative change of presence for one of watch time,
-
         .. math:: f^{1 + η} = min\_engagement
 
-        η = (∂ presence tomorrow / ∂ hours) · hours / presence / (1 − ρ), with ρ how much a day of presence raises the next.
-        The effect is taken at the upper end of its interval, proven or not: a benefit is claimed only where it is proven, a harm
-        is guarded against where it cannot be excluded.
+        for who watches less also comes back less, by :meth:`elasticity` η.
         """
-        rows = (x for x in self.effects if (x["treatment"], x["outcome"], x["state"]) == ("time_spent", "active", "all"))
-        high = max((float(effect["high"]) for effect in rows), default=0.0)
-        here, later = self.trace.present[:, :-1], self.trace.present[:, 1:]
-        if high <= 0 or not here.any():
-            return self.settings.min_engagement
-        stays, returns = later[here].mean(), later[1:][~here[1:]].mean() if (~here[1:]).any() else 0.0
-        hours = self.trace.engagement[self.trace.present].mean()
-        elasticity = high / UNIT * hours / max(stays, 1e-9) / max(1 - (stays - returns), 0.1)
-        return self.settings.min_engagement ** (1 / (1 + min(elasticity, 1.0)))
+        return self.settings.min_engagement ** (1 / (1 + self.elasticity()))
+
+    def elasticity(self) -> float:
+        """Relative change of presence for one of watch time, in [0, 1]. Kept.
+
+        .. math:: η = \frac{∂\,presence\ tomorrow}{∂\,hours} \cdot \frac{hours}{presence\,(1 - ρ)}
+
+        with ρ how much a day of presence raises the next. The effect is taken at the upper end of its interval, proven or not: a
+        benefit is claimed only where it is proven, a harm is guarded against where it cannot be excluded.
+        """
+        if self._elasticity is None:
+            rows = (x for x in self.effects if (x["treatment"], x["outcome"], x["state"]) == ("time_spent", "active", "all"))
+            high = max((float(effect["high"]) for effect in rows), default=0.0)
+            here, later = self.trace.present[:, :-1], self.trace.present[:, 1:]
+            self._elasticity = 0.0
+            if high > 0 and here.any():
+                stays, returns = later[here].mean(), later[1:][~here[1:]].mean() if (~here[1:]).any() else 0.0
+                hours = self.trace.engagement[self.trace.present].mean()
+                slope = high / UNIT * hours / max(stays, 1e-9) / max(1 - (stays - returns), 0.1)
+                self._elasticity = float(min(slope, 1.0))
+        return self._elasticity
 
     def watch_ratio(self, user: Tensor, day: Tensor, item: Tensor, retrieved: Tensor) -> Tensor:
         """Expected watch ratio of items if shown, in (0, 1).

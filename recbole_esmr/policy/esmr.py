@@ -166,6 +166,7 @@ class ESMRPolicy:
         """Do in the evening what does not depend on the morning's pool."""
         with torch.no_grad():
             self._model.gate(), self._model.policy_state(), self._model.engagement_features(), self._model.susceptibility()
+            self._model.elasticity()
 
     def _candidates(self, rows: np.ndarray, pool: np.ndarray) -> Candidates:
         model = self._model

@@ -100,7 +100,7 @@ class ESMRTrainer(SafeCheckpoints):
 
     def _fit_engagement(self, train_data: Any, valid_data: Any, show_progress: bool) -> None:
         fit_retriever(self.model, train_data, valid_data, show_progress)
-        fit_rankers(self.model, np.random.default_rng([self.config["seed"], 2]))
+        fit_rankers(self.model, valid_data, np.random.default_rng([self.config["seed"], 2]))
 
     def _fit_effects(self, show_progress: bool) -> None:
         model = self.model

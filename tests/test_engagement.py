@@ -1,0 +1,76 @@
+"""The stack of LightGBM on the retriever, and another model as the whole backbone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_esmr.quick_start import load_data_and_model, run_recbole
+from recbole_esmr.trainer.engagement import MIXES, _ndcg, best_mix, stack
+
+
+def test_ndcg_by_hand_and_as_sklearn():
+    from sklearn.metrics import ndcg_score
+
+    score = np.array([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
+    label = np.array([[False, True, True], [True, False, False], [False, False, False]])
+    first = (1 / np.log2(3) + 1 / np.log2(4)) / (1 + 1 / np.log2(3))
+    assert _ndcg(score, label) == pytest.approx([first, 1 / np.log2(4), 0.0])
+    rng = np.random.default_rng(0)
+    score, label = rng.random((50, 30)), rng.random((50, 30)) < 0.2
+    label[:, 0] = True
+    assert _ndcg(score, label).mean() == pytest.approx(ndcg_score(label, score, k=10))
+
+
+def test_the_stack_takes_the_better_mix_only_if_it_is_clearly_better():
+    rng = np.random.default_rng(1)
+    label = np.zeros((400, 20), dtype=bool)
+    label[np.arange(400), rng.integers(0, 20, 400)] = True
+    noise = rng.standard_normal((400, 20))
+    person = np.arange(400) // 2
+    assert best_mix(3.0 * label + noise, noise, label, person) == max(MIXES)  # the ranker knows, the retriever does not
+    assert best_mix(noise, 3.0 * label + rng.standard_normal((400, 20)), label, person) == 0.0  # the reverse
+    assert best_mix(2.0 * label + noise, 2.0 * label + rng.standard_normal((400, 20)), label, person) in MIXES[2:6]  # both
+    few = slice(0, 4)  # so few days prove nothing
+    slight = 0.3 * label + rng.standard_normal((400, 20))
+    assert best_mix(slight[few], noise[few], label[few], person[few]) == 0.0
+
+
+def test_a_day_of_one_person_is_one_voice():
+    """Two standard errors over people: the same person's days repeated a hundred times are no more evidence."""
+    rng = np.random.default_rng(2)
+    label = np.zeros((6, 20), dtype=bool)
+    label[np.arange(6), rng.integers(0, 20, 6)] = True
+    retrieved, ranked = rng.standard_normal((6, 20)), rng.standard_normal((6, 20)) + 1.5 * label
+    once = best_mix(ranked, retrieved, label, np.arange(6))
+    again = [np.tile(value, (100, 1)) for value in (ranked, retrieved, label)]
+    assert best_mix(*again, np.tile(np.arange(6), 100)) == once
+
+
+def test_without_a_validation_interaction_the_retrievers_order_stays(trained):
+    _, (_, model, *_) = trained
+    assert stack(model, None) == [0.0, 0.0, 1.0]
+
+
+def test_with_a_backbone_the_order_is_its_own_and_the_policy_re_ranks_it(quick):
+    result = run_recbole("ESMR", "small", config_dict={**quick, "backbone": "SASRec", "gate": "streak"}, arguments=[])
+    _, model, *_ = load_data_and_model(result["checkpoint"])
+    assert type(model.retriever.model).__name__ == "SASRec"
+    gate = model.gate()[:, :-1]
+    for is_open in (False, True):
+        pairs = np.argwhere((gate if is_open else ~gate) & model.trace.present)[-20:]
+        user, day = torch.from_numpy(pairs).T
+        own = model.retriever.scores(user, day)
+        said = model.score(user, day)
+        best, item = own.topk(model.settings.candidates, dim=1)
+        kept = said.gather(1, item).argsort(dim=1, descending=True, stable=True) == torch.arange(item.shape[1])
+        if is_open:
+            assert not kept.all(), "the policy re-ranks the backbone's list"
+            ratio = model.watch_ratio(user, day, item, best)
+            top = said.gather(1, item).topk(model.slate_size, dim=1).indices
+            share = ratio.gather(1, top).sum(dim=1) / ratio.topk(model.slate_size, dim=1).values.sum(dim=1)
+            assert (share >= model.floor() - 1e-4).all(), "within the floor"
+        else:
+            assert kept.all(), "where the gate is closed the list is SASRec's"
+    assert set(result["test_result"]) >= {"recall@10", "ndcg@10"}
