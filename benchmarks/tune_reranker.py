@@ -2,8 +2,8 @@
 
     python benchmarks/tune_reranker.py --users=1000 --seeds=101,102
 
-Four fifths of the people train Q, the others judge it by the squared Bellman error on their training days, with what the defaults
-learned as the target (one target for all, or a network that always says 0 would win). No rollout is looked at. Prints a table,
+Four fifths of the people train Q, the others judge it by the squared error on their training days against the discounted rewards
+that followed to the end of these days, as logged: no network has a say in the target. No rollout is looked at. Prints a table,
 best first.
 """
 
@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from recbole_esmr import load_data_and_model, run_recbole
 from recbole_esmr.simulation import load_world, simulate
-from recbole_esmr.trainer.offline_rl import LoggedDays, fit_reranker, goals, logged_days
+from recbole_esmr.trainer.offline_rl import LoggedDays, fit_reranker, logged_days
 
 GRID = {
     "reranker_learning_rate": [0.0005, 0.002],
@@ -30,6 +30,10 @@ GRID = {
     "reranker_conservatism": [0.0, 0.02, 0.2],
     "reranker_hidden_size": [64],
 }
+
+
+LONG = 60
+"""Days: longer than a log."""
 
 
 def main() -> None:
@@ -47,9 +51,13 @@ def main() -> None:
             _, model, *_ = load_data_and_model(path)
             days = logged_days(model, np.random.default_rng(seed))
             held = np.isin(days.user.numpy(), np.random.default_rng(seed).permutation(options.users)[: options.users // 5])
-            train, valid = _rows(days, ~held), _rows(days, held)
-            with torch.no_grad():
-                base_goal, mood_goal = goals(model.item_value, valid, torch.arange(len(valid)))
+            model.settings = replace(model.settings, reranker_return_days=LONG)
+            whole = logged_days(model, np.random.default_rng(seed))
+            train, valid = _rows(days, ~held), _rows(whole, held)
+            of_day = valid.reward.sum(dim=1) / valid.shown.sum(dim=1).clamp(min=1)
+            later = valid.later + valid.discount * of_day[valid.following.clamp(min=0)]
+            base_goal, mood_goal = valid.reward + later[:, None], valid.mood
+            model.settings = replace(model.settings, reranker_return_days=model.config.esmr.reranker_return_days)
             for values in tqdm(list(itertools.product(*GRID.values())), desc=f"seed {seed}"):
                 changes = dict(zip(GRID, values, strict=True))
                 settings = replace(model.settings, **changes)

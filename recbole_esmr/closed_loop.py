@@ -54,6 +54,9 @@ BY_ESMR = ("engagement", "oracle", *OPPONENTS)
 SERVED = ("gate", "gate_streak", "gate_recovery", "min_engagement", "min_engagement_slate", "reranker_pessimism")
 """Keys of ESMR that change how a trained model is used; ``reward`` and the other ``reranker_`` keys train the re-ranker anew."""
 
+SHAPE = ("reranker_hidden_size", "reranker_ensemble")
+"""Keys that a trained model cannot change, for its weights would not fit."""
+
 
 @dataclass(frozen=True)
 class Platform:
@@ -134,8 +137,9 @@ def rollout(
 
     Args:
         world: a shipped world or a yaml file; with ``people`` the log's own world is lived in.
-        policies: random, pop, positive, logging, engagement, oracle, ESMR, or any RecBole model; ``NAME:CHECKPOINT`` deploys a
-            trained one. ``engagement:CHECKPOINT`` and ``oracle:CHECKPOINT`` take an ESMR.
+        policies: random, pop, positive, logging, engagement, oracle, ESMR, its opponents (:data:`OPPONENTS`) or any RecBole
+            model; ``NAME:CHECKPOINT`` deploys a trained one (engagement, oracle and opponents take an ESMR);
+            ``ESMR+key=value+…`` changes keys of the gate, the floors, the reward or the re-ranker.
         users, items, log_days: size of the log.
         days: of the rollout.
         seeds: of worlds, logs and trainings (or, with ``people``, of lives).
@@ -252,7 +256,7 @@ def _named(policy: str) -> _Named:
         key, equals, value = change.partition("=")
         if name != MODEL_NAME or not equals:
             raise ConfigError(f"policy '{policy}': only ESMR takes changed keys, as in ESMR+gate=streak+reward=emotion.")
-        may = [k for k in keys(ESMRSettings) if k in SERVED or k.startswith(("reranker", "reward"))]
+        may = [k for k in keys(ESMRSettings) if k in SERVED or (k.startswith(("reranker", "reward")) and k not in SHAPE)]
         if key not in may:
             raise ConfigError(f"policy '{policy}': '{key}' cannot be changed in a rollout. {nearest(key, may)}")
         changes[key] = value

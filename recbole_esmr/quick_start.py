@@ -28,6 +28,9 @@ from recbole_esmr.trainer.checkpointing import get_trainer
 
 SCHEMA_VERSION = 1
 
+BUDGET = ("gate", "min_engagement", "min_engagement_slate")
+"""Keys of ESMR that change what the engagement budget buys; its multiplier is found anew when one is changed."""
+
 
 def run_recbole(
     model: str | None = None,
@@ -124,6 +127,7 @@ def _esmr_report(model: Any, seed: int) -> dict[str, Any]:
             "reward": model.settings.reward,
             "gate": model.settings.gate,
             "acted_share": float(np.mean(acted)) if tested.any() else 0.0,
+            "diagnostics": model.diagnostics,
         },
     }
 
@@ -169,6 +173,10 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
     init_seed(config["seed"], config["reproducibility"])
     model = model_class(config["model"])(config, train_data._dataset).to(config["device"])
     restore(model, load_checkpoint(model_file, device=config["device"]), model_file, dataset)
+    if any(key in BUDGET and checkpoint.config.get(key) != value for key, value in (config_dict or {}).items()):
+        from recbole_esmr.trainer.off_policy import find_multipliers
+
+        model.multiplier = find_multipliers(model)
     return config, model, dataset, train_data, valid_data, test_data
 
 

@@ -28,6 +28,16 @@ def test_slates_by_hand():
     assert slates.chosen(torch.tensor([10.0]))[0].tolist() == [[3, 2]]
 
 
+def test_weights_and_the_multiplier_by_hand():
+    """At w = 1 the third item replaces the second (4 < 3 + w), at w = 2 the fourth the first (5 < 1 + 2 w)."""
+    slates = _slates([[5.0, 4.0, 3.0, 1.0]] * 2, [[0.0, 0.0, 1.0, 2.0]] * 2, [2, 2])
+    assert slates.largest_weights(8 / 9 - 1e-6).tolist() == pytest.approx([2, 2], rel=1e-3)
+    assert slates.largest_weights(0.95).tolist() == pytest.approx([1, 1], rel=1e-3)
+    most = torch.tensor([2.0, 0.0])
+    assert slates.multiplier(most, 0.94) == pytest.approx(2, rel=1e-3), "one of them costs 1 of 18"
+    assert slates.multiplier(most, 0.95) == pytest.approx(1, rel=1e-3)
+
+
 def test_items_never_chosen_before_are_distrusted():
     slates = _slates([[5.0, 4.0, 3.0]], [[0.0, 0.0, 1.0]], [2], 0.5)
     assert slates.engagement(torch.tensor([4.0])).tolist() == [5 + 1.5], "the third is worth half of 3"
@@ -55,9 +65,12 @@ def test_floors_hold_and_the_budget_is_spent(seed, floor, slate_part):
     multiplier = slates.multiplier(most, floor)
     weight = most.clamp(max=multiplier)
     assert slates.engagement(weight).sum() >= floor * slates.usual_engagement.sum() - 1e-4
-    more = most.clamp(max=multiplier * 1.02 + 1e-9)
     spent = slates.engagement(most).sum() < floor * slates.usual_engagement.sum()
-    assert not spent or slates.engagement(more).sum() <= slates.engagement(weight).sum() + 1e-5
+    more = most.clamp(max=multiplier * 1.001)
+    assert not spent or (multiplier > 0 and slates.engagement(more).sum() < floor * slates.usual_engagement.sum())
+    free = slates.engagement(torch.full_like(most, 1e12)) >= floor * slates.usual_engagement * slate_part
+    further = slates.engagement(most * 1.001) < floor * slates.usual_engagement * slate_part
+    assert (free | further).all() and (most > 0).all(), "each goes as far as its floor, or as far as there is benefit"
 
 
 def test_the_multiplier_is_as_good_as_brute_force():

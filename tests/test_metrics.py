@@ -89,7 +89,7 @@ def test_run_reports_every_key_of_the_design(trained):
     assert all(keys < set(effect) for effect in result["causal"]["effects"]) and len(found) == len(set(found))
     assert {(t, o, "all") for t in ("negative_exposure", "positive_exposure") for o in ("valence", "active")} <= set(found)
     assert set(result["causal"]) == {"effects", "graph", "warnings", "skipped"}
-    assert set(result["policy"]) == {"reward", "gate", "acted_share"} and result["policy"]["acted_share"] > 0
+    assert set(result["policy"]) == {"reward", "gate", "acted_share", "diagnostics"} and result["policy"]["acted_share"] > 0
     general = {"schema_version", "config", "seed", "versions", "timings", "checkpoint", "test_result", "best_valid_result"}
     assert general <= set(result)
     assert {"emotion encoder", "engagement", "causal reward", "re-ranker"} <= set(result["timings"])

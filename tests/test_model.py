@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
 
-from recbole_esmr.data.trace import TEST
+from recbole_esmr.causal.responses import Responses, return_elasticity
+from recbole_esmr.data.trace import TEST, TRAIN
 from recbole_esmr.model.calibration import best_temperature
 from recbole_esmr.model.days import DayBatch, DayLabels, day_labels, level_tracker
 from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder, encoder_loss, join_states
 from recbole_esmr.model.esmr import _by_rank
 from recbole_esmr.model.gate import gate_open
 from recbole_esmr.quick_start import load_data_and_model, run_recbole
+from recbole_esmr.trainer.causal import learn_responses
 from recbole_esmr.trainer.emotion import batches_by_length, fit_encoder
+from tests.test_policy import PROVEN
 
 
 def test_streak_gate_by_hand():
@@ -197,6 +200,10 @@ def test_leakage_probe(retriever, trained, quick):
     if retriever == "SASRec":
         keys = {**quick, "retriever": "SASRec", "retriever_config": {"n_layers": 1}, "epochs": 1, "gate_streak": 1}
         _, model, *_ = load_data_and_model(run_recbole("ESMR", "small", config_dict=keys, arguments=[])["checkpoint"])
+    model = copy.deepcopy(model)
+    model.causal, model.settings = PROVEN, replace(model.settings, reward="causal")
+    model.responses = Responses(np.linspace(0.5, 2.0, model.trace.users), 0.2)
+    model.refresh()
     trace = model.trace
     user, day = np.nonzero((trace.role == TEST) & trace.present)
     t = int(np.bincount(day).argmax())
@@ -284,3 +291,31 @@ def test_reports_of_test_days_change_no_trained_weight(trained):
         fit_encoder(other.encoder, [other.trace], other.settings, torch.Generator().manual_seed(1))
         weights.append(other.encoder.state_dict())
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_responses_are_learned_from_training_days(trained):
+    _, (_, model, *_) = trained
+    other = copy.deepcopy(model)
+    other.causal = PROVEN
+    other.refresh()
+    learned = learn_responses(other)
+    late = other.trace.role != TRAIN
+    other.trace.valence[late] = -1.0
+    other.trace.present[late] = False
+    other.trace.engagement[late] = 9.0
+    other.refresh()
+    again = learn_responses(other)
+    assert np.array_equal(learned.susceptibility, again.susceptibility) and learned.elasticity == again.elasticity
+
+
+def test_the_elasticity_of_return_by_hand():
+    """Half an hour a day, 0.2 more presence for 0.1 hours at most, presence 2/3 after a day here and 1/2 after a day away."""
+    present = np.array([[True, True, False, True, True, True, False, False]])
+    hours = np.where(present, 0.5, 0.0)
+    effects = [{"treatment": "time_spent", "outcome": "active", "state": "all", "high": 0.02}]
+    use = np.ones(present.shape, dtype=bool)
+    stays, returns = 3 / 5, 1 / 2
+    expected = 0.02 / 0.1 * 0.5 / stays / (1 - (stays - returns))
+    assert return_elasticity(effects, present, hours, use) == pytest.approx(expected)
+    assert return_elasticity([{**effects[0], "high": -0.01}], present, hours, use) == 0
+    assert return_elasticity([], present, hours, use) == 0

@@ -12,7 +12,7 @@ from recbole_esmr.errors import ConfigError
 from recbole_esmr.feed import Feedback, Observation, top_slates
 from recbole_esmr.model.scoring import ItemScores
 from recbole_esmr.policy.baselines import Popular, Positive, Random
-from recbole_esmr.policy.esmr import ESMRPolicy
+from recbole_esmr.policy.esmr import CROWD, ESMRPolicy
 from recbole_esmr.policy.recbole import RecBolePolicy, _appended
 from recbole_esmr.simulation import FeedEnv, load_world
 from recbole_esmr.simulation.days import lived_days
@@ -20,6 +20,13 @@ from recbole_esmr.simulation.oracle import Oracle
 from tests.conftest import QUICK
 
 WORLD = load_world("reference")
+PROVEN = {
+    "effects": [
+        {"treatment": f"{sign}_exposure", "outcome": "valence", "state": "all", "weight": weight}
+        for sign, weight in (("negative", -0.05), ("positive", 0.03))
+    ]
+}
+"""What a causal stage would have found."""
 
 
 def _morning(users=3, items=6, size=2, pool=None, day=15):
@@ -258,6 +265,68 @@ def test_a_person_may_ask_for_a_goal_whatever_the_gate_says(trained):
         policy.recommend(morning, goal=["calm", None])
 
 
+def test_who_asks_takes_nothing_from_the_others_budget(trained):
+    items, users = _names(trained, "item_id"), np.tile(_names(trained, "user_id"), 2)
+    policy = _esmr(trained, gate="forecast")
+    policy._model.causal = PROVEN
+    policy.reset(users, items)
+    morning = _morning(len(users), len(items), 5)
+    asks = ["calm", *[None] * (len(users) - 1)]
+    policy._model.gate()[policy._user[0]] = False
+    policy._model.gate()[policy._user[len(users) // 2]] = False  # the first person's double
+    nobody = policy.recommend(morning)
+    assert len(users) >= CROWD and policy.acted().any()
+    assert np.array_equal(policy.recommend(morning, goal=asks)[1:], nobody[1:])
+
+
+def test_an_evening_knows_who_was_away_without_being_told_twice(trained):
+    policy, items, users = _esmr(trained), _names(trained, "item_id"), _names(trained, "user_id")
+    policy.reset(users, items)
+    here = np.arange(len(users)) % 2 == 0
+    slates = np.where(here[:, None], 0, -1)
+    policy.observe(Feedback(15, here, slates, np.where(slates >= 0, 0.5, 0.0), np.full(len(users), ""), {}))
+    assert np.array_equal(policy._model.trace.present[policy._user, -1], here)
+
+
+def test_without_consent_no_emotion_is_read_not_even_of_what_was_watched(trained):
+    """Who refuses gets the engagement ranking, newcomers too, and their watching corrects nobody's expectation by mood."""
+    items, users = _names(trained, "item_id"), np.append(_names(trained, "user_id"), "somebody new")
+    policy, never = _esmr(trained, gate="always"), _esmr(trained, gate="never")
+    refuses = np.zeros(len(users), dtype=bool)
+    for one in (policy, never):
+        one.reset(users, items, consent=refuses)
+    morning = _morning(len(users), len(items), 5)
+    slates = policy.recommend(morning)
+    assert np.array_equal(slates, never.recommend(morning)) and not policy.acted().any()
+    assert (policy._model.beliefs()[policy._user] == 0).all() and np.isnan(policy._model.trace.valence[policy._user]).all()
+    policy.observe(_evening(slates, np.ones(slates.shape), {}, "angry"))
+    assert policy._ledger.factor(np.array([-1, 0, 1])).tolist() == [1, 1, 1]
+    assert np.isnan(policy._model.trace.valence[policy._user]).all()
+    assert np.isfinite(_esmr(trained)._model.trace.valence).any(), "another policy's log is its own"
+
+
+def test_one_persons_evenings_do_not_unlearn_the_items(trained):
+    items, user = _names(trained, "item_id"), _names(trained, "user_id")[:1]
+    policy = _esmr(trained, gate="always")
+    policy.reset(user, items)
+    days = policy._model.trace.days
+    before = policy._model.engagement_features()._past.watch_ratio[days].copy()
+    floor = policy._model.floor()
+    acted = []
+    for day in range(days + 1):
+        slates = policy.recommend(_morning(1, len(items), 5, day=day))
+        acted.append(policy.acted()[0])
+        policy.observe(_evening(slates, np.ones(slates.shape), {}, "angry", day))
+    assert np.array_equal(policy._model.engagement_features()._past.watch_ratio[days], before)
+    assert policy._model.floor() == floor and any(acted)
+
+
+def test_a_pool_of_strangers_gives_empty_feeds(trained):
+    policy, users = _esmr(trained), _names(trained, "user_id")[:3]
+    policy.reset(users, np.array(["never seen", "nor this"]))
+    assert (policy.recommend(_morning(3, 2, 2)) == -1).all() and not policy.acted().any()
+
+
 @pytest.mark.parametrize("gate", ["always", "forecast"])
 def test_one_person_alone_a_batch_and_everybody(trained, gate):
     """Slates of people served together are those of each served alone, where no budget is shared."""
@@ -269,6 +338,7 @@ def test_one_person_alone_a_batch_and_everybody(trained, gate):
         alone = _esmr(trained, gate=gate)
         alone.reset(np.array([user]), items)
         assert np.array_equal(alone.recommend(_morning(1, len(items), 4))[0], slates[row])
+    assert together.acted().any()
 
 
 @pytest.mark.parametrize("opponent", ["tabular", "linucb", "thompson", "positive-while-negative"])
@@ -307,6 +377,21 @@ def test_tabular_q_is_the_fixed_point():
     assert q[:2] == pytest.approx(np.array(expected), rel=0.05) and (q[2:] == 0).all()
 
 
+def test_bandits_without_any_report_lift_nothing(trained):
+    import copy
+
+    from recbole_esmr.policy.bandit import LinUCB
+
+    _, (_, model, dataset, *_) = trained
+    silent = copy.deepcopy(model)
+    silent.trace.valence[:] = np.nan
+    silent.trace.emotion[:] = -1
+    silent.refresh()
+    policy, items = LinUCB(silent, dataset, optimism=0.0), _names(trained, "item_id")
+    policy.reset(_names(trained, "user_id")[:3], items)
+    assert (policy._theta == 0).all() and (policy.recommend(_morning(3, len(items), 4)) >= 0).all()
+
+
 def test_linucb_learns_which_emotion_lifts(trained):
     """On surprises made of one emotion's exposure alone, that emotion has the lift."""
     import copy
@@ -320,9 +405,6 @@ def test_linucb_learns_which_emotion_lifts(trained):
     code = policy._model.taxonomy.labels.index("happy")
     mean = policy._model.day_state().mean.numpy()
     trace.valence[:, 1:] = mean[:, :-1] + 3 * exposure[:, :-1, code]
-    policy._policy_state = None
-    monkey = policy._model.day_state
-    policy._model.day_state = lambda: monkey()
     policy._prepare()
     lift = policy._mean(np.array([[1.0, 0.0, 0.0, 0.0]]))[0]
     assert lift.argmax() == code and lift[code] > 3 * np.abs(np.delete(lift, code)).max()

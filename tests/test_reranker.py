@@ -82,8 +82,8 @@ def test_targets_follow_and_weights_are_drawn_anew():
 def test_returns_by_hand():
     reward, user = np.array([1.0, 2.0, 4.0, 8.0, 100.0]), np.array([1, 1, 1, 1, 2])
     total, following, discount = returns(reward, user, 3, 0.5)
-    assert total.tolist() == [1 + 1, 2 + 2, 4, 0, 0], "0.5 · tomorrow + 0.25 · the day after, within the person"
-    assert following.tolist() == [3, -1, -1, -1, -1] and discount.tolist() == [0.125, 0, 0, 0, 0]
+    assert total.tolist() == [1 + 1, 2, 0, 0, 0], "0.5 · tomorrow + 0.25 · the day after, and the last day by its value"
+    assert following.tolist() == [3, 3, 3, -1, -1] and discount.tolist() == [0.125, 0.25, 0.5, 0, 0]
     total, following, discount = returns(reward, user, 1, 0.5)
     assert total.tolist() == [0] * 5 and following.tolist() == [1, 2, 3, -1, -1] and discount.tolist() == [0.5, 0.5, 0.5, 0, 0]
 
@@ -140,11 +140,15 @@ def test_logged_days_hold_training_days_and_consenting_people_alone(trained):
     other.refresh()
     days = logged_days(other, np.random.default_rng(0))
     assert len(days) and silent not in days.user.tolist()
+    other.settings = replace(other.settings, reward="causal")
+    days = logged_days(other, np.random.default_rng(0))
+    assert (days.mood > 0).any()
     changed = copy.deepcopy(other)
     late = changed.trace.role != TRAIN
     changed.trace.valence[late] = -1.0
     late_rows = changed.trace.role[changed.impressions.user, changed.impressions.day] != TRAIN
     changed.impressions.watch_ratio[late_rows] = 1.0
+    changed.refresh()
     again = logged_days(changed, np.random.default_rng(0))
     for name in ("reward", "later", "mood", "state"):
         assert torch.equal(getattr(days, name), getattr(again, name)), "what happens on held-out days reaches no transition"
@@ -220,6 +224,12 @@ def test_deployed_slates_are_on_offer_and_keep_the_floor(trained):
         assert set(items[items > 0]) <= set(shown.item[shown.day == day]), user
         assert len(set(items[items > 0])) == (items > 0).sum()
     assert model.settings.rank_by == "views", "the model is left as it was"
+    usual = copy.deepcopy(model)
+    usual.settings = replace(usual.settings, gate="never")
+    usual.refresh()
+    least = deploy(usual, shown, "watch_time")
+    hours, ceiling = ((part.ratio * model.catalogue.duration[part.item]).sum(axis=1) for part in (found, least))
+    assert (hours >= model.floor() * ceiling - 1e-3).all() and (hours < 0.999 * ceiling).any(), "acts, within the floor"
 
 
 def test_calibration_by_hand():

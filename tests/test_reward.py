@@ -40,6 +40,26 @@ def test_item_effects_by_state_and_emotion():
     assert np.allclose(found.of(np.array([1, 2]), np.array([True, False])), [-0.2, -0.15])
 
 
+@pytest.mark.parametrize(
+    ("stable", "angry", "expected"),
+    [
+        (0.0, -0.02, 0.0),  # nothing proven in this state: −0.02 + 0.04 would call harm a lift
+        (-0.05, 0.0, 0.0),  # nothing proven of this emotion
+        (-0.01, -0.02, 0.0),  # −0.01 − 0.02 + 0.04: two corrections are no proof of the other sign
+        (0.01, -0.02, 0.0),  # the state and the emotion disagree
+        (-0.03, -0.03, -0.2),
+    ],
+)
+def test_no_sum_of_corrections_turns_a_harm_into_a_lift(stable, angry, expected):
+    effects = [
+        _effect("negative_exposure", "all", -0.04),
+        _effect("negative_exposure", "stable", stable),
+        _effect("exposure_angry", "all", angry),
+    ]
+    found = ItemEffects.from_weights(effects, np.array([0, 1.0]), np.zeros(2), np.array([-1, 0]), ("angry",))
+    assert found.valence[0] == pytest.approx([0, expected])
+
+
 def test_a_state_counts_where_the_whole_does_not():
     effects = [_effect("negative_exposure", "all", 0.0), _effect("negative_exposure", "vulnerable", -0.06)]
     found = ItemEffects.from_weights(effects, np.array([0, 0.5]), np.zeros(2))
@@ -65,7 +85,9 @@ def test_reward_by_hand_and_one_switch():
     assert np.allclose(by_kind["causal"].of_days(today, tomorrow, gone), [0, 0, -0.7, 0]), (
         "the mood is not credited by what followed"
     )
-    assert by_kind["engagement"].of_days(today, tomorrow, gone).tolist() == [0, 0, 0, 0]
+    assert (
+        by_kind["engagement"].of_days(today, tomorrow, gone).tolist() == by_kind["causal"].of_days(today, tomorrow, gone).tolist()
+    )
     for kind in ("engagement", "emotion"):
         assert by_kind[kind].of_valence(today, today, np.ones(4)).tolist() == [0, 0, 0, 0]
 

@@ -24,7 +24,9 @@ class ItemEffects:
     .. math:: e_{si} = g_i\\, (w_{s,±} + w_{e(i)} - w_{±}) / 0.1
 
     with w the weights of :mod:`~recbole_esmr.causal.effects`: of the item's emotion e, of its sign's group ±, and of the group in
-    state s. Without a weight of its own an emotion has its group's.
+    state s. Without an effect of its own an emotion or a state has its group's. 0 where the emotion or the state weighs nothing
+    beside a group that does, where the two disagree in sign, or where the sum has another sign than they: no sum of corrections
+    is a proof.
     """
 
     valence: np.ndarray
@@ -57,7 +59,10 @@ class ItemEffects:
             for code, label in enumerate(labels if emotion is not None else ()):
                 of_item[emotion == code] = weight.get((EMOTION + label, "all"), whole)
             for row, state in enumerate(_STATES):
-                total[row] += (weight.get((group, state), whole) + of_item - whole) * intensity / UNIT
+                of_state = weight.get((group, state), whole)
+                joint, lacks = of_state + of_item - whole, (whole != 0) & ((of_item == 0) | (of_state == 0))
+                agree = (of_item * of_state >= 0) & (joint * (of_state + of_item) > 0)
+                total[row] += np.where(agree & ~lacks, joint, 0.0) * intensity / UNIT
         return cls(total)
 
     def of(self, item: np.ndarray, vulnerable: np.ndarray) -> np.ndarray:
@@ -72,9 +77,9 @@ class Reward:
     .. math:: r = \frac1K \sum_i a\,ratio_i + R(v_t, v_{t+1}) - d\,[gone], \quad
               R(v, v') = -n\,[v' < 0] + b\,[v < 0 \le v'] - c\,|v' - v|
 
-    The kinds differ in how an item is credited with the mood R: ``engagement`` not at all; ``emotion`` (the paper's) by what
-    followed, the R of the day after being that of all items shown; ``causal`` by what the item is proven to cause,
-    :math:`δ_i\, ∂E[R]/∂v'` with δ the item's effect on tomorrow's valence.
+    The kinds differ in how an item is credited with the mood R, and in nothing else: ``engagement`` not at all; ``emotion`` (the
+    paper's) by what followed, the R of the day after being that of all items shown; ``causal`` by what the item is proven to
+    cause, :math:`δ_i\, ∂E[R]/∂v'` with δ the item's effect on tomorrow's valence.
 
     Attributes:
         kind: engagement, emotion or causal.
@@ -88,6 +93,13 @@ class Reward:
     volatility: float
     churn: float
 
+    @classmethod
+    def of(cls, settings: Any) -> Reward:
+        """From ESMR's settings: their ``reward`` and the keys that begin with it."""
+        names = ("engagement", "negative", "transition", "volatility", "churn")
+        weights = {name: getattr(settings, f"reward_{name}") for name in names}
+        return cls(settings.reward, **weights)
+
     def of_items(self, watch_ratio: np.ndarray) -> np.ndarray:
         """What the items bring themselves; same shape as ``watch_ratio``, 0–1."""
         return self.engagement * watch_ratio
@@ -99,8 +111,6 @@ class Reward:
             today, tomorrow: valence in [−1, 1], NaN where unknown.
             gone: bool, whether the person did not come on the next day.
         """
-        if self.kind == "engagement":
-            return np.zeros(today.shape)
         mood = np.zeros(today.shape)
         if self.kind == "emotion":
             change = np.nan_to_num(np.abs(tomorrow - today))
@@ -113,7 +123,8 @@ class Reward:
 
         .. math:: \frac{∂E[R]}{∂μ} = (n + b\,[v < 0])\, \tfrac1σ φ(μ/σ) + c\,(2Φ(\tfrac{v - μ}{σ}) - 1)
 
-        The first term is the risk at the margin: who is far from the negative, on either side, is moved by little.
+        The first term is the risk at the margin: who is far from the negative, on either side, is moved by little. What a better
+        tomorrow does to R of the step from tomorrow on (no bonus left to win, a longer way down) is left out.
 
         Args:
             today: believed valence v of today.
@@ -131,5 +142,5 @@ class Reward:
         .. math:: -n - 2c - d \le r \le a + b
         """
         mood = self.kind == "emotion"
-        low = -mood * (self.negative + 2 * self.volatility) - (self.kind != "engagement") * self.churn
+        low = -mood * (self.negative + 2 * self.volatility) - self.churn
         return low, self.engagement + mood * self.transition

@@ -11,7 +11,7 @@ import pandas as pd
 from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.history import History
 from recbole_esmr.data.impressions import Impressions, make_impressions
-from recbole_esmr.data.trace import TEST, Trace, make_trace
+from recbole_esmr.data.trace import TEST, Trace, make_trace, withheld
 from recbole_esmr.emotion import Taxonomy
 
 
@@ -39,6 +39,12 @@ class Log:
         for name in ("engagement", "emotion_hours", "category_hours"):
             arrays[name][old.users :] = 0.0
         return replace(self, trace=replace(old, **arrays))
+
+    def with_consent(self, user: np.ndarray, consent: np.ndarray) -> Log:
+        """The log with other consents of some people; nothing of who does not consent is read from here on."""
+        old, given = self.trace, self.trace.consent.copy()
+        given[user] = consent
+        return replace(self, trace=withheld(replace(old, consent=given)))
 
     def next_day(self, shown: pd.DataFrame, user_days: pd.DataFrame, catalogue: Catalogue, taxonomy: Taxonomy) -> Log:
         """The log after one day more.

@@ -165,8 +165,7 @@ def make_trace(
         consent=consent,
         shared_calendar=shared_calendar,
     )
-    _withhold(trace)
-    return trace
+    return withheld(trace)
 
 
 def split_days(present: np.ndarray, ratios: tuple[float, float, float]) -> np.ndarray:
@@ -214,12 +213,12 @@ class _Cells:
         return np.bincount(flat, weights=value[known], minlength=users * days * size).reshape(users, days, size)
 
 
-def _withhold(trace: Trace) -> None:
-    """Make everything unknown for the people who did not consent."""
+def withheld(trace: Trace) -> Trace:
+    """The trace with everything unknown of the people who did not consent."""
     silent = ~trace.consent
-    trace.emotion[silent] = -1
-    trace.profile[silent] = -1
-    for array in (trace.valence, trace.features, trace.exposure):
-        array[silent] = np.nan
-    for array in (trace.engagement, trace.emotion_hours, trace.category_hours):
-        array[silent] = 0.0
+    unknown = dict.fromkeys(("emotion", "profile"), -1) | dict.fromkeys(("valence", "features", "exposure"), np.nan)
+    unknown |= dict.fromkeys(("engagement", "emotion_hours", "category_hours"), 0.0)
+    arrays = {name: getattr(trace, name).copy() for name in unknown}
+    for name, value in unknown.items():
+        arrays[name][silent] = value
+    return replace(trace, **arrays)

@@ -14,9 +14,8 @@ from recbole.utils import InputType
 from torch import Tensor
 from torch.nn import functional
 
-from recbole_esmr.causal.effects import UNIT
+from recbole_esmr.causal.responses import Responses
 from recbole_esmr.causal.reward import ItemEffects
-from recbole_esmr.causal.susceptibility import susceptibility
 from recbole_esmr.checkpoint import load_checkpoint
 from recbole_esmr.config import Config
 from recbole_esmr.data.dataset import ESMRDataset
@@ -41,8 +40,8 @@ class Candidates:
 
     Attributes:
         item: (B, C) internal ids, in the retriever's order.
-        engagement: (B, C) by which the engagement ranking orders them, at least 0: the chance to be watched next, or expected
-            watch seconds, as ``rank_by`` says.
+        engagement: (B, C) double, by which the engagement ranking orders them, about 0 at least: the chance to be watched next,
+            or expected watch seconds, as ``rank_by`` says.
         ratio: (B, C) expected watch ratio if shown.
         benefit: (B, C) the re-ranker's value, 0 where the gate is closed.
         open: (B,) bool, whether the re-ranker may act.
@@ -95,6 +94,8 @@ class ESMR(SequentialRecommender):
             settings.reranker_ensemble,
         )
         self.slate_size = max(int(k) for k in config["topk"])
+        self.responses = Responses(np.ones(self.trace.users))
+        self.item_past: ItemPast | None = None
         self.multiplier = {"views": 0.0, "watch_time": 0.0}
         self.diagnostics: dict[str, Any] = {}
         self.causal: dict[str, Any] = {"effects": [], "graph": {"edges": []}, "warnings": [], "skipped": []}
@@ -104,10 +105,8 @@ class ESMR(SequentialRecommender):
         self._features: EngagementFeatures | None = None
         self._gate: np.ndarray | None = None
         self._policy_state: Tensor | None = None
-        self._susceptibility: np.ndarray | None = None
         self._believed: tuple[np.ndarray, np.ndarray] | None = None
         self._effects: ItemEffects | None = None
-        self._elasticity: float | None = None
 
     # -- what is believed --------------------------------------------------------------------------------------------
 
@@ -199,19 +198,9 @@ class ESMR(SequentialRecommender):
         return torch.from_numpy(self.susceptibility()[rows, None] * effect).float() * ratio
 
     def susceptibility(self) -> np.ndarray:
-        """How strongly each person responds, relative to everybody, (U,); 1 for who did not consent. Kept."""
-        if self._susceptibility is None:
-            trace, shown = self.trace, self.impressions
-            vulnerable = self.believed_days()[0][shown.user, shown.day]
-            usual = self.engagement_features().usual_ratio(shown.day, shown.item)
-            promised = usual * self.item_effects().of(shown.item, vulnerable)
-            cell = shown.user * trace.days + shown.day
-            total, count = (np.bincount(cell, weights=x, minlength=trace.users * trace.days) for x in (promised, None))
-            uplift = np.where(count > 0, total / np.maximum(count, 1), np.nan).reshape(trace.users, trace.days)
-            surprise = np.full(uplift.shape, np.nan)
-            surprise[:, :-1] = trace.valence[:, 1:] - self.day_state().mean[:, :-1].numpy()
-            self._susceptibility = susceptibility(surprise, uplift)
-        return self._susceptibility
+        """How strongly each person responds, relative to everybody, (U,), as learned in training; 1 for newcomers."""
+        known = self.responses.susceptibility
+        return np.concatenate([known, np.ones(self.trace.users - len(known))])
 
     @property
     def effects(self) -> list[dict[str, Any]]:
@@ -236,8 +225,8 @@ class ESMR(SequentialRecommender):
     def refresh(self) -> None:
         """Forget what was computed from the weights or the log; call it after they change."""
         self.retriever.forget()
-        self._state = self._features = self._gate = self._policy_state = self._susceptibility = None
-        self._believed = self._effects = self._elasticity = None
+        self._state = self._features = self._gate = self._policy_state = None
+        self._believed = self._effects = None
 
     # -- scores ------------------------------------------------------------------------------------------------------
 
@@ -280,7 +269,7 @@ class ESMR(SequentialRecommender):
         if open_rows.any():
             rows = open_rows.nonzero().squeeze(1)
             benefit[rows] = self.benefit(user[rows], day[rows], item[rows], ratio[rows])
-        engagement = engagement - 1e-9 * torch.arange(item.shape[1])  # ties go by the retriever
+        engagement = engagement.double() - 1e-9 * torch.arange(item.shape[1])  # ties go by the retriever
         return Candidates(item, engagement.masked_fill(best == -torch.inf, -torch.inf), ratio, benefit, open_rows)
 
     def view_chance(self, ranked: Tensor, retrieved: Tensor) -> Tensor:
@@ -316,29 +305,9 @@ class ESMR(SequentialRecommender):
 
         .. math:: f^{1 + η} = min\_engagement
 
-        for who watches less also comes back less, by :meth:`elasticity` η.
+        for who watches less also comes back less, by the elasticity η of :class:`~recbole_esmr.causal.responses.Responses`.
         """
-        return self.settings.min_engagement ** (1 / (1 + self.elasticity()))
-
-    def elasticity(self) -> float:
-        """Relative change of presence for one of watch time, in [0, 1]. Kept.
-
-        .. math:: η = \frac{∂\,presence\ tomorrow}{∂\,hours} \cdot \frac{hours}{presence\,(1 - ρ)}
-
-        with ρ how much a day of presence raises the next. The effect is taken at the upper end of its interval, proven or not: a
-        benefit is claimed only where it is proven, a harm is guarded against where it cannot be excluded.
-        """
-        if self._elasticity is None:
-            rows = (x for x in self.effects if (x["treatment"], x["outcome"], x["state"]) == ("time_spent", "active", "all"))
-            high = max((float(effect["high"]) for effect in rows), default=0.0)
-            here, later = self.trace.present[:, :-1], self.trace.present[:, 1:]
-            self._elasticity = 0.0
-            if high > 0 and here.any():
-                stays, returns = later[here].mean(), later[1:][~here[1:]].mean() if (~here[1:]).any() else 0.0
-                hours = self.trace.engagement[self.trace.present].mean()
-                slope = high / UNIT * hours / max(stays, 1e-9) / max(1 - (stays - returns), 0.1)
-                self._elasticity = float(min(slope, 1.0))
-        return self._elasticity
+        return self.settings.min_engagement ** (1 / (1 + self.responses.elasticity))
 
     def watch_ratio(self, user: Tensor, day: Tensor, item: Tensor, retrieved: Tensor) -> Tensor:
         """Expected watch ratio of items if shown, in (0, 1).
@@ -366,9 +335,13 @@ class ESMR(SequentialRecommender):
     def engagement_features(self) -> EngagementFeatures:
         """LightGBM's features, from the beliefs and what was shown; made once and kept."""
         if self._features is None:
-            past = ItemPast(self.impressions, self.n_items, self.trace.days, self.trace.shared_calendar)
+            past = self.item_past or self.past_of_items()
             self._features = EngagementFeatures(self.trace, self.catalogue, past, self.beliefs())
         return self._features
+
+    def past_of_items(self) -> ItemPast:
+        """What the log says of each item on each day. ``item_past`` stands for it where it is set."""
+        return ItemPast(self.impressions, self.n_items, self.trace.days, self.trace.shared_calendar)
 
     def features_of(self, item: Tensor, ratio: Tensor) -> Tensor:
         """Item features of the re-ranker, (…, X + 1), the last one being the expected watch ratio."""
@@ -401,6 +374,8 @@ class ESMR(SequentialRecommender):
             "view_stack": self.view_stack,
             "policy": json.dumps({"multiplier": self.multiplier, "diagnostics": self.diagnostics}),
             "causal": json.dumps(self.causal),
+            "susceptibility": torch.from_numpy(self.responses.susceptibility),
+            "elasticity": self.responses.elasticity,
             "stages": json.dumps({"done": self.stages_done, "timings": self.timings}),
             "retriever": self.retriever.other_parameter(),
         }
@@ -408,7 +383,7 @@ class ESMR(SequentialRecommender):
     def load_other_parameter(self, para: dict[str, Any] | None) -> None:
         """The inverse of :meth:`other_parameter`."""
         if para:
-            if "policy" not in para:
+            if "elasticity" not in para:
                 raise CheckpointError("the checkpoint is of a version before the re-ranker was rebuilt. Train the model again.")
             for ranker, text in zip((self.watch_ranker, self.view_ranker), para["rankers"], strict=True):
                 ranker.read_text(text)
@@ -416,6 +391,7 @@ class ESMR(SequentialRecommender):
             policy = json.loads(para["policy"])
             self.multiplier, self.diagnostics = policy["multiplier"], policy["diagnostics"]
             self.causal = json.loads(para["causal"])
+            self.responses = Responses(para["susceptibility"].cpu().numpy(), para["elasticity"])
             stages = json.loads(para["stages"])
             self.stages_done, self.timings = stages["done"], stages["timings"]
             self.retriever.model.load_other_parameter(para["retriever"])

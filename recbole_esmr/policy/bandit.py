@@ -8,14 +8,13 @@ from recbole.data.dataset import Dataset
 from torch import Tensor
 
 from recbole_esmr.data.impressions import Impressions
-from recbole_esmr.model.budget import Slates
 from recbole_esmr.model.esmr import ESMR, Candidates
-from recbole_esmr.policy.esmr import ESMRPolicy
+from recbole_esmr.policy.opponent import Opponent
 
 RIDGE = 1.0
 
 
-class LinUCB(ESMRPolicy):
+class LinUCB(Opponent):
     """The upper confidence bound of what an item does to tomorrow's valence (LinUCB, Li et al. 2010), within each slate's floor.
 
     The surprise of the day after, v − v̂, is explained by what was watched, z by emotion (mean of ratio · intensity over the
@@ -27,12 +26,12 @@ class LinUCB(ESMRPolicy):
     fitted anew each evening on the log's window. What is credited is what followed; nothing is identified or refuted.
 
     Args:
-        model, dataset, batch: as of :class:`~recbole_esmr.policy.esmr.ESMRPolicy`, whose engagement ranker and floor it shares.
+        model, dataset, batch: as of :class:`~recbole_esmr.policy.opponent.Opponent`.
         optimism: α.
     """
 
-    def __init__(self, model: ESMR, dataset: Dataset, optimism: float = 1.0, batch: int = 1024) -> None:
-        super().__init__(model, dataset, "never", batch)
+    def __init__(self, model: ESMR, dataset: Dataset, optimism: float = 1.0, batch: int = 128) -> None:
+        super().__init__(model, dataset, batch)
         self._optimism = optimism
 
     def _prepare(self) -> None:
@@ -43,7 +42,8 @@ class LinUCB(ESMRPolicy):
         surprise = trace.valence[:, 1:] - state.mean[:, :-1].numpy()
         exposure = emotion_exposure(model.impressions, model, trace.users, trace.days)
         rows = np.nonzero(np.isfinite(surprise) & trace.consent[:, None])
-        features = np.einsum("ne,nx->nex", exposure[rows], self._context[rows]).reshape(len(rows[0]), -1)
+        features = np.einsum("ne,nx->nex", exposure[rows], self._context[rows])
+        features = features.reshape(len(rows[0]), exposure.shape[2] * self._context.shape[2])
         target = surprise[rows]
         self._covariance = np.linalg.inv(RIDGE * np.eye(features.shape[1]) + features.T @ features)
         self._theta = self._covariance @ features.T @ target
@@ -66,9 +66,6 @@ class LinUCB(ESMRPolicy):
         of_item = np.take_along_axis(lift, np.maximum(items.emotion[item], 0), axis=1) * items.intensity[item]
         return torch.from_numpy(of_item).float() * found.ratio, torch.from_numpy(self._model.trace.consent[user.numpy()])
 
-    def _weights(self, slates: Slates, may_act: Tensor) -> Tensor:
-        return slates.largest_weights(self._model.floor()) * may_act
-
 
 class Thompson(LinUCB):
     """As :class:`LinUCB`, but each person's lift is drawn from what is believed of it (Thompson sampling, Agrawal & Goyal 2013).
@@ -78,13 +75,13 @@ class Thompson(LinUCB):
         seed: of the draws.
     """
 
-    def __init__(self, model: ESMR, dataset: Dataset, seed: int = 0, batch: int = 1024) -> None:
+    def __init__(self, model: ESMR, dataset: Dataset, seed: int = 0, batch: int = 128) -> None:
         super().__init__(model, dataset, 0.0, batch)
         self._seed = seed
 
-    def reset(self, users: np.ndarray, items: np.ndarray) -> None:
+    def reset(self, users: np.ndarray, items: np.ndarray, consent: np.ndarray | None = None) -> None:
         self._generator = np.random.default_rng(self._seed)
-        super().reset(users, items)
+        super().reset(users, items, consent)
 
     def _benefit(self, user: Tensor, day: Tensor, found: Candidates) -> tuple[Tensor, Tensor]:
         x = self._context[user.numpy(), -1]

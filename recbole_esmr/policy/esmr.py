@@ -22,7 +22,8 @@ GOALS = ("uplift", "calm")
 """What a person may ask for: a better mood tomorrow, or to be spared what harms it and what excites."""
 
 CROWD = 50
-"""People from which on a day's engagement budget is spent by its own multiplier; fewer are served by that of the days before."""
+"""People from which on a day's engagement budget is spent by its own multiplier, and items are known by what these people watch;
+fewer are served by the multiplier of the days before and by what the training's log says of items."""
 
 
 class ESMRPolicy:
@@ -49,7 +50,14 @@ class ESMRPolicy:
         self._unit = np.ones(model.n_items) if model.settings.backbone else model.catalogue.duration
         self._sign = np.sign(model.catalogue.valence).astype(int)
 
-    def reset(self, users: np.ndarray, items: np.ndarray) -> None:
+    def reset(self, users: np.ndarray, items: np.ndarray, consent: np.ndarray | None = None) -> None:
+        """Begin with these people and items.
+
+        Args:
+            users, items: their names.
+            consent: bool, whether each of the people consents to their emotion being read; None leaves what the data say, and
+                takes the consent of who is not in the data as given: the platform asks before it reports anybody's emotion.
+        """
         user = known_ids(self._dataset, self._dataset.uid_field, users)
         new = user == 0
         user[new] = self._trained_on.trace.users + np.arange(new.sum())
@@ -59,7 +67,12 @@ class ESMRPolicy:
         self._number[self._item] = np.arange(len(items))
         self._number[0] = -1
         self._ledger, self._multiplier = Ledger(), self._model.multiplier["watch_time"]
-        self._model.log = self._trained_on.with_newcomers(int(new.sum()))
+        log = self._trained_on.with_newcomers(int(new.sum()))
+        if consent is not None:
+            log = log.with_consent(user, consent)
+        self._model.log = self._trained_on
+        self._model.item_past = self._model.past_of_items() if len(users) < CROWD else None
+        self._model.log = log
         self._nothing_expected()
         self._prepare()
 
@@ -69,7 +82,7 @@ class ESMRPolicy:
         Args:
             observation: of the morning.
             goal: what people ask for, one of :data:`GOALS` or None; one for all, or one each. Who asks gets as much as the floor
-                under a slate allows, by the same proven effects, whatever the gate says.
+                under a slate allows, by the same proven effects, whatever the gate says; it takes nothing from others' budget.
 
         Returns:
             (U, K) item numbers, best first, −1 after a person's slate.
@@ -82,18 +95,20 @@ class ESMRPolicy:
         self._acted = np.zeros(len(self._user), dtype=bool)
         self._nothing_expected()
         asked = _goals(goal, len(self._user))[rows]
-        if not len(rows) or not slates.shape[1]:
+        if not len(rows) or not slates.shape[1] or not (self._item[observation.pool] > 0).any():
             return slates
         found, today = self._candidates(rows, observation.pool), torch.full((len(rows),), model.trace.days)
         user = torch.from_numpy(self._user[rows])
         benefit, may_act = self._benefit(user, today, found)
+        may_act = may_act & torch.from_numpy(asked == "")
         for name in GOALS:
             wants = torch.from_numpy(np.flatnonzero(asked == name))
             if len(wants):
                 benefit[wants] = self._asked(name, user[wants], today[wants], found.item[wants], found.ratio[wants])
         item = found.item.numpy()
         sign = self._sign[item]
-        engagement = found.engagement * torch.from_numpy(self._ledger.factor(sign)).float()
+        factor = np.where(model.trace.consent[self._user[rows], None], self._ledger.factor(sign), 1.0)
+        engagement = found.engagement * torch.from_numpy(factor)
         size = torch.from_numpy(observation.slate_size[rows])
         choice = Slates(engagement, benefit, size, self._ledger.distrust())
         weight = self._weights(choice, may_act)
@@ -116,7 +131,7 @@ class ESMRPolicy:
         ratio, number = feedback.watch_ratio[cells].astype(float), feedback.slates[cells]
         item = self._item[number]
         expected = self._expected[row, number]
-        foreseen = np.isfinite(expected)
+        foreseen = np.isfinite(expected) & self._model.trace.consent[self._user[row]]
         observed, sign, usual = ratio * self._unit[item], self._sign[item], self._usual[row, number]
         self._ledger.book(observed[foreseen], expected[foreseen].astype(float), sign[foreseen], usual[foreseen])
         shown = pd.DataFrame(
@@ -128,7 +143,8 @@ class ESMRPolicy:
                 "watch_ratio": ratio,
             }
         )
-        user_days = pd.DataFrame({"user": self._user, "emotion": feedback.emotion, **feedback.behaviour})
+        away = (~feedback.active).astype(int)
+        user_days = pd.DataFrame({"user": self._user, "emotion": feedback.emotion, "churned": away, **feedback.behaviour})
         model = self._model
         model.log = model.log.next_day(shown, user_days, model.catalogue, model.taxonomy)
         self._prepare()
@@ -149,6 +165,8 @@ class ESMRPolicy:
             weight = self._model.weights(slates, may_act)
             self._multiplier = float(weight.max()) or self._multiplier
             return weight
+        if self._multiplier <= 0:  # nothing was to be done on the days before: begin small
+            self._multiplier = 0.01 * float(slates.largest_weights(self._model.settings.min_engagement_slate).max())
         weight = self._model.weights(slates, may_act, self._multiplier)
         usual, floor = float(slates.usual_engagement.sum()), self._model.floor()
         if bool(may_act.any()) and usual > 0 and floor < 1:  # a step of dual ascent, for the people still to come
@@ -165,8 +183,7 @@ class ESMRPolicy:
     def _prepare(self) -> None:
         """Do in the evening what does not depend on the morning's pool."""
         with torch.no_grad():
-            self._model.gate(), self._model.policy_state(), self._model.engagement_features(), self._model.susceptibility()
-            self._model.elasticity()
+            self._model.gate(), self._model.policy_state(), self._model.engagement_features()
 
     def _candidates(self, rows: np.ndarray, pool: np.ndarray) -> Candidates:
         model = self._model

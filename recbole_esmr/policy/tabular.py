@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
-from recbole.data.dataset import Dataset
 from torch import Tensor
 
 from recbole_esmr.causal.reward import Reward
 from recbole_esmr.emotion.episodes import streak_length
-from recbole_esmr.model.budget import Slates
-from recbole_esmr.model.esmr import ESMR, Candidates
+from recbole_esmr.model.esmr import Candidates
 from recbole_esmr.model.gate import gate_open
 from recbole_esmr.policy.bandit import emotion_exposure
-from recbole_esmr.policy.esmr import ESMRPolicy
+from recbole_esmr.policy.opponent import Opponent
 
 LEARNING_RATE, DISCOUNT, SWEEPS = 0.1, 0.95, 1000
 """The paper's α and γ; passes over the logged days."""
@@ -21,22 +21,20 @@ LEARNING_RATE, DISCOUNT, SWEEPS = 0.1, 0.95, 1000
 MOODS, STREAKS, HABITS = 3, 4, 3
 
 
-class TabularQ(ESMRPolicy):
+class TabularQ(Opponent):
     """The paper's tabular Q-learning: emotions in the feed as actions, discretised states, the streak gate.
 
     A state is the believed mood of the day (negative, about neutral, positive), the negative days in a row (0 to 3 or more) and
-    the third of the day's watch time; an action is an emotion, done as much as it was watched. With the paper's emotion reward r,
+    the third of the day's watch time; an action is an emotion, done as much as it was watched. With r, the terms of the day in
+    the paper's emotion reward,
 
     .. math:: Q(s, a) \\leftarrow Q(s, a) + α\\, \\overline{(r + γ \\max_{a'} Q(s', a') - Q(s, a))}
 
     the mean being over all logged days in *s*, weighted by the exposure to *a*: the log is read as often as it takes.
 
     Args:
-        model, dataset, batch: as of :class:`~recbole_esmr.policy.esmr.ESMRPolicy`, whose engagement ranker and floor it shares.
+        model, dataset, batch: as of :class:`~recbole_esmr.policy.opponent.Opponent`.
     """
-
-    def __init__(self, model: ESMR, dataset: Dataset, batch: int = 1024) -> None:
-        super().__init__(model, dataset, "never", batch)
 
     def _prepare(self) -> None:
         super()._prepare()
@@ -52,8 +50,7 @@ class TabularQ(ESMRPolicy):
         # what is shown on day t is chosen in the state of the evening before, and is rewarded by the step to day t + 1
         use = trace.present[:, 1:-1] & trace.consent[:, None]
         before, after, shown = self._state[:, :-2][use], self._state[:, 1:-1][use], exposure[:, 1:-1][use]
-        rewards = Reward("emotion", settings.reward_engagement, settings.reward_negative, settings.reward_transition,
-                         settings.reward_volatility, settings.reward_churn)  # fmt: skip
+        rewards = replace(Reward.of(settings), kind="emotion")
         today, tomorrow = trace.valence[:, 1:-1][use], trace.valence[:, 2:][use]
         self.q = table(before, shown, rewards.of_days(today, tomorrow, ~trace.present[:, 2:][use]), after)
 
@@ -63,9 +60,6 @@ class TabularQ(ESMRPolicy):
         value = value - value.mean(axis=1, keepdims=True)
         of_item = np.take_along_axis(value, np.maximum(items.emotion[item], 0), axis=1) * items.intensity[item]
         return torch.from_numpy(of_item).float() * found.ratio, torch.from_numpy(self._open[user.numpy()])
-
-    def _weights(self, slates: Slates, may_act: Tensor) -> Tensor:
-        return slates.largest_weights(self._model.floor()) * may_act
 
 
 def table(before: np.ndarray, action: np.ndarray, reward: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -89,20 +83,14 @@ def table(before: np.ndarray, action: np.ndarray, reward: np.ndarray, after: np.
     return q
 
 
-class PositiveWhileNegative(ESMRPolicy):
+class PositiveWhileNegative(Opponent):
     """A rule: positive items for who was negative yesterday, within each slate's floor; nothing is learned.
 
     Args:
-        model, dataset, batch: as of :class:`~recbole_esmr.policy.esmr.ESMRPolicy`, whose engagement ranker and floor it shares.
+        model, dataset, batch: as of :class:`~recbole_esmr.policy.opponent.Opponent`.
     """
-
-    def __init__(self, model: ESMR, dataset: Dataset, batch: int = 1024) -> None:
-        super().__init__(model, dataset, "never", batch)
 
     def _benefit(self, user: Tensor, day: Tensor, found: Candidates) -> tuple[Tensor, Tensor]:
         items, item, model = self._model.catalogue, found.item.numpy(), self._model
         tone = torch.from_numpy(items.valence[item] * items.intensity[item]).float() * found.ratio
         return tone, torch.from_numpy(model.believed_days()[0][user.numpy(), -1] & model.trace.consent[user.numpy()])
-
-    def _weights(self, slates: Slates, may_act: Tensor) -> Tensor:
-        return slates.largest_weights(self._model.floor()) * may_act

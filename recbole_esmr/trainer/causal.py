@@ -11,10 +11,13 @@ from recbole_esmr.causal.analysis import Analysis, analyse
 from recbole_esmr.causal.effects import Method
 from recbole_esmr.causal.graph import domain_graph, read_knowledge
 from recbole_esmr.causal.panel import make_panel
+from recbole_esmr.causal.responses import Responses, return_elasticity
+from recbole_esmr.causal.susceptibility import susceptibility
 from recbole_esmr.config import ESMRSettings
 from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.impressions import Impressions
-from recbole_esmr.data.trace import Trace
+from recbole_esmr.data.trace import TRAIN, Trace
+from recbole_esmr.model.esmr import ESMR
 
 
 def causal_stage(
@@ -45,3 +48,21 @@ def causal_stage(
         within_person=settings.causal_within_person,
     )
     return analyse(panel, method, settings.causal_graph_samples, knowledge, show_progress)
+
+
+def learn_responses(model: ESMR) -> Responses:
+    """How the people of a log respond, from its training days, with the effects that the model holds."""
+    trace, shown = model.trace, model.impressions
+    use = trace.role == TRAIN
+    vulnerable = model.believed_days()[0][shown.user, shown.day]
+    usual = model.engagement_features().usual_ratio(shown.day, shown.item)
+    promised = usual * model.item_effects().of(shown.item, vulnerable)
+    cell = shown.user * trace.days + shown.day
+    total, count = (np.bincount(cell, weights=x, minlength=trace.users * trace.days) for x in (promised, None))
+    uplift = np.where(count > 0, total / np.maximum(count, 1), np.nan).reshape(trace.users, trace.days)
+    surprise = np.full(uplift.shape, np.nan)
+    surprise[:, :-1] = np.where(use[:, 1:], trace.valence[:, 1:] - model.day_state().mean[:, :-1].numpy(), np.nan)
+    return Responses(
+        susceptibility(surprise, uplift),
+        return_elasticity(model.effects, trace.present, trace.engagement, use),
+    )

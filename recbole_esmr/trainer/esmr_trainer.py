@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from recbole_esmr.data.trace import VALID
 from recbole_esmr.model.esmr import ESMR, STAGES
-from recbole_esmr.trainer.causal import causal_stage
+from recbole_esmr.trainer.causal import causal_stage, learn_responses
 from recbole_esmr.trainer.checkpointing import SafeCheckpoints
 from recbole_esmr.trainer.emotion import fit_encoder
 from recbole_esmr.trainer.engagement import fit_rankers, fit_retriever
@@ -110,6 +110,8 @@ class ESMRTrainer(SafeCheckpoints):
             use=model.trace.role <= VALID, forecast=forecast, show_progress=show_progress,
         )  # fmt: skip
         model.causal = found.as_dict()
+        model.refresh()
+        model.responses = learn_responses(model)
         for question in found.skipped:
             log = self.logger.warning if question["state"] == "all" else self.logger.info
             log(f"No effect on {question['outcome']} ({question['state']}) in the reward: {question['reason']}")

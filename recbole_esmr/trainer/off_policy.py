@@ -35,7 +35,7 @@ class Deployed:
 
 
 def deploy(model: ESMR, shown: Impressions, rank_by: str) -> Deployed:
-    """Let the model fill the slates that were logged, with as many items, from what anybody was shown on the same day.
+    """Let the model fill the slates of ``shown``, with as many items, from what these rows show anybody on the same day.
 
     Where days are each person's own steps everything is on offer. One engagement budget is spent over all people and days.
     """
@@ -102,9 +102,9 @@ def off_policy_estimates(model: ESMR, level: float = 0.95) -> dict[str, Any] | N
     neighbours here, which is an assumption.
 
     Returns:
-        ``user_days``, ``matched`` (impressions that both policies show), and by outcome (``watch_minutes`` a day; ``uplift``, the
-        proven effect of the day's feed on tomorrow's valence) ``logged`` (its mean), ``snips`` and ``dr``, each
-        ``{mean, low, high}``. None without propensities.
+        ``user_days``, ``matched`` (impressions that both policies show), and by outcome (``watch_minutes`` a day; ``uplift``,
+        the proven effect of the day's feed on tomorrow's valence, 0 without consent) ``logged`` (its mean), ``snips`` and ``dr``,
+        each ``{mean, low, high}``. None without propensities.
     """
     shown = held_out(model)
     known = np.isfinite(shown.propensity) & (shown.propensity > 0)
@@ -119,7 +119,7 @@ def off_policy_estimates(model: ESMR, level: float = 0.95) -> dict[str, Any] | N
     expected_ratio = chosen.ratio[row_of, place]
     effects = model.item_effects()
     before = negative[chosen.user, np.maximum(chosen.day - 1, 0)] & (chosen.day > 0)
-    person = model.susceptibility()[chosen.user]
+    person = (model.susceptibility() * model.trace.consent)[chosen.user]
 
     def worth(name: str, rows: np.ndarray, item: np.ndarray) -> np.ndarray:
         if name == "watch_minutes":

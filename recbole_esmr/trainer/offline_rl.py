@@ -81,7 +81,7 @@ def logged_days(model: ESMR, generator: np.random.Generator, part: int = TRAIN) 
     item = torch.from_numpy(padded(shown.item, np.int64))
     ratio = model.watch_ratio(torch.from_numpy(user), torch.from_numpy(day), item, retrieved)
     there = padded(np.ones(len(shown)), bool)
-    reward = reward_of(settings)
+    reward = Reward.of(settings)
     tomorrow, gone = _tomorrow(model, user, day, part)
     of_day = reward.of_days(trace.valence[user, day], tomorrow, gone)[:, None]
     rewards = np.where(there, padded(reward.of_items(shown.watch_ratio), float) + of_day, 0.0)
@@ -106,22 +106,10 @@ def logged_days(model: ESMR, generator: np.random.Generator, part: int = TRAIN) 
     )
 
 
-def reward_of(settings: ESMRSettings) -> Reward:
-    """The reward that the settings ask for."""
-    return Reward(
-        kind=settings.reward,
-        engagement=settings.reward_engagement,
-        negative=settings.reward_negative,
-        transition=settings.reward_transition,
-        volatility=settings.reward_volatility,
-        churn=settings.reward_churn,
-    )
-
-
 def returns(reward: np.ndarray, user: np.ndarray, days: int, discount: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """n-day returns of rows ordered by person and day, without their own reward.
 
-    .. math:: G_t = \\sum_{k=1}^{n-1} γ^k r_{t+k}, \\quad \\text{then } γ^n V(s_{t+n})
+    .. math:: G_t = \\sum_{k=1}^{m-1} γ^k r_{t+k}, \\quad \\text{then } γ^m V(s_{t+m}), \\quad m = \\min(n, \\text{days left})
 
     Args:
         reward: (N,) of each logged day.
@@ -129,19 +117,13 @@ def returns(reward: np.ndarray, user: np.ndarray, days: int, discount: float) ->
         days: n; discount: γ.
 
     Returns:
-        G (N,); the row of t + n, −1 where the person's log ends before; and γⁿ, 0 there.
+        G (N,); the row of t + m, −1 on a person's last day, after which nothing is known; and γᵐ, 0 there.
     """
     row, total = np.arange(len(reward)), np.zeros(len(reward))
-
-    def ahead(step: int) -> tuple[np.ndarray, np.ndarray]:
-        there = np.minimum(row + step, len(reward) - 1)
-        return there, (row + step < len(reward)) & (user[there] == user)
-
+    ahead = np.minimum(days, np.searchsorted(user, user, side="right") - 1 - row)
     for step in range(1, days):
-        there, same = ahead(step)
-        total += discount**step * np.where(same, reward[there], 0.0)
-    there, same = ahead(days)
-    return total, np.where(same, there, -1), discount**days * same
+        total += discount**step * np.where(step < ahead, reward[np.minimum(row + step, len(reward) - 1)], 0.0)
+    return total, np.where(ahead > 0, row + ahead, -1), np.where(ahead > 0, float(discount) ** ahead, 0.0)
 
 
 def fit_reranker(
