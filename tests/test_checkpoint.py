@@ -131,3 +131,16 @@ def test_recboles_own_models_load_from_the_safe_format(model, quick):
 
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, loaded)
     assert trainer.evaluate(test_data, load_best_model=False) == result["test_result"]
+
+
+def test_the_budgets_multiplier_is_found_anew_when_a_floor_changes(trained):
+    """Served alone, a person gets the multiplier of the keys they are served by, not of those the model was trained with."""
+    from recbole_esmr.trainer.off_policy import deploy, held_out
+
+    path = trained[0]["checkpoint"]
+    loose, strict, same = (
+        load_data_and_model(path, {"gate": "forecast", "min_engagement": floor})[1] for floor in (0.9, 0.99, 0.97)
+    )
+    assert loose.multiplier["watch_time"] > same.multiplier["watch_time"] > strict.multiplier["watch_time"] > 0
+    assert strict.multiplier["watch_time"] == deploy(strict, held_out(strict), "watch_time").multiplier
+    assert load_data_and_model(path)[1].multiplier == trained[1][1].multiplier, "nothing changed: as it was trained"

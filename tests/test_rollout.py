@@ -134,6 +134,7 @@ def test_the_command_deploys_checkpoints_prints_a_table_and_draws(tmp_path, caps
         (["pop"], {"log": "x"}, ConfigError, "--log and --people belong together"),
         (["pop"], {"world": "mars"}, UnknownNameError, "world 'mars'"),
         (["ESMR+gat=streak"], {}, ConfigError, "'gat' cannot be changed in a rollout. Did you mean 'gate'"),
+        (["ESMR+reranker_ensemble=4"], {}, ConfigError, "'reranker_ensemble' cannot be changed in a rollout"),
         (["pop+gate=streak"], {}, ConfigError, "only ESMR takes changed keys"),
         (["ESMR+gate"], {}, ConfigError, "only ESMR takes changed keys"),
         (["ESMR+reward=emotion:x.pth"], {}, ConfigError, "a checkpoint is served as it was trained"),
