@@ -90,40 +90,23 @@ class ESMRPolicy:
         Raises:
             ConfigError: a goal that does not exist.
         """
-        model, rows = self._model, np.flatnonzero(observation.active)
+        rows = np.flatnonzero(observation.active)
         slates = np.full((len(self._user), int(observation.slate_size.max(initial=0))), -1)
         self._acted = np.zeros(len(self._user), dtype=bool)
         self._nothing_expected()
         asked = _goals(goal, len(self._user))[rows]
         if not len(rows) or not slates.shape[1] or not (self._item[observation.pool] > 0).any():
             return slates
-        found, today = self._candidates(rows, observation.pool), torch.full((len(rows),), model.trace.days)
-        user = torch.from_numpy(self._user[rows])
-        benefit, may_act = self._benefit(user, today, found)
-        may_act = may_act & torch.from_numpy(asked == "")
-        for name in GOALS:
-            wants = torch.from_numpy(np.flatnonzero(asked == name))
-            if len(wants):
-                benefit[wants] = self._asked(name, user[wants], today[wants], found.item[wants], found.ratio[wants])
-        item = found.item.numpy()
-        sign = self._sign[item]
-        factor = np.where(model.trace.consent[self._user[rows], None], self._ledger.factor(sign), 1.0)
-        engagement = found.engagement * torch.from_numpy(factor)
-        size = torch.from_numpy(observation.slate_size[rows])
-        choice = Slates(engagement, benefit, size, self._ledger.distrust())
-        weight = self._weights(choice, may_act)
-        if (asked != "").any():
-            floor = model.settings.min_engagement_slate
-            weight = torch.where(torch.from_numpy(asked != ""), choice.largest_weights(floor), weight)
+        found = self._candidates(rows, observation.pool)
+        choice, weight = self._choice(rows, found, torch.from_numpy(observation.slate_size[rows]), asked)
         columns, inside = choice.chosen(weight)
-        inside = inside & (engagement.gather(1, columns) > -torch.inf)
-        slates[rows, : columns.shape[1]] = np.where(
-            inside.numpy(), self._number[np.take_along_axis(item, columns.numpy(), 1)], -1
-        )
+        item = found.item.numpy()
+        inside = inside & (found.engagement.gather(1, columns) > -torch.inf)
+        shown = self._number[np.take_along_axis(item, columns.numpy(), 1)]
+        slates[rows, : columns.shape[1]] = np.where(inside.numpy(), shown, -1)
         self._acted[rows] = (~choice.usual.gather(1, columns) & inside).any(dim=1).numpy()
-        number = self._number[item]
-        self._expected[rows[:, None], number] = found.engagement.numpy()
-        self._usual[rows[:, None], number] = choice.usual.numpy()
+        self._expected[rows[:, None], self._number[item]] = found.engagement.numpy()
+        self._usual[rows[:, None], self._number[item]] = choice.usual.numpy()
         return slates
 
     def observe(self, feedback: Feedback) -> None:
@@ -198,6 +181,23 @@ class ESMRPolicy:
             parts.append(model.candidates(user, today, scores))
         names = ("item", "engagement", "ratio", "benefit", "open")
         return Candidates(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+
+    def _choice(self, rows: np.ndarray, found: Candidates, size: Tensor, asked: np.ndarray) -> tuple[Slates, Tensor]:
+        """The slates of the people in ``rows`` as a function of the benefit's weight, and the weight of each."""
+        model = self._model
+        user, today = torch.from_numpy(self._user[rows]), torch.full((len(rows),), model.trace.days)
+        benefit, may_act = self._benefit(user, today, found)
+        for name in GOALS:
+            wants = torch.from_numpy(np.flatnonzero(asked == name))
+            if len(wants):
+                benefit[wants] = self._asked(name, user[wants], today[wants], found.item[wants], found.ratio[wants])
+        factor = np.where(model.trace.consent[user, None], self._ledger.factor(self._sign[found.item.numpy()]), 1.0)
+        choice = Slates(found.engagement * torch.from_numpy(factor), benefit, size, self._ledger.distrust())
+        asks = torch.from_numpy(asked != "")
+        weight = self._weights(choice, may_act & ~asks)
+        if asks.any():
+            weight = torch.where(asks, choice.largest_weights(model.settings.min_engagement_slate), weight)
+        return choice, weight
 
     def _asked(self, goal: str, user: Tensor, day: Tensor, item: Tensor, ratio: Tensor) -> Tensor:
         """What items do for a goal, by the proven effects alone; 0 for who did not consent.
