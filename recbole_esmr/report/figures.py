@@ -49,24 +49,30 @@ def save_survival(path: str | Path, curves: Mapping[str, np.ndarray]) -> None:
     _save(path, draw)
 
 
-def save_tradeoff(path: str | Path, policies: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-    """Watch time against the share of negative days with 95 % intervals, a point a policy; better is lower and further right.
+def save_tradeoff(path: str | Path, policies: Mapping[str, Mapping[str, Any]], usual: str) -> None:
+    """What each policy costs and brings: paired differences from ``usual``, 95 % intervals; better is lower and further right.
 
     Args:
         path: image file.
         policies: of ``rollout.json``.
+        usual: the policy that the others are compared with; it stands at (0, 0).
     """
+    base = policies[usual]["watch_time"]["mean"]
 
     def draw(figure: Any) -> None:
         axis = figure.subplots()
-        for name, figures in policies.items():
-            x, y = figures["watch_time"], figures["negative_day_share"]
-            bars = {"xerr": _reach(x), "yerr": _reach(y)}
-            axis.errorbar(x["mean"], y["mean"], fmt="o", capsize=3, label=name, **bars)
-        axis.set(xlabel="watch minutes a day and person", ylabel="share of negative days")
-        axis.legend(frameon=False)
+        for number, (name, found) in enumerate((n, p) for n, p in policies.items() if n != usual):
+            x, y = (
+                {end: 100 * value / unit for end, value in found["difference"][key].items()}
+                for key, unit in (("watch_time", max(base, 1e-9)), ("negative_day_share", 1.0))
+            )
+            bars, mark = {"xerr": _reach(x), "yerr": _reach(y)}, "os^Dv"[number // 10 % 5]
+            axis.errorbar(x["mean"], y["mean"], fmt=mark, capsize=2, elinewidth=1, label=name, **bars)
+        axis.plot(0, 0, "k+", markersize=12, label=usual)
+        axis.set(xlabel=f"watch time, % more or less than {usual}", ylabel="negative days, % points")
+        figure.legend(frameon=False, loc="outside right upper", fontsize="small")
 
-    _save(path, draw)
+    _save(path, draw, width=1.3 * WIDTH, height=4.2)
 
 
 def save_traces(path: str | Path, valence: np.ndarray, vulnerable: Sequence[bool]) -> None:
@@ -99,7 +105,7 @@ def save_rollout(
     paths = [folder / f"{name}.png" for name in ("valence_by_day", "episode_survival", "watch_time_and_negative_days")]
     save_fan_chart(paths[0], by_day)
     save_survival(paths[1], curves)
-    save_tradeoff(paths[2], result["policies"])
+    save_tradeoff(paths[2], result["policies"], result["compared_with"])
     return paths
 
 
