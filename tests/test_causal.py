@@ -11,6 +11,7 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import f
 
 from recbole_esmr.causal.analysis import analyse, warnings_of
 from recbole_esmr.causal.effects import Effect, Method, discounted, estimate_effects, judged, weigh_parts
@@ -207,8 +208,28 @@ def test_what_the_graph_does_not_identify_is_an_error():
 )
 def test_weight_by_hand(estimate, low, high, passed, error, weight):
     refutation = {"placebo_treatment": {"statistic": 0.0, "passed": passed}}
-    effect = judged(Effect("negative_exposure", "valence", "all", estimate, low, high, 0.0, 99, error, refutations=refutation))
-    assert effect.weight == pytest.approx(weight) and effect.passed is passed
+    effect = Effect(
+        "negative_exposure", "valence", "all", estimate, low, high, 0.0, 99, error, refutations=refutation, joint=0.04
+    )
+    assert judged(effect, 0.95).weight == pytest.approx(weight) and judged(effect, 0.95).passed is passed
+    assert judged(effect, 0.97).weight == 0, "all together prove nothing at that level"
+
+
+def test_the_joint_test_against_statsmodels_and_its_false_alarms():
+    import statsmodels.api as sm
+
+    rng = np.random.default_rng(0)
+    person, rejected = np.repeat(np.arange(60), 8), 0
+    for again in range(200):
+        x, known = rng.standard_normal((480, 3)), rng.standard_normal((480, 2))
+        y = known @ [1.0, -1.0] + np.repeat(rng.standard_normal(60), 8) + rng.standard_normal(480)
+        said = fit_linear(y, x, known, person).joint_test(3)
+        rejected += said < 0.05
+        if again < 3:
+            fit = sm.OLS(y, sm.add_constant(np.column_stack([x, known]))).fit(cov_type="cluster", cov_kwds={"groups": person})
+            by_hand = fit.f_test(np.eye(6)[1:4]).fvalue
+            assert f.isf(said, 3, 59) == pytest.approx(float(by_hand), rel=1e-6)
+    assert 2 <= rejected <= 22, "one in twenty"
 
 
 def test_shrinkage_by_hand():
@@ -233,10 +254,11 @@ def test_a_discounted_estimate_is_never_larger_and_keeps_its_sign(estimate, erro
 
 def test_parts_borrow_from_the_whole_and_inherit_its_refutation():
     tried = {"placebo_treatment": {"statistic": 0.0, "passed": True}}
-    whole = judged(Effect("x", "valence", "all", -0.05, -0.07, -0.03, 0, 99, 0.01, refutations=tried))
+    whole = judged(Effect("x", "valence", "all", -0.05, -0.07, -0.03, 0, 99, 0.01, refutations=tried), 0.95)
     parts = [Effect("x", "valence", state, -0.05, -0.11, 0.01, 0, 50, 0.03) for state in ("stable", "vulnerable")]
     weighed = weigh_parts(parts, whole, 1.96)
     assert [part.weight for part in weighed] == [pytest.approx(-0.05 * (1 - 1 / 25))] * 2  # τ² = 0: the whole's
+    assert [part.weight for part in weigh_parts(parts, replace(whole, joint=0.06), 1.96)] == [0, 0], "the joint test comes first"
     refuted = replace(whole, passed=False)
     assert [part.weight for part in weigh_parts(parts, refuted, 1.96)] == [0, 0]
     assert weighed[0].shrunk == pytest.approx({"estimate": -0.05, "low": -0.05 - 0.0196, "high": -0.05 + 0.0196})

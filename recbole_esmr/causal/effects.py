@@ -45,8 +45,9 @@ class Effect:
             p-value of their difference: small where inferring moods distorts the effect.
         refutations: name → statistic and whether it passed; tried only where the interval leaves out 0.
         passed: whether all refutations passed.
+        joint: p-value that none of the treatments that were estimated together moves the outcome.
         weight: what the reward uses: the estimate (of a part: shrunk toward the whole) discounted by its uncertainty; 0 where the
-            interval holds 0 or a refutation failed.
+            interval holds 0, a refutation failed, or all treatments together prove nothing.
     """
 
     treatment: str
@@ -65,6 +66,7 @@ class Effect:
     report_days: dict[str, float] = field(default_factory=dict)
     refutations: dict[str, dict[str, Any]] = field(default_factory=dict)
     passed: bool = True
+    joint: float = np.nan
     weight: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
@@ -149,10 +151,14 @@ def weigh_parts(parts: Sequence[Effect], whole: Effect, reach: float) -> list[Ef
     """The parts of a whole (its states, or a group's emotions) with weights from their shrunk estimates.
 
     A part inherits the refutations of the whole where it has none of its own; where neither was tried its weight is 0, as it is
-    where the shrunk interval (``reach`` standard errors each way) holds 0.
+    where the shrunk interval (``reach`` standard errors each way) holds 0 or the joint test of the whole does not reject at that
+    level.
     """
+    from scipy.stats import norm
+
     if not parts:
         return []
+    nothing = whole.joint >= 2 * norm.sf(reach)
     mean, error = shrunk(
         np.array([part.estimate for part in parts]), np.array([part.error for part in parts]), whole.estimate, whole.error
     )
@@ -160,19 +166,22 @@ def weigh_parts(parts: Sequence[Effect], whole: Effect, reach: float) -> list[Ef
     for part, center, spread in zip(parts, mean.tolist(), error.tolist(), strict=True):
         tried = bool(part.refutations or whole.refutations)
         passed = part.passed if part.refutations else whole.passed
-        proven = tried and passed and abs(center) > reach * spread
+        proven = tried and passed and abs(center) > reach * spread and not nothing
         interval = {"estimate": center, "low": center - reach * spread, "high": center + reach * spread}
         result.append(replace(part, passed=passed, shrunk=interval, weight=discounted(center, spread) if proven else 0.0))
     return result
 
 
-def judged(effect: Effect) -> Effect:
+def judged(effect: Effect, level: float) -> Effect:
     """The effect with its verdict and weight.
 
-    .. math:: weight = \\hat τ · \\max(0, 1 - (se/\\hat τ)^2) · [0 ∉ interval] · [refutations passed]
+    .. math:: weight = \\hat τ · \\max(0, 1 - (se/\\hat τ)^2) · [0 ∉ interval] · [refutations passed] · [p_{joint} < 1 - level]
+
+    The joint test comes first (a closed testing procedure, Marcus et al. 1976): to ask after several effects may not find one
+    more often than to ask after one.
     """
     passed = all(refutation["passed"] for refutation in effect.refutations.values())
-    proven = passed and (effect.low > 0 or effect.high < 0)
+    proven = passed and (effect.low > 0 or effect.high < 0) and not effect.joint >= 1 - level
     return replace(effect, passed=passed, weight=discounted(effect.estimate, effect.error) if proven else 0.0)
 
 
@@ -238,6 +247,7 @@ def _estimate(
     main = fit_linear(y, moved, w, person, stood_for if instruments else None, method.within_person)
     watched = fit_linear(y, moved, w, person, None, method.within_person) if instruments else main
     low, high = main.interval(method.level)
+    joint = main.joint_test(len(treatments))
     effects = []
     for j, name in enumerate(treatments):
         effect = Effect(
@@ -245,6 +255,7 @@ def _estimate(
             high=UNIT * high[j], naive=UNIT * float(np.cov(x[:, j], y)[0, 1] / x[:, j].var(ddof=1)), n_user_days=len(rows),
             error=UNIT * main.error[j], identified_by="slate" if instruments else "back-door",
             backdoor=_beside(watched, main, j, method.level), strength=float(main.strength[j]) if instruments else None,
+            joint=joint,
         )  # fmt: skip
         effects.append(effect)
     if "reported_today" in adjust and state == "all":
@@ -256,7 +267,7 @@ def _estimate(
             known = pd.concat([confounders, others], axis=1)
             tried = _refutations(main, j, x[:, j], y, z[:, j], known, list(adjust), person, method)
             effect = replace(effect, refutations=tried)
-        judgements.append(judged(effect))
+        judgements.append(judged(effect, method.level))
     return judgements
 
 

@@ -40,6 +40,14 @@ class LinearFit:
         reach = t.ppf(0.5 + level / 2, max(self.people - 1, 1)) * self.error
         return self.estimate - reach, self.estimate + reach
 
+    def joint_test(self, treatments: int) -> float:
+        """p-value that the first so many coefficients are all 0 (Wald, F with k and G − 1 degrees of freedom)."""
+        from scipy.stats import f
+
+        estimate, influence = self.estimate[:treatments], self.influence[:, :treatments]
+        wald = float(estimate @ np.linalg.pinv(influence.T @ influence) @ estimate)
+        return float(f.sf(wald / treatments, treatments, max(self.people - 1, 1)))
+
 
 def fit_linear(
     outcome: np.ndarray,
