@@ -27,7 +27,7 @@ from recbole_esmr.policy.baselines import Popular, Positive, Random
 from recbole_esmr.policy.esmr import ESMRPolicy
 from recbole_esmr.policy.recbole import RecBolePolicy
 from recbole_esmr.policy.tabular import PositiveWhileNegative, TabularQ
-from recbole_esmr.quick_start import SCHEMA_VERSION, load_data_and_model, retrain_reranker, run_recbole
+from recbole_esmr.quick_start import SCHEMA_VERSION, SERVED, load_data_and_model, retrain_reranker, run_recbole
 from recbole_esmr.settings import keys
 from recbole_esmr.simulation import FeedEnv, World, load_world, simulate
 from recbole_esmr.simulation.days import lived_days
@@ -51,11 +51,8 @@ OPPONENTS: dict[str, type[ESMRPolicy]] = {
 BY_ESMR = ("engagement", "oracle", *OPPONENTS)
 """Policies that need a trained ESMR for its engagement ranker."""
 
-SERVED = ("gate", "gate_streak", "gate_recovery", "min_engagement", "min_engagement_slate", "reranker_pessimism")
-"""Keys of ESMR that change how a trained model is used; ``reward`` and the other ``reranker_`` keys train the re-ranker anew."""
-
 SHAPE = ("reranker_hidden_size", "reranker_ensemble")
-"""Keys that a trained model cannot change, for its weights would not fit."""
+"""Keys that a trained model cannot change, for its weights would not fit. What is not in ``SERVED`` trains the re-ranker anew."""
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from recbole_esmr.trainer.checkpointing import get_trainer
 
 SCHEMA_VERSION = 1
 
-BUDGET = ("gate", "min_engagement", "min_engagement_slate")
-"""Keys of ESMR that change what the engagement budget buys; its multiplier is found anew when one is changed."""
+SERVED = ("gate", "gate_streak", "gate_recovery", "min_engagement", "min_engagement_slate", "reranker_pessimism")
+"""Keys of ESMR that change how a trained model is used; the engagement budget's multiplier is found anew when one is changed."""
 
 
 def run_recbole(
@@ -173,7 +173,7 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
     init_seed(config["seed"], config["reproducibility"])
     model = model_class(config["model"])(config, train_data._dataset).to(config["device"])
     restore(model, load_checkpoint(model_file, device=config["device"]), model_file, dataset)
-    if any(key in BUDGET and checkpoint.config.get(key) != value for key, value in (config_dict or {}).items()):
+    if config["model"] == MODEL_NAME and any(config[key] != checkpoint.config.get(key) for key in SERVED):
         from recbole_esmr.trainer.off_policy import find_multipliers
 
         model.multiplier = find_multipliers(model)

@@ -7,20 +7,20 @@ import pytest
 import torch
 
 from recbole_esmr.quick_start import load_data_and_model, run_recbole
-from recbole_esmr.trainer.engagement import MIXES, _ndcg, best_mix, stack
+from recbole_esmr.trainer.engagement import MIXES, best_mix, ndcg, stack
 
 
-def test_ndcg_by_hand_and_as_sklearn():
+def testndcg_by_hand_and_as_sklearn():
     from sklearn.metrics import ndcg_score
 
     score = np.array([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
     label = np.array([[False, True, True], [True, False, False], [False, False, False]])
     first = (1 / np.log2(3) + 1 / np.log2(4)) / (1 + 1 / np.log2(3))
-    assert _ndcg(score, label) == pytest.approx([first, 1 / np.log2(4), 0.0])
+    assert ndcg(score, label) == pytest.approx([first, 1 / np.log2(4), 0.0])
     rng = np.random.default_rng(0)
     score, label = rng.random((50, 30)), rng.random((50, 30)) < 0.2
     label[:, 0] = True
-    assert _ndcg(score, label).mean() == pytest.approx(ndcg_score(label, score, k=10))
+    assert ndcg(score, label).mean() == pytest.approx(ndcg_score(label, score, k=10))
 
 
 def test_the_stack_takes_the_better_mix_only_if_it_is_clearly_better():

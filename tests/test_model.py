@@ -20,7 +20,7 @@ from recbole_esmr.model.gate import gate_open
 from recbole_esmr.quick_start import load_data_and_model, run_recbole
 from recbole_esmr.trainer.causal import learn_responses
 from recbole_esmr.trainer.emotion import batches_by_length, fit_encoder
-from tests.test_policy import PROVEN
+from tests.feeds import PROVEN
 
 
 def test_streak_gate_by_hand():

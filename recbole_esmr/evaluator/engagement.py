@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.trace import TEST
 from recbole_esmr.model.esmr import ESMR
-from recbole_esmr.trainer.engagement import impression_features, with_negatives
+from recbole_esmr.trainer.engagement import impression_features, ndcg, with_negatives
 
 
 def engagement_report(model: ESMR, seed: int) -> dict[str, Any] | None:
@@ -36,21 +36,16 @@ def _quality(shown: Impressions, score: np.ndarray) -> dict[str, float]:
 
 
 def slate_ndcg(shown: Impressions, score: np.ndarray, k: int) -> float:
-    """Mean NDCG@k over the user-days with a watched item.
-
-    .. math:: NDCG = \\sum_{r=1}^{k} \\frac{y_{(r)}}{\\log_2(r + 1)} \\Big/ \\sum_{r=1}^{\\min(k, n_+)} \\frac{1}{\\log_2(r + 1)}
+    """Mean NDCG@k (:func:`~recbole_esmr.trainer.engagement.ndcg`) over the user-days with a watched item.
 
     Args:
-        shown: impressions with labels y in {0, 1}.
+        shown: impressions.
         score: (N,) by which each user-day's items are ranked.
         k: cut-off.
     """
-    slate = np.unique(np.stack([shown.user, shown.day]), axis=1, return_inverse=True)[1].reshape(-1)
-    order = np.lexsort((-score, slate))
-    first = np.searchsorted(slate[order], slate[order])
-    rank = np.arange(len(order)) - first
-    gain = np.where(rank < k, shown.label[order] / np.log2(rank + 2), 0.0)
-    watched = np.bincount(slate, weights=shown.label).astype(int)
-    ideal = np.append(0.0, np.cumsum(1 / np.log2(np.arange(k) + 2)))[np.minimum(watched, k)]
-    total = np.bincount(slate[order], weights=gain)
-    return float((total[watched > 0] / ideal[watched > 0]).mean())
+    slate, size = np.unique(np.stack([shown.user, shown.day]), axis=1, return_inverse=True, return_counts=True)[1:]
+    order = np.argsort(slate.reshape(-1), kind="stable")
+    inside = np.arange(size.max()) < size[:, None]
+    scores, labels = np.full(inside.shape, -np.inf), np.zeros(inside.shape, dtype=int)
+    scores[inside], labels[inside] = score[order], shown.label[order]
+    return float(ndcg(scores, labels, k)[labels.any(axis=1)].mean())

@@ -37,7 +37,7 @@ class ESMRPolicy:
     The same object serves one person, a batch or everybody: it serves whom it was :meth:`reset` with.
 
     Args:
-        model: a trained ESMR; the policy sets its log, so give each policy its own.
+        model: a trained ESMR; the policy sets its log, ranking and gate, so give each policy its own.
         dataset: the data it was trained on.
         gate: instead of the model's own.
         batch: people scored at once.

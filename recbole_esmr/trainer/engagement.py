@@ -110,7 +110,7 @@ def best_mix(ranked: np.ndarray, retrieved: np.ndarray, label: np.ndarray, perso
         label: (N, C) bool, what was watched.
         person: (N,) whose; people are the units of the standard error.
     """
-    quality = np.stack([_ndcg(mix * ranked + retrieved, label) for mix in MIXES])
+    quality = np.stack([ndcg(mix * ranked + retrieved, label) for mix in MIXES])
     best = int(quality.mean(axis=1).argmax())
     better = quality[best] - quality[0]
     people = np.unique(person, return_inverse=True)[1].reshape(-1)
@@ -119,8 +119,15 @@ def best_mix(ranked: np.ndarray, retrieved: np.ndarray, label: np.ndarray, perso
     return MIXES[best] if better.mean() > 2 * error else 0.0
 
 
-def _ndcg(score: np.ndarray, label: np.ndarray, k: int = 10) -> np.ndarray:
-    """NDCG@k of each row, (N,), 0 where nothing is labelled."""
+def ndcg(score: np.ndarray, label: np.ndarray, k: int = 10) -> np.ndarray:
+    """NDCG@k of each row, (N,), 0 where nothing is labelled.
+
+    .. math:: NDCG = \\sum_{r=1}^{k} \\frac{y_{(r)}}{\\log_2(r + 1)} \\Big/ \\sum_{r=1}^{\\min(k, n_+)} \\frac{1}{\\log_2(r + 1)}
+
+    Args:
+        score, label: (N, C) scores, and labels y in {0, 1}; −inf and 0 after the end of a shorter row.
+        k: cut-off.
+    """
     top = np.argsort(-score, axis=1, kind="stable")[:, :k]
     discount = 1 / np.log2(np.arange(top.shape[1]) + 2)
     gained = np.take_along_axis(label, top, axis=1) @ discount

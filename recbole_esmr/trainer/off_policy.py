@@ -99,7 +99,8 @@ def off_policy_estimates(model: ESMR, level: float = 0.95) -> dict[str, Any] | N
               \\sum_{i \\in shown \\cap chosen} \\frac{y_{ti} - \\hat y_{ti}}{π_{ti}} \\Big)
 
     (Swaminathan & Joachims 2015; Dudík et al. 2011). Intervals are clustered by person. An item's y does not depend on its
-    neighbours here, which is an assumption.
+    neighbours here, which is an assumption. The effects in ``uplift`` were estimated on the held-out days too: it says what the
+    policy would do if they are right, not whether they are.
 
     Returns:
         ``user_days``, ``matched`` (impressions that both policies show), and by outcome (``watch_minutes`` a day; ``uplift``,

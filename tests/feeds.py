@@ -1,0 +1,40 @@
+"""What tests of feed policies share: a morning, an evening, a trained ESMR as a policy, and proven effects."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+from recbole_esmr.feed import Feedback, Observation
+from recbole_esmr.policy.esmr import ESMRPolicy
+
+PROVEN = {
+    "effects": [
+        {"treatment": f"{sign}_exposure", "outcome": "valence", "state": "all", "weight": weight}
+        for sign, weight in (("negative", -0.05), ("positive", 0.03))
+    ]
+}
+"""What a causal stage would have found."""
+
+
+def morning_of(users=3, items=6, size=2, pool=None, day=15):
+    pool = np.ones(items, dtype=bool) if pool is None else np.array(pool, dtype=bool)
+    return Observation(day, np.ones(users, dtype=bool), np.full(users, size), pool)
+
+
+def evening_of(slates, ratio, behaviour=None, emotion="", day=15):
+    slates = np.array(slates)
+    users = len(slates)
+    words = np.array([emotion] * users)
+    return Feedback(day, np.ones(users, dtype=bool), slates, np.array(ratio, dtype=np.float32), words, behaviour or {})
+
+
+def esmr_policy(trained, **kwargs):
+    _, (_, model, dataset, *_) = trained
+    return ESMRPolicy(copy.deepcopy(model), dataset, **kwargs)
+
+
+def names_of(trained, field):
+    _, (_, _, dataset, *_) = trained
+    return np.array([name for name in dataset.field2id_token[field] if name != "[PAD]"])

@@ -1,0 +1,63 @@
+"""The ceiling: its budget, and that more of it helps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recbole_esmr.feed import Observation, top_slates
+from recbole_esmr.simulation import FeedEnv, load_world
+from recbole_esmr.simulation.days import lived_days
+from recbole_esmr.simulation.oracle import Oracle
+
+WORLD = load_world("reference")
+
+
+class _Longest:
+    """An engagement ranking of a kind: the longest items first."""
+
+    def __init__(self, env):
+        self.duration = env.catalogue.duration.numpy()
+
+    def reset(self, users, items):
+        self.users = len(users)
+
+    def recommend(self, observation):
+        return top_slates(self.duration[None, :], observation)
+
+    def observe(self, feedback):
+        pass
+
+    def acted(self):
+        return np.zeros(self.users, dtype=bool)
+
+
+def _oracle(world, floor=0.97, slate_floor=0.85, days=12):
+    env = FeedEnv(load_world(world), 300, 100, seed=4)
+    oracle, ratios, valence = Oracle(env, _Longest(env), days, floor, slate_floor), [], []
+    seen, _ = env.reset()
+    oracle.reset(np.arange(300), np.arange(100))
+    for _ in range(days):
+        morning = Observation(env.day, seen["active"], seen["slate_size"], seen["pool"])
+        usual = env.expected_hours(_Longest(env).recommend(morning))
+        slates = oracle.recommend(morning)
+        here = seen["active"]
+        got = env.expected_hours(slates)
+        ratios.append((got.sum() / usual.sum(), (got[here] / usual[here]).min()))
+        valence.append(env.valence)
+        seen, *_ = env.step(slates)
+    return np.array(ratios), np.array(valence)
+
+
+@pytest.mark.parametrize("world", ["reference", "reversed"])
+def test_the_oracle_keeps_its_budget_and_helps(world):
+    ratios, valence = _oracle(world)
+    assert (ratios[:, 0] >= 0.97 - 1e-6).all() and (ratios[:, 1] >= 0.85 - 1e-6).all()
+    env = FeedEnv(load_world(world), 300, 100, seed=4)
+    usual = np.array([day.valence for day in lived_days(env, _Longest(env), 12, counts=False)])
+    assert (valence[3:] < 0).mean() < (usual[3:] < 0).mean() - 0.02
+
+
+def test_a_looser_budget_helps_more():
+    tight, loose = (_oracle("reference", floor, slate_floor)[1][3:] for floor, slate_floor in ((1.15, 1.0), (0.0, 0.0)))
+    assert (loose < 0).mean() < (tight < 0).mean()
