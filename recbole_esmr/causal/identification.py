@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import networkx as nx
 import pandas as pd
 
-from recbole_esmr.causal.refutation import quiet
+from recbole_esmr.causal.refutation import identified, quiet
 from recbole_esmr.errors import IdentificationError
 
 
@@ -38,7 +38,7 @@ def back_door_set(graph: nx.DiGraph, treatment: str, outcome: str) -> tuple[str,
         )
     with quiet():
         model = CausalModel(pd.DataFrame(columns=sorted(observed), dtype=float), treatment, outcome, graph=graph)
-        estimand = model.identify_effect(method_name="maximal-adjustment", proceed_when_unidentifiable=False)
+        estimand = identified(model)
     if not estimand.estimands.get("backdoor"):
         raise IdentificationError(f"DoWhy finds no back-door set for the effect of {treatment} on {outcome} in the causal graph.")
     return tuple(sorted(estimand.get_backdoor_variables()))

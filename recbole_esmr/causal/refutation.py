@@ -11,11 +11,15 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from dowhy import CausalModel
+    from dowhy.causal_identifier.identified_estimand import IdentifiedEstimand
 
 SIGNIFICANCE = 0.01
 """A refutation fails where chance alone would do so once in a hundred times: there are several of them."""
@@ -44,7 +48,7 @@ def refute(slope: pd.DataFrame, estimate: float, error: float, placebos: int, se
         slope = slope.iloc[np.sort(np.random.default_rng(seed).choice(len(slope), ROWS, replace=False))].reset_index(drop=True)
     with quiet():
         model = CausalModel(slope, "treatment", "outcome", graph=nx.DiGraph([("treatment", "outcome")]))
-        estimand = model.identify_effect()
+        estimand = identified(model)
         plain = model.estimate_effect(estimand, method_name="backdoor.linear_regression")
 
         def run(name: str, **options: Any) -> tuple[float, float]:
@@ -89,9 +93,21 @@ def weighted_by_propensity(treatment: np.ndarray, exposure: np.ndarray, outcome:
             data = frame.assign(value=value[rows])
             graph = nx.DiGraph([("high", "value"), *((name, end) for name in confounders for end in ("high", "value"))])
             model = CausalModel(data, "high", "value", graph=graph)
-            estimand = model.identify_effect(method_name="maximal-adjustment", proceed_when_unidentifiable=False)
+            estimand = identified(model)
             moved.append(float(model.estimate_effect(estimand, method_name="backdoor.propensity_score_weighting").value))
     return moved[0] / moved[1] if moved[1] else np.nan
+
+
+def identified(model: CausalModel) -> IdentifiedEstimand:
+    """DoWhy's estimand by the largest back-door set, its columns by name.
+
+    DoWhy lists the columns as a Python set gives them, which is another order in each process (PYTHONHASHSEED), and a fit whose
+    columns stand in another order differs in its last digits.
+    """
+    estimand = model.identify_effect(method_name="maximal-adjustment", proceed_when_unidentifiable=False)
+    for key, names in (estimand.backdoor_variables or {}).items():
+        estimand.set_backdoor_variables(sorted(names), key)
+    return estimand
 
 
 @contextmanager

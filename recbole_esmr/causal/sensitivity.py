@@ -8,7 +8,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 
-from recbole_esmr.causal.refutation import ROWS, quiet
+from recbole_esmr.causal.refutation import ROWS, identified, quiet
 
 BENCHMARKS = 3
 """Observed columns, the strongest, that a hidden cause is compared with."""
@@ -43,7 +43,7 @@ def explain_away(
     found: dict[str, Any] = {"statistic": np.nan, "benchmark": "", "left": np.nan, "passed": False}
     with quiet():
         model = CausalModel(frame, "treatment", "outcome", graph=graph)
-        estimand = model.identify_effect(method_name="maximal-adjustment", proceed_when_unidentifiable=False)
+        estimand = identified(model)
         estimate = model.estimate_effect(estimand, method_name="backdoor.linear_regression")
         for name in benchmarks:
             try:
