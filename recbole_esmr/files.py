@@ -1,12 +1,15 @@
-"""Files that come with the package, and files written whole or not at all."""
+"""Files that come with the package, and files and folders written whole or not at all."""
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +65,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 def written_whole(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` and rename it to ``path`` when the block ends well.
 
-    A reader sees the old file or the new one, never half of either; on an error nothing is left behind.
+    A reader sees the old file or the new one, never half of either, not even after a power failure; on an error nothing is left
+    behind.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +76,9 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         os.chmod(temporary, 0o666 & ~_umask())
+        _to_disk(temporary)
         os.replace(temporary, path)
+        _to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -86,18 +92,156 @@ def write_json(path: str | Path, content: Any) -> None:
 def write_atomic_files(folder: str | Path, frames: dict[str, pd.DataFrame], settings: dict[str, Any], comment: str) -> None:
     """Write a RecBole data set: ``NAME.SUFFIX`` for each frame and ``NAME.yaml`` with its settings, all of them or none.
 
+    They are written into a hidden folder ``.NAME.new-*`` beside ``folder``, which then takes its place in one step; what else lay
+    in the folder stays in it. So a process that is killed leaves the old data set or the new one, each whole. Where the system
+    cannot exchange two folders in one step (Linux can), a kill between two renames leaves no ``folder`` but both data sets,
+    the old one as ``.NAME.old-*``. The next write to the same folder puts that back and removes what dead processes left.
+
     Args:
-        folder: where to; its name is the data set's name.
+        folder: where to; its name is the data set's name. Of a link, the folder that it leads to is replaced.
         frames: by suffix; columns are named ``field:type``.
         settings: RecBole keys that every model needs for this data set; the plug-in's Config reads them.
         comment: first line of the yaml file.
+
+    Raises:
+        ConfigError: the folder cannot be replaced: it may not be written to, is a mount point, or holds the current folder.
     """
-    folder = Path(folder)
-    with ExitStack() as files:
+    name = Path(os.path.abspath(folder)).name
+    text = f"# {comment}\n" + yaml.safe_dump(settings, sort_keys=False)
+    with _replaced_whole(Path(os.path.realpath(folder))) as new:
         for suffix, frame in frames.items():
-            frame.to_csv(files.enter_context(written_whole(folder / f"{folder.name}.{suffix}")), sep="\t", index=False)
-        text = f"# {comment}\n" + yaml.safe_dump(settings, sort_keys=False)
-        files.enter_context(written_whole(folder / f"{folder.name}.yaml")).write_text(text, encoding="utf-8")
+            frame.to_csv(new / f"{name}.{suffix}", sep="\t", index=False)
+        (new / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _replaced_whole(target: Path) -> Iterator[Path]:
+    """Give an empty folder that takes the place of ``target`` when the block ends well, with what else lay in ``target``."""
+    here = Path.cwd().resolve()
+    if target in (here, *here.parents):
+        raise ConfigError(f"{target}: is replaced as a whole, and the current folder lies in it. Start from another folder.")
+    if target.exists() and not os.access(target, os.W_OK):  # a rename would not ask for that
+        raise ConfigError(f"{target}: may not be written to. Make it writable, or give another folder.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _clear_leftovers(target)
+    new = _beside(target, "new")
+    new.mkdir()
+    lock = _lock(new)
+    try:
+        yield new
+        written = set(os.listdir(new))
+        for name in written:
+            _to_disk(new / name)
+        if target.exists():
+            _carry_over(target, new, written)
+        for place, _, _ in os.walk(new):
+            _to_disk(place)
+        try:
+            _swap(new, target)
+        except OSError as error:
+            raise ConfigError(f"{target}: cannot be replaced ({error.strerror or error}). Give another folder.") from error
+        _to_disk(target.parent)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)  # after an exchange the old folder has this name
+        if lock is not None:
+            os.close(lock)
+
+
+def _carry_over(target: Path, new: Path, written: set[str]) -> None:
+    """Give ``new`` all of ``target`` but the names that were written, by a second link to each file where that can be."""
+
+    def link_or_copy(source: str, goal: str) -> None:
+        try:
+            os.link(source, goal)
+        except OSError:
+            shutil.copy2(source, goal)
+            _to_disk(goal)
+
+    def skipped(place: str, names: list[str]) -> set[str]:
+        return written.intersection(names) if Path(place) == target else set()
+
+    shutil.copytree(target, new, symlinks=True, ignore=skipped, copy_function=link_or_copy, dirs_exist_ok=True)
+
+
+def _swap(new: Path, target: Path) -> None:
+    """Put ``new`` in the place of ``target``: in one step where there is no target or the system can exchange the two."""
+    if not target.exists():
+        os.rename(new, target)
+    elif not _exchange(new, target):
+        old = _beside(target, "old")
+        try:
+            os.rename(target, old)
+            os.rename(new, target)
+        except BaseException:
+            if old.exists() and not target.exists():
+                os.rename(old, target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step, by Linux's ``renameat2``; false where the system or the file system cannot."""
+    try:
+        renameat2 = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError, TypeError):  # an older C library, or no Unix
+        return False
+    here, exchange = -100, 2  # AT_FDCWD of <fcntl.h>, RENAME_EXCHANGE of <linux/fs.h>
+    return bool(renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
+
+
+def _beside(target: Path, what: str) -> Path:
+    return target.with_name(f".{target.name}.{what}-{secrets.token_hex(4)}")
+
+
+def _clear_leftovers(target: Path) -> None:
+    """Remove what dead processes left beside ``target``; a target that was moved away and not replaced is put back first."""
+    new, old = (
+        [path for path in target.parent.iterdir() if path.name.startswith(f".{target.name}.{what}-")] for what in ("new", "old")
+    )
+    for path in new:
+        try:
+            lock = _lock(path)
+        except BlockingIOError:  # its process is alive, and may have moved the target away for a moment
+            return
+        if lock is not None:
+            os.close(lock)
+    if old and not target.exists():
+        os.rename(max(old, key=lambda path: path.stat().st_ctime), target)
+    for path in (*new, *old):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _lock(folder: Path) -> int | None:
+    """A handle that locks a folder until it is closed or its process ends; None where there are no such locks.
+
+    Raises:
+        BlockingIOError: another process holds the lock.
+    """
+    try:
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):  # no Unix, or just removed
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        if isinstance(error, BlockingIOError):
+            raise
+        return None
+    return handle
+
+
+def _to_disk(path: str | Path) -> None:
+    """Wait until a file, or the list of names in a folder, is on the disk: then it outlives a power failure."""
+    folder = os.path.isdir(path)
+    with suppress(OSError) if folder else nullcontext():  # not every system lets a folder be opened
+        handle = os.open(path, os.O_RDONLY if folder or os.name == "posix" else os.O_RDWR)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _finite(content: Any) -> Any:
