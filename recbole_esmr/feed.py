@@ -69,11 +69,11 @@ def top_slates(score: np.ndarray, observation: Observation) -> np.ndarray:
     """Slates of the best-scored items on offer.
 
     Args:
-        score: (U, I), or (1, I) where everybody gets the same order; higher is better.
+        score: (U, I), or (1, I) where everybody gets the same order; higher is better; −∞ or NaN: never to be shown.
         observation: of the morning.
 
     Returns:
-        (U, K), K the largest slate size; −1 after a person's slate size or where the pool is exhausted.
+        (U, K), K the largest slate size; −1 after a person's slate size or where no item is left that may be shown.
     """
     longest = int(observation.slate_size.max(initial=0))
     offered = np.flatnonzero(observation.pool)
@@ -81,5 +81,6 @@ def top_slates(score: np.ndarray, observation: Observation) -> np.ndarray:
     longest = min(longest, len(offered))
     best = np.argpartition(-score, max(longest - 1, 0), axis=1)[:, :longest] if longest else np.zeros((len(score), 0), dtype=int)
     order = np.argsort(-np.take_along_axis(score, best, axis=1), axis=1, kind="stable")
-    items = offered[np.take_along_axis(best, order, axis=1)]
-    return np.where(np.arange(longest) < observation.slate_size[:, None], items, -1)
+    best = np.take_along_axis(best, order, axis=1)
+    there = np.take_along_axis(score, best, axis=1) > -np.inf  # numpy sorts NaN last, after the −∞
+    return np.where(there & (np.arange(longest) < observation.slate_size[:, None]), offered[best], -1)

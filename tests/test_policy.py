@@ -27,6 +27,16 @@ def test_top_slates_by_hand():
     assert top_slates(score[:1], nobody).shape == (1, 0)
 
 
+def test_an_item_without_a_score_is_never_shown_however_short_the_pool():
+    low, none = -np.inf, np.nan
+    score = np.array([[low, 1.0, none, 2.0], [none, low, low, none], [none, 3.0, low, np.inf], [4.0, low, -5.0, none]])
+    everything = Observation(1, np.ones(4, dtype=bool), np.array([3, 3, 4, 1]), np.ones(4, dtype=bool))
+    assert top_slates(score, everything).tolist() == [[3, 1, -1, -1], [-1] * 4, [3, 1, -1, -1], [0, -1, -1, -1]]
+    short = Observation(1, np.ones(4, dtype=bool), np.full(4, 4), np.array([True, True, True, False]))
+    assert top_slates(score, short).tolist() == [[1, -1, -1], [-1] * 3, [1, -1, -1], [0, 2, -1]]
+    assert top_slates(score[:1], short).tolist() == [[1, -1, -1]] * 4
+
+
 def test_baselines_by_hand():
     names, world = np.array(["[PAD]", "b", "a"]), np.array(["a", "b", "c"])
     positive = Positive(names, np.array([0.0, -0.5, 0.8]))
@@ -93,6 +103,16 @@ def test_a_sequential_model_reads_what_was_just_watched(sequential, data_path):
     assert not np.array_equal(before[2], after[2])
     policy.reset(users, items)
     assert np.array_equal(policy.recommend(morning_of(3, len(items), 10)), before), "reset forgets"
+
+
+def test_items_that_the_model_has_never_met_are_not_shown(sequential):
+    _, model, dataset, *_ = sequential
+    policy = RecBolePolicy(model, dataset, 20)
+    known = [name for name in dataset.field2id_token["item_id"] if name != "[PAD]"][:2]
+    policy.reset(np.array(["u3", "u9999"]), np.array([known[0], "new1", known[1], "new2"]))
+    slates = policy.recommend(morning_of(2, size=4, pool=[1, 1, 1, 1]))
+    assert np.sort(slates, axis=1).tolist() == [[-1, -1, 0, 2]] * 2 and (slates[:, 2:] == -1).all()
+    assert policy.recommend(morning_of(2, size=4, pool=[0, 1, 0, 1])).tolist() == [[-1, -1]] * 2
 
 
 def test_newcomers_of_a_model_that_knows_ids_get_the_mean_of_all(data_path):
