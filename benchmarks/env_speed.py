@@ -30,20 +30,21 @@ ITEMS = 1000
 def vectorised(world: World, users: int, days: int, device: str | None) -> float:
     """Impressions a second of FeedEnv.step."""
     env = FeedEnv(world, users, ITEMS, seed=1, device=device)
-    seen, _ = env.reset()
+    env.reset(seed=1)
     shown, seconds = 0, 0.0
     generator = np.random.default_rng(0)
     for _ in range(days):
-        pool, size = (torch.as_tensor(seen[name]).cpu().numpy() for name in ("pool", "slate_size"))
-        slates = generator.choice(np.flatnonzero(pool), (users, env.slate_width))
-        slates[np.arange(env.slate_width) >= size[:, None]] = -1
+        morning, place = env.morning(), np.arange(env.slate_width)
+        offered = generator.permutation(np.flatnonzero(morning.pool))
+        slates = offered[(generator.integers(len(offered), size=(users, 1)) + place) % len(offered)]
+        slates[place >= morning.slate_size[:, None]] = -1
         slates = torch.from_numpy(slates).to(env.device)
         _wait(device)
         start = time.perf_counter()
-        seen, *_ = env.step(slates)
+        env.step(slates)
         _wait(device)
         seconds += time.perf_counter() - start
-        shown += int(size.sum())
+        shown += int(morning.slate_size.sum())
     return shown / seconds
 
 

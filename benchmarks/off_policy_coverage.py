@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from recbole_esmr import load_data_and_model, run_recbole
-from recbole_esmr.feed import Feedback, Observation
+from recbole_esmr.feed import Feedback
 from recbole_esmr.simulation import FeedEnv, load_world, simulate
 from recbole_esmr.simulation.days import item_names, user_names
 from recbole_esmr.simulation.logging_policy import LoggingFeed
@@ -61,7 +61,7 @@ def _true_minutes(world, users, seed, model, dataset) -> float:
     number = {name: row for row, name in enumerate(item_names(500))}
     env = FeedEnv(world, users, 500, seed)
     feed, total = LoggingFeed(env), 0.0
-    seen, _ = env.reset()
+    env.reset(seed=seed)
     feed.reset(np.array([]), np.array([]))
     for day in range(30):
         rows = np.flatnonzero(chosen.day == day)
@@ -71,10 +71,10 @@ def _true_minutes(world, users, seed, model, dataset) -> float:
                 ours = [number[items[item]] for item in chosen.item[row] if item > 0]
                 slates[person[names[chosen.user[row]]], : len(ours)] = ours
             total += 60 * float(env.expected_hours(slates).sum())
-        shown = feed.recommend(Observation(env.day, seen["active"], seen["slate_size"], seen["pool"]))
-        active, today = seen["active"], env.day
-        seen, _, _, _, info = env.step(shown)
-        feed.observe(Feedback(today, active, shown, info["watch_ratio"], np.array([]), {}))
+        morning = env.morning()
+        shown = feed.recommend(morning)
+        *_, info = env.step(shown)
+        feed.observe(Feedback(morning.day, morning.active, shown, info["watch_ratio"], np.array([]), {}))
     return total / len(chosen.user)
 
 

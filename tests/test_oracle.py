@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recbole_esmr.feed import Observation, top_slates
+from recbole_esmr.feed import top_slates
 from recbole_esmr.simulation import FeedEnv, load_world
 from recbole_esmr.simulation.days import lived_days
 from recbole_esmr.simulation.oracle import Oracle
@@ -35,17 +35,18 @@ class _Longest:
 def _oracle(world, floor=0.97, slate_floor=0.85, days=12):
     env = FeedEnv(load_world(world), 300, 100, seed=4)
     oracle, ratios, valence = Oracle(env, _Longest(env), days, floor, slate_floor), [], []
-    seen, _ = env.reset()
+    env.reset()
     oracle.reset(np.arange(300), np.arange(100))
     for _ in range(days):
-        morning = Observation(env.day, seen["active"], seen["slate_size"], seen["pool"])
+        morning = env.morning()
         usual = env.expected_hours(_Longest(env).recommend(morning))
         slates = oracle.recommend(morning)
-        here = seen["active"]
+        here = morning.active
         got = env.expected_hours(slates)
         ratios.append((got.sum() / usual.sum(), (got[here] / usual[here]).min()))
         valence.append(env.valence)
-        seen, *_ = env.step(slates)
+        assert not env.refused(slates).any()
+        env.step(slates)
     return np.array(ratios), np.array(valence)
 
 

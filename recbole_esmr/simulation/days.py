@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from recbole_esmr.feed import Feedback, Observation, Policy
+from recbole_esmr.errors import ConfigError
+from recbole_esmr.feed import Feedback, Policy
 from recbole_esmr.simulation.behaviour import behaviour
 from recbole_esmr.simulation.env import FeedEnv
 
@@ -53,22 +54,45 @@ def lived_days(
     """Days of the world under the policy.
 
     Args:
-        env: the world.
+        env: the world; its ``life_seed`` is lived, so that the same env lives the same lives under each policy.
         policy: fills the feeds.
         days: how many.
         hidden: a hidden state to go on from; None begins at day 1.
         counts: whether behaviour columns are made (they cost more than the day itself).
         description: of the progress bar; empty shows none.
+
+    Raises:
+        ConfigError: a slate holds an item that is not on offer, an item twice, or more items than the person is to be shown.
     """
     labels = np.append(env.taxonomy.labels, "")
-    seen, _ = env.reset(options={"hidden": hidden} if hidden else None)
+    env.reset(seed=env.life_seed, options={"hidden": hidden} if hidden else None)
     policy.reset(user_names(env.people.number.cpu().numpy()), item_names(len(env.catalogue)))
     for _ in tqdm(range(days), desc=description, unit="day", disable=not description):
-        day, active, valence = env.day, seen["active"], env.valence
-        slates = policy.recommend(Observation(day, active, seen["slate_size"], seen["pool"]))
+        morning, valence = env.morning(), env.valence
+        day, active = morning.day, morning.active
+        slates = policy.recommend(morning)
+        _require_showable(env, policy, slates)
         expected = env.expected_hours(slates)
-        seen, hours, _, _, info = env.step(slates)
+        _, hours, _, _, info = env.step(slates)
         columns = behaviour(env, day, valence, slates, info["watch_ratio"]) if counts else {}
         feedback = Feedback(day, active, slates, info["watch_ratio"], labels[info["emotion"]], columns)
         policy.observe(feedback)
         yield Day(feedback, valence, hours, expected, policy.acted() & active)
+
+
+def _require_showable(env: FeedEnv, policy: Policy, slates: np.ndarray) -> None:
+    """A world would leave the place empty; of a policy it is a mistake, which must not pass for a shorter feed."""
+    refused = env.refused(slates)
+    if not refused.any():
+        return
+    row, place = np.argwhere(refused)[0].tolist()
+    item, morning = int(slates[row, place]), env.morning()
+    if not morning.pool[item]:
+        why = ", which is not on offer. Choose among observation.pool"
+    elif item in slates[row, :place]:
+        why = " twice. Show each item once"
+    else:
+        why = f", one more than the {morning.slate_size[row]} of observation.slate_size. End the slate with -1"
+    person = user_names(env.people.number[row : row + 1].cpu().numpy())[0]
+    shown = f"item {item} ({item_names(item + 1)[-1]})"
+    raise ConfigError(f"day {morning.day}: {type(policy).__name__} shows {shown} to person {person}{why}.")

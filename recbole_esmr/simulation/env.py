@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
+from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import ConfigError
+from recbole_esmr.feed import Observation
 from recbole_esmr.simulation import affect
 from recbole_esmr.simulation.catalogue import largest_slate, make_catalogue, on_offer
 from recbole_esmr.simulation.population import make_population
@@ -26,16 +28,17 @@ LEAST_WATCHED = 0.05
 class FeedEnv(VectorEnv):
     """People who read a feed for a number of days, after gymnasium's vector API: one row a person.
 
-    An observation is what a platform sees in the morning: who is here (``active``), how many items each is to be shown
-    (``slate_size``), and which items are on offer (``pool``, one row for all); never a latent. ``info`` of :meth:`step` is what
-    the platform logs of the day just lived. Nothing terminates: who stops coming may come back.
+    An observation is what a platform sees in the morning, a row a person: who is here (``active``, bool), how many items each is
+    to be shown (``slate_size``, 0 … K, 0 for who is away), and which items are on offer (``pool``, (U, I) bool, the same row for
+    all; a view that costs no memory); never a latent. An action is K item numbers a person, −1 for nothing. ``info`` of
+    :meth:`step` is what the platform logs of the day just lived. Nothing terminates: who stops coming may come back.
 
     Args:
         world: the world.
         users: number of people U, or their numbers (user 7 lives the same life alone and among ten thousand).
         items: number of items I.
         seed: of who the people and what the items are.
-        life_seed: of what happens to them; ``seed`` unless given. ``reset(seed=...)`` sets it, too.
+        life_seed: of what happens to them; ``seed`` unless given. A new env stands as after ``reset(seed=life_seed)``.
         device: give a torch device to compute there and get tensors; None computes on the CPU and gives numpy arrays.
 
     Attributes:
@@ -44,6 +47,7 @@ class FeedEnv(VectorEnv):
     """
 
     metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.DISABLED}
+    _lived: bool
 
     def __init__(
         self,
@@ -54,7 +58,8 @@ class FeedEnv(VectorEnv):
         life_seed: int | None = None,
         device: str | torch.device | None = None,
     ) -> None:
-        self.world, self.seed, self.life_seed = world, seed, seed if life_seed is None else life_seed
+        self.world, self.seed = world, seed
+        self._set_lives(seed if life_seed is None else life_seed)
         self._numpy, self.device = device is None, torch.device(device or "cpu")
         self.taxonomy = load_taxonomy(world.emotion_taxonomy)
         self.catalogue = make_catalogue(world, self.taxonomy, items, seed, self.device)
@@ -73,23 +78,47 @@ class FeedEnv(VectorEnv):
         self._appeal = self.catalogue.quality + world.population.arousal_hook * self.catalogue.arousal
         self._appeal += world.feed.watch_bias - world.feed.patience * doublings
         self.num_envs = len(self.people)
-        sizes = self.slate_width + 1
-        self.single_observation_space = Dict({"active": Discrete(2), "slate_size": Discrete(sizes)})
-        self.single_action_space = Box(-1, items - 1, (self.slate_width,), np.int64)
-        spaces = {"active": MultiBinary(self.num_envs), "slate_size": MultiDiscrete(np.full(self.num_envs, sizes))}
-        self.observation_space = Dict({**spaces, "pool": MultiBinary(items)})
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self.single_observation_space = Dict(
+            {
+                "active": Box(0, 1, (), np.bool_),
+                "slate_size": Discrete(self.slate_width + 1),
+                "pool": Box(0, 1, (items,), np.bool_),
+            }
+        )
+        self.single_action_space = MultiDiscrete(np.full(self.slate_width, items + 1), start=np.full(self.slate_width, -1))
 
     # -- gymnasium's methods -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def observation_space(self) -> Dict:
+        """The single observation space, batched; made when it is asked for, as its bounds take some U · I bytes."""
+        return batch_space(self.single_observation_space, self.num_envs)
+
+    @cached_property
+    def action_space(self) -> Box:
+        """The single action space, batched."""
+        return batch_space(self.single_action_space, self.num_envs)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Begin day 1, or go on from ``options["hidden"]``, what :meth:`hidden` of such an env gave.
 
+        Args:
+            seed: of the lives, kept as ``life_seed``; the same seed gives the same lives. Without one a new env begins with its
+                ``life_seed``, and each later reset begins new lives, whose seed ``np_random`` draws: the whole sequence follows
+                from the last seed that was given.
+            options: ``hidden``, a hidden state.
+
         Returns:
             the observation of the morning and an empty info.
+
+        Raises:
+            ConfigError: a hidden state of another number of people.
         """
         if seed is not None:
-            self.life_seed = seed
+            self._set_lives(seed)
+        elif self._lived:
+            self.life_seed = int(self.np_random.integers(2**63))
+        self._lived = True
         users, emotions = len(self.people), len(self.taxonomy)
         start = {
             "day": 1,
@@ -109,36 +138,60 @@ class FeedEnv(VectorEnv):
     def step(self, slates: Any, nudge: Any = None) -> tuple[dict[str, Any], Any, Any, Any, dict[str, Any]]:
         """Live one day with the given feed, and wake on the next.
 
+        An item that cannot be shown (see :meth:`refused`) is not: its place stays empty, as if it were −1, and
+        ``info["refused"]`` says so. Any sample of the action space can be lived, then; a policy that lives by
+        :func:`~recbole_esmr.simulation.days.lived_days` is held to slates that can be shown as they are.
+
         Args:
-            slates: (U, K) item numbers on offer today, any K up to ``slate_width``; −1 shows nothing in that place.
+            slates: (U, K) item numbers, any K up to ``slate_width``; −1 shows nothing in that place.
             nudge: (E,) or (U, E), added to the day's exposure to each emotion: for :mod:`~recbole_esmr.simulation.twin` only.
 
         Returns:
             observation of the next morning; reward, (U,) float32, watch hours of the day; terminated and truncated, (U,), all
-            false; info: ``watch_ratio`` (U, K) float32 and ``emotion`` (U,), the reported codes, −1 without a report.
+            false; info: ``watch_ratio`` (U, K) float32, ``emotion`` (U,), the reported codes, −1 without a report, and
+            ``refused`` (U, K) bool.
 
         Raises:
-            ConfigError: slates of another shape, too many items for a person, an item that does not exist or is not on offer.
+            ConfigError: slates of another shape, of no whole numbers, or with an item that does not exist.
         """
-        slates = torch.as_tensor(slates, device=self.device)
-        self._check(slates)
-        shown = (slates >= 0) & self.active[:, None]
-        count = shown.sum(dim=1)
-        if bool((count > self._size).any()):
-            raise ConfigError("a slate holds more items than observation['slate_size'] allows: end it with -1.")
-        count = count.clamp(min=1)
+        slates = self._checked(slates)
+        refused = self._refused(slates)
+        shown = (slates >= 0) & ~refused
+        count = shown.sum(dim=1).clamp(min=1)
         item = slates.clamp(min=0)
         ratio = self._watch(item).mul_(shown)
         felt = torch.zeros(len(self.people), len(self.taxonomy), device=self.device)
         felt.scatter_add_(1, self.catalogue.emotion[item], ratio * self.catalogue.intensity[item])
         felt = felt / count[:, None]
         seconds = (ratio * self.catalogue.duration[item]).sum(dim=1)
-        info = {"watch_ratio": ratio, "emotion": self._report()}
+        info = {"watch_ratio": ratio, "emotion": self._report(), "refused": refused}
         self._live(felt if nudge is None else felt + torch.as_tensor(nudge, dtype=torch.float32, device=self.device))
         self._stay(seconds / count)
         self.day += 1
-        none = torch.zeros(len(self.people), dtype=torch.bool, device=self.device)
-        return self._wake(), *(self._out(x) for x in (seconds / 3600, none, none)), {k: self._out(v) for k, v in info.items()}
+        terminated, truncated = (torch.zeros_like(self.active) for _ in range(2))
+        results = (self._out(value) for value in (seconds / 3600, terminated, truncated))
+        return self._wake(), *results, {name: self._out(value) for name, value in info.items()}
+
+    # -- what a policy may ask, too --------------------------------------------------------------------------------------
+
+    def morning(self) -> Observation:
+        """Today's observation in the words of a feed policy: the pool is one row, (I,), and all is numpy."""
+        active, size, pool = (value.cpu().numpy().copy() for value in (self.active, self._size, self._pool))
+        return Observation(self.day, active, size, pool)
+
+    def refused(self, slates: Any) -> Any:
+        """Places whose item cannot be shown today, (U, K) bool.
+
+        An item is refused where it is not on offer, where it stands in the slate already, and where the person's
+        ``slate_size`` is used up by the items before it; who is away is shown nothing.
+
+        Args:
+            slates: (U, K) item numbers, as of :meth:`step`.
+
+        Raises:
+            ConfigError: as of :meth:`step`.
+        """
+        return self._out(self._refused(self._checked(slates)))
 
     # -- for the judge, never for a policy or a log --------------------------------------------------------------------
 
@@ -197,7 +250,9 @@ class FeedEnv(VectorEnv):
         size = (visits * world.feed.session_size).clamp(max=self.slate_width).long()
         self._pool = on_offer(world, len(self.catalogue), self.day, self.life_seed).to(self.device)
         self._size = torch.where(self.active, size, 0)
-        return {name: self._out(x) for name, x in (("active", self.active), ("slate_size", self._size), ("pool", self._pool))}
+        pool, shape = self._pool.clone(), (len(self.people), len(self._pool))
+        view = np.broadcast_to(pool.numpy(), shape) if self._numpy else pool.expand(shape)
+        return {"active": self._out(self.active.clone()), "slate_size": self._out(self._size.clone()), "pool": view}
 
     def _report(self) -> Tensor:
         people, seed = self.people, self.life_seed
@@ -231,14 +286,32 @@ class FeedEnv(VectorEnv):
         stop = (self._churn * torch.exp(-self.world.retention.loyalty * satisfied)).clamp(max=1)
         self.active = torch.where(self.active, draw >= stop, draw < self._returning)
 
-    def _check(self, slates: Tensor) -> None:
+    def _set_lives(self, seed: int) -> None:
+        super().reset(seed=int(seed) % 2**64)  # of np_random
+        self.life_seed, self._lived = seed, False
+
+    def _checked(self, slates: Any) -> Tensor:
+        slates = torch.as_tensor(slates, device=self.device)
         if slates.dim() != 2 or len(slates) != len(self.people) or slates.shape[1] > self.slate_width:
             expected = f"({len(self.people)}, up to {self.slate_width})"
             raise ConfigError(f"slates have shape {tuple(slates.shape)}; expected {expected}: a row a person.")
-        if slates.numel() and (int(slates.max()) >= len(self.catalogue) or int(slates.min()) < -1):
-            raise ConfigError(f"slates hold item {int(slates.max())}; expected numbers from -1 to {len(self.catalogue) - 1}.")
-        if not bool((self._pool[slates.clamp(min=0)] | (slates < 0)).all()):
-            raise ConfigError("slates hold an item that is not on offer today: choose among observation['pool'].")
+        if slates.is_floating_point() or slates.dtype == torch.bool:
+            raise ConfigError(f"slates are of {slates.dtype}; expected whole numbers, the items' numbers.")
+        low, high = (int(slates.min()), int(slates.max())) if slates.numel() else (-1, -1)
+        if low < -1 or high >= len(self.catalogue):
+            wrong = low if low < -1 else high
+            raise ConfigError(f"slates hold item {wrong}; expected numbers from -1 to {len(self.catalogue) - 1}.")
+        return slates.long()
+
+    def _refused(self, slates: Tensor) -> Tensor:
+        named = slates >= 0
+        refused = named & ~self._pool[slates.clamp(min=0)]
+        if _any_repeated(slates):
+            refused |= _repeated(slates)
+        shown = named & ~refused
+        if bool((shown.sum(dim=1) > self._size).any()):
+            refused |= shown & (shown.cumsum(dim=1) > self._size[:, None])
+        return refused
 
     def _by_profile(self, values: dict[str, float]) -> Tensor:
         order = [values[name] for name in self.world.population.profile_share]
@@ -246,3 +319,19 @@ class FeedEnv(VectorEnv):
 
     def _out(self, value: Tensor) -> Any:
         return value.cpu().numpy() if self._numpy else value
+
+
+def _any_repeated(slates: Tensor) -> bool:
+    """Whether an item stands in a row twice; −1 may. numpy sorts short rows of int32 several times as fast as torch."""
+    if slates.device.type == "cpu":
+        ordered: Any = np.sort(slates.numpy().astype(np.int32), axis=1)
+    else:
+        ordered = slates.sort(dim=1).values
+    return bool(((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any())
+
+
+def _repeated(slates: Tensor) -> Tensor:
+    """Where an item stands in its row again, (U, K) bool; −1 may."""
+    ordered, place = slates.sort(dim=1, stable=True)
+    again = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+    return torch.zeros_like(slates, dtype=torch.bool).scatter_(1, place[:, 1:], again)

@@ -49,21 +49,21 @@ def true_effects(
     total = np.zeros((len(nudges), len(OUTCOMES), len(STATES)))
     count, negative_days = np.zeros(len(STATES)), 0
     feed = LoggingFeed(env)
-    seen, _ = env.reset()
+    env.reset(seed=seed)
     for _ in tqdm(range(days), desc=f"Twins of {world.name}", unit="day", disable=not show_progress):
         morning, valence = env.hidden(), env.valence
-        slates = feed.recommend(_observation(env.day, seen))
+        seen = env.morning()
+        slates = feed.recommend(seen)
         negative_days += int((valence < 0).sum())
         before = copy.copy(feed)
         plain = _next_day(twin, copy.copy(before), morning, slates, None)
-        states = np.stack([np.ones(users, dtype=bool), valence >= 0, valence < 0]) & seen["active"]
+        states = np.stack([np.ones(users, dtype=bool), valence >= 0, valence < 0]) & seen.active
         count += states.sum(axis=1)
         for row, nudge in enumerate(nudges.values()):
             change = _next_day(twin, copy.copy(before), morning, slates, nudge) - plain
             total[row] += change @ states.T
-        day, active = env.day, seen["active"]
-        seen, _, _, _, info = env.step(slates)
-        feed.observe(_feedback(day, active, slates, info))
+        *_, info = env.step(slates)
+        feed.observe(_feedback(seen, slates, info))
     mean = total / np.maximum(count, 1)
     effects = [
         {"treatment": treatment, "outcome": outcome, "state": state, "value": float(mean[i, j, k]), "n_user_days": int(count[k])}
@@ -78,19 +78,15 @@ def _next_day(
     twin: FeedEnv, feed: LoggingFeed, morning: dict[str, Any], slates: np.ndarray, nudge: np.ndarray | None
 ) -> np.ndarray:
     """Outcomes, one row each, (6, U), of the day after a day with ``slates`` and an exposure moved by ``nudge``."""
-    seen, _ = twin.reset(options={"hidden": morning})
-    day, active = twin.day, seen["active"]
-    seen, _, _, _, info = twin.step(slates, nudge)
-    feed.observe(_feedback(day, active, slates, info))
-    valence, here = twin.valence, seen["active"]
-    reported = twin.taxonomy.valence[twin.label]
-    _, hours, _, _, _ = twin.step(feed.recommend(_observation(twin.day, seen)))
+    twin.reset(seed=twin.life_seed, options={"hidden": morning})
+    today = twin.morning()
+    *_, info = twin.step(slates, nudge)
+    feed.observe(_feedback(today, slates, info))
+    valence, tomorrow = twin.valence, twin.morning()
+    here, reported = tomorrow.active, twin.taxonomy.valence[twin.label]
+    _, hours, _, _, _ = twin.step(feed.recommend(tomorrow))
     return np.stack([valence, valence < 0, hours, here, reported, reported < 0]).astype(float)
 
 
-def _observation(day: int, seen: dict[str, Any]) -> Observation:
-    return Observation(day, seen["active"], seen["slate_size"], seen["pool"])
-
-
-def _feedback(day: int, active: np.ndarray, slates: np.ndarray, info: dict[str, Any]) -> Feedback:
-    return Feedback(day, active, slates, info["watch_ratio"], info["emotion"], behaviour={})
+def _feedback(seen: Observation, slates: np.ndarray, info: dict[str, Any]) -> Feedback:
+    return Feedback(seen.day, seen.active, slates, info["watch_ratio"], info["emotion"], behaviour={})
