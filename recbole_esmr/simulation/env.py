@@ -250,6 +250,7 @@ class FeedEnv(VectorEnv):
         size = (visits * world.feed.session_size).clamp(max=self.slate_width).long()
         self._pool = on_offer(world, len(self.catalogue), self.day, self.life_seed).to(self.device)
         self._size = torch.where(self.active, size, 0)
+        self._not_offered = torch.nn.functional.pad(~self._pool, (0, 1))  # −1 looks up the last, which is never refused
         pool, shape = self._pool.clone(), (len(self.people), len(self._pool))
         view = np.broadcast_to(pool.numpy(), shape) if self._numpy else pool.expand(shape)
         return {"active": self._out(self.active.clone()), "slate_size": self._out(self._size.clone()), "pool": view}
@@ -304,11 +305,10 @@ class FeedEnv(VectorEnv):
         return slates.long()
 
     def _refused(self, slates: Tensor) -> Tensor:
-        named = slates >= 0
-        refused = named & ~self._pool[slates.clamp(min=0)]
+        refused = self._not_offered[slates]
         if _any_repeated(slates):
             refused |= _repeated(slates)
-        shown = named & ~refused
+        shown = (slates >= 0) & ~refused
         if bool((shown.sum(dim=1) > self._size).any()):
             refused |= shown & (shown.cumsum(dim=1) > self._size[:, None])
         return refused
