@@ -102,11 +102,11 @@ class Method:
 
 
 def estimate_effects(panel: Panel, outcome: str, method: Method, state: str = "all") -> list[Effect]:
-    """Effects of all treatments on one outcome, in one state, estimated jointly.
+    r"""Effects of all treatments on one outcome, in one state, estimated jointly.
 
     With what was shown logged, :math:`x` is exposure, :math:`z` what was shown, :math:`w` the back-door set of z:
 
-    .. math:: y_{t+1} = α + τ^T x_t + γ^T w_t + ε, \\quad E[z_t ε] = 0, \\quad effect = 0.1\\, τ
+    .. math:: y_{t+1} = α + τ^T x_t + γ^T w_t + ε, \quad E[z_t ε] = 0, \quad effect = 0.1\, τ
 
     by two-stage least squares; without it, z = x. Where the design has moderators m, x (m − mean) and z (m − mean) join x and
     z, so that τ is the mean effect over the user-days and not over those whose exposure the slate moves most.
@@ -173,9 +173,9 @@ def weigh_parts(parts: Sequence[Effect], whole: Effect, reach: float) -> list[Ef
 
 
 def judged(effect: Effect, level: float) -> Effect:
-    """The effect with its verdict and weight.
+    r"""The effect with its verdict and weight.
 
-    .. math:: weight = \\hat τ · \\max(0, 1 - (se/\\hat τ)^2) · [0 ∉ interval] · [refutations passed] · [p_{joint} < 1 - level]
+    .. math:: weight = \hat τ · \max(0, 1 - (se/\hat τ)^2) · [0 ∉ interval] · [refutations passed] · [p_{joint} < 1 - level]
 
     The joint test comes first (a closed testing procedure, Marcus et al. 1976): to ask after several effects may not find one
     more often than to ask after one.

@@ -57,10 +57,10 @@ def fit_linear(
     instruments: np.ndarray | None = None,
     within_person: bool = False,
 ) -> LinearFit:
-    """Least squares, or with as many instruments as treatments two-stage least squares.
+    r"""Least squares, or with as many instruments as treatments two-stage least squares.
 
-    .. math:: \\hat β = (Z^T X)^{-1} Z^T y, \\quad
-              \\hat V = c\\, (Z^T X)^{-1} \\Big( \\sum_g Z_g^T e_g e_g^T Z_g \\Big) (X^T Z)^{-1}
+    .. math:: \hat β = (Z^T X)^{-1} Z^T y, \quad
+              \hat V = c\, (Z^T X)^{-1} \Big( \sum_g Z_g^T e_g e_g^T Z_g \Big) (X^T Z)^{-1}
 
     on what is left after a constant and the confounders, with X the treatments, Z = X without instruments, e the residuals,
     g the persons (Liang and Zeger 1986) and c = G/(G−1) · (N−1)/(N−K).

@@ -69,13 +69,13 @@ def make_panel(
     labels: Sequence[str] = (),
     forecast: np.ndarray | None = None,
 ) -> Panel:
-    """One row a user-day *t* that has a feed and a day *t + 1* that may be used.
+    r"""One row a user-day *t* that has a feed and a day *t + 1* that may be used.
 
     Exposures are those of the trace. What was *shown* is what the exposure would be if the person watched each item as people
-    usually do, with the item's mean watch ratio :math:`\\bar r_i` by all other people on the days that may be used:
+    usually do, with the item's mean watch ratio :math:`\bar r_i` by all other people on the days that may be used:
 
-    .. math:: z_- = \\frac1n \\sum_i \\bar r_i g_i [v_i < 0], \\quad z_+ = \\frac1n \\sum_i \\bar r_i g_i [v_i > 0], \\quad
-              z_{time} = \\sum_i \\bar r_i\\, length_i
+    .. math:: z_- = \frac1n \sum_i \bar r_i g_i [v_i < 0], \quad z_+ = \frac1n \sum_i \bar r_i g_i [v_i > 0], \quad
+              z_{time} = \sum_i \bar r_i\, length_i
 
     Args:
         trace: people's days.

@@ -70,9 +70,9 @@ def refute(slope: pd.DataFrame, estimate: float, error: float, placebos: int, se
 
 
 def weighted_by_propensity(treatment: np.ndarray, exposure: np.ndarray, outcome: np.ndarray, confounders: pd.DataFrame) -> float:
-    """The effect by inverse propensity weighting of a treatment cut at its median, by DoWhy: no line through the outcome.
+    r"""The effect by inverse propensity weighting of a treatment cut at its median, by DoWhy: no line through the outcome.
 
-    .. math:: \\frac{E_w[y \\mid high] - E_w[y \\mid low]}{E_w[x \\mid high] - E_w[x \\mid low]}
+    .. math:: \frac{E_w[y \mid high] - E_w[y \mid low]}{E_w[x \mid high] - E_w[x \mid low]}
 
     Args:
         treatment: (N,) cut at its median.

@@ -26,9 +26,9 @@ class Responses:
 
 
 def return_elasticity(effects: Iterable[Mapping[str, Any]], present: np.ndarray, hours: np.ndarray, use: np.ndarray) -> float:
-    """Relative change of presence for one of watch time, in [0, 1].
+    r"""Relative change of presence for one of watch time, in [0, 1].
 
-    .. math:: η = \\frac{∂\\,presence\\ tomorrow}{∂\\,hours} \\cdot \\frac{hours}{presence\\,(1 - ρ)}
+    .. math:: η = \frac{∂\,presence\ tomorrow}{∂\,hours} \cdot \frac{hours}{presence\,(1 - ρ)}
 
     with ρ how much a day of presence raises the next. The effect is taken at the upper end of its interval, proven or not: a
     benefit is claimed only where it is proven, a harm is guarded against where it cannot be excluded.

@@ -17,11 +17,11 @@ _STATES = STATES[1:]
 
 @dataclass(frozen=True)
 class ItemEffects:
-    """Effect of a feed made of one item, watched whole, on tomorrow's valence; shape (2, I), in valence units.
+    r"""Effect of a feed made of one item, watched whole, on tomorrow's valence; shape (2, I), in valence units.
 
     Row 0 for people in a stable state, row 1 for vulnerable ones (today's valence at least, or below, 0):
 
-    .. math:: e_{si} = g_i\\, (w_{s,±} + w_{e(i)} - w_{±}) / 0.1
+    .. math:: e_{si} = g_i\, (w_{s,±} + w_{e(i)} - w_{±}) / 0.1
 
     with w the weights of :mod:`~recbole_esmr.causal.effects`: of the item's emotion e, of its sign's group ±, and of the group in
     state s. Without an effect of its own an emotion or a state has its group's. 0 where the emotion or the state weighs nothing
@@ -72,7 +72,7 @@ class ItemEffects:
 
 @dataclass(frozen=True)
 class Reward:
-    """The reward of a slate: what its items bring themselves, and the mood of the day after.
+    r"""The reward of a slate: what its items bring themselves, and the mood of the day after.
 
     .. math:: r = \frac1K \sum_i a\,ratio_i + R(v_t, v_{t+1}) - d\,[gone], \quad
               R(v, v') = -n\,[v' < 0] + b\,[v < 0 \le v'] - c\,|v' - v|
@@ -119,7 +119,7 @@ class Reward:
         return mood - self.churn * gone
 
     def of_valence(self, today: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """What a unit of tomorrow's valence is worth, for a forecast N(μ, σ²) of it; 0 unless the kind is causal.
+        r"""What a unit of tomorrow's valence is worth, for a forecast N(μ, σ²) of it; 0 unless the kind is causal.
 
         .. math:: \frac{∂E[R]}{∂μ} = (n + b\,[v < 0])\, \tfrac1σ φ(μ/σ) + c\,(2Φ(\tfrac{v - μ}{σ}) - 1)
 
@@ -137,7 +137,7 @@ class Reward:
         return (self.negative + self.transition * (today < 0)) * density + self.volatility * calmer
 
     def bounds(self) -> tuple[float, float]:
-        """Smallest and largest reward of a logged item: r is linear in all it reads, nothing saturates.
+        r"""Smallest and largest reward of a logged item: r is linear in all it reads, nothing saturates.
 
         .. math:: -n - 2c - d \le r \le a + b
         """

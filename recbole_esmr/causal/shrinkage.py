@@ -6,11 +6,11 @@ import numpy as np
 
 
 def shrunk(estimate: np.ndarray, error: np.ndarray, whole: float, whole_error: float) -> tuple[np.ndarray, np.ndarray]:
-    """Empirical Bayes: each part's effect is the whole's plus a deviation of variance τ², found by the method of moments.
+    r"""Empirical Bayes: each part's effect is the whole's plus a deviation of variance τ², found by the method of moments.
 
-    .. math:: τ^2 = \\max\\Big(0, \\frac{\\sum_p s_p^{-2} \\big((b_p - b)^2 - s_p^2\\big)}{\\sum_p s_p^{-2}}\\Big), \\quad
-              k_p = \\frac{τ^2}{τ^2 + s_p^2}, \\quad \\tilde b_p = k_p b_p + (1 - k_p) b, \\quad
-              \\tilde s_p^2 = k_p s_p^2 + (1 - k_p)^2 s^2
+    .. math:: τ^2 = \max\Big(0, \frac{\sum_p s_p^{-2} \big((b_p - b)^2 - s_p^2\big)}{\sum_p s_p^{-2}}\Big), \quad
+              k_p = \frac{τ^2}{τ^2 + s_p^2}, \quad \tilde b_p = k_p b_p + (1 - k_p) b, \quad
+              \tilde s_p^2 = k_p s_p^2 + (1 - k_p)^2 s^2
 
     (Morris 1983; the precise parts count most, as in DerSimonian and Laird 1986). With τ² = 0 the parts are the whole, error
     and all.

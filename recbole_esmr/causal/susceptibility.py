@@ -9,7 +9,7 @@ LIMITS = (0.25, 4.0)
 
 
 def susceptibility(surprise: np.ndarray, uplift: np.ndarray) -> np.ndarray:
-    """Factor by which each person responds to what is shown, relative to everybody.
+    r"""Factor by which each person responds to what is shown, relative to everybody.
 
     The slope of a person's surprises on the uplift that their feeds promised, beyond everybody's,
 

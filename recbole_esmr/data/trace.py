@@ -96,11 +96,11 @@ def make_trace(
     consent: np.ndarray,
     shared_calendar: bool = True,
 ) -> Trace:
-    """Build the trace.
+    r"""Build the trace.
 
     Exposure of a user-day over its impressions, with r the watch ratio and g the intensity:
 
-    .. math:: x_- = \\frac1n \\sum_i r_i g_i [v_i < 0], \\quad x_+ = \\frac1n \\sum_i r_i g_i [v_i > 0]
+    .. math:: x_- = \frac1n \sum_i r_i g_i [v_i < 0], \quad x_+ = \frac1n \sum_i r_i g_i [v_i > 0]
 
     Args:
         first_day: calendar day of column 0.

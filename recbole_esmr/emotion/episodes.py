@@ -6,9 +6,9 @@ import numpy as np
 
 
 def streak_length(flag: np.ndarray) -> np.ndarray:
-    """Length of the run of true days that ends at each day.
+    r"""Length of the run of true days that ends at each day.
 
-    .. math:: s_t = (s_{t-1} + 1)\\,[flag_t]
+    .. math:: s_t = (s_{t-1} + 1)\,[flag_t]
 
     Args:
         flag: shape (users, days), bool.

@@ -301,9 +301,9 @@ def judge_forecast(trace: Trace, task: Task, said: Forecast, kind: str) -> dict[
 
 
 def expected_calibration_error(probability: np.ndarray, happened: np.ndarray, bins: int = 10) -> float:
-    """Mean distance of forecast probability and observed frequency over equally wide bins (Naeini et al. 2015).
+    r"""Mean distance of forecast probability and observed frequency over equally wide bins (Naeini et al. 2015).
 
-    .. math:: ECE = \\sum_b \\frac{n_b}{N} |\\bar y_b - \\bar p_b|
+    .. math:: ECE = \sum_b \frac{n_b}{N} |\bar y_b - \bar p_b|
 
     Args:
         probability: (N,) in [0, 1].

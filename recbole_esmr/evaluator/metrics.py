@@ -33,9 +33,9 @@ class _ItemMean(AbstractMetric):
 
 
 class NegativeExposure(_ItemMean):
-    """How much negative emotion a list carries; smaller is better.
+    r"""How much negative emotion a list carries; smaller is better.
 
-    .. math:: \\frac1k \\sum_{i \\in top_k} g_i [v_i < 0]
+    .. math:: \frac1k \sum_{i \in top_k} g_i [v_i < 0]
 
     with intensity g in [0, 1] and valence v of the item's emotion; in [0, 1]. It is the exposure of DESIGN's definition for a
     list that is watched whole.
@@ -47,9 +47,9 @@ class NegativeExposure(_ItemMean):
 
 
 class ExpectedValence(_ItemMean):
-    """Mean tone of a list, in [−1, 1]; larger is more pleasant.
+    r"""Mean tone of a list, in [−1, 1]; larger is more pleasant.
 
-    .. math:: \\frac1k \\sum_{i \\in top_k} g_i v_i
+    .. math:: \frac1k \sum_{i \in top_k} g_i v_i
     """
 
     item_value = "data.item_tone"

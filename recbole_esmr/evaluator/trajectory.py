@@ -26,9 +26,9 @@ def within_sd(valence: np.ndarray) -> np.ndarray:
 
 
 def rmssd(valence: np.ndarray) -> np.ndarray:
-    """Root mean square of successive differences, (U,), valence units; only pairs of consecutive known days count.
+    r"""Root mean square of successive differences, (U,), valence units; only pairs of consecutive known days count.
 
-    .. math:: \\sqrt{\\frac{1}{D-1} \\sum_t (v_{t+1} - v_t)^2}
+    .. math:: \sqrt{\frac{1}{D-1} \sum_t (v_{t+1} - v_t)^2}
 
     Jahng, Wood and Trull 2008: instability that a standard deviation, blind to order, cannot see.
     """
@@ -36,9 +36,9 @@ def rmssd(valence: np.ndarray) -> np.ndarray:
 
 
 def autocorrelation(valence: np.ndarray, lag: int) -> np.ndarray:
-    """Correlation of each person's days with those ``lag`` days later, (U,), about the person's mean.
+    r"""Correlation of each person's days with those ``lag`` days later, (U,), about the person's mean.
 
-    .. math:: r_k = \\frac{\\frac{1}{n_k} \\sum_t (v_t - \\bar v)(v_{t+k} - \\bar v)}{\\frac1n \\sum_t (v_t - \\bar v)^2}
+    .. math:: r_k = \frac{\frac{1}{n_k} \sum_t (v_t - \bar v)(v_{t+k} - \bar v)}{\frac1n \sum_t (v_t - \bar v)^2}
     """
     apart = valence - _mean(valence)[:, None]
     return _mean(apart[:, lag:] * apart[:, :-lag]) / _mean(apart**2)
@@ -131,9 +131,9 @@ def recoveries(
 
 
 def survival(ended: np.ndarray, censored: np.ndarray) -> np.ndarray:
-    """Kaplan–Meier estimate of the share of spells that last longer than 0, 1, …, D days.
+    r"""Kaplan–Meier estimate of the share of spells that last longer than 0, 1, …, D days.
 
-    .. math:: S(t) = \\prod_{s \\le t} \\left(1 - \\frac{d_s}{n_s}\\right)
+    .. math:: S(t) = \prod_{s \le t} \left(1 - \frac{d_s}{n_s}\right)
 
     with d_s spells ended at s days and n_s spells observed for s days or more (Kaplan and Meier 1958).
 

@@ -10,11 +10,11 @@ _DECADES = 4.0
 
 
 class Slates:
-    """The slates of B people as a function of how much the benefit weighs in each.
+    r"""The slates of B people as a function of how much the benefit weighs in each.
 
     A person's slate holds the K items with the largest
 
-    .. math:: h_{ui} + w_u\\, q_{ui}
+    .. math:: h_{ui} + w_u\, q_{ui}
 
     with the expected engagement h and the benefit q; with w = 0 it is the engagement ranking's. The engagement of the slate never
     rises with w, so that a floor under it, or under the sum over people, is met by bisection (a Lagrange multiplier, Everett

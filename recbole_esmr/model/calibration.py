@@ -57,9 +57,9 @@ def calibrate(encoder: EmotionEncoder, state: DayState, valid: DayLabels) -> Non
 
 
 def believable_share(base: Tensor, residual: Tensor, truth: Tensor) -> float:
-    """How much of a residual to add to a base forecast: least squares, shrunk toward 0 and cut to [0, 1].
+    r"""How much of a residual to add to a base forecast: least squares, shrunk toward 0 and cut to [0, 1].
 
-    .. math:: α = \\frac{\\sum r (v - b)}{\\sum r^2} \\cdot \\frac{n}{n + n_0}
+    .. math:: α = \frac{\sum r (v - b)}{\sum r^2} \cdot \frac{n}{n + n_0}
 
     Args:
         base, residual, truth: (N,) on days that were not trained on.

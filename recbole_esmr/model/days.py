@@ -104,10 +104,10 @@ def day_batch(trace: Trace, center: np.ndarray, spread: np.ndarray, columns: np.
 
 
 def own_scale(scaled: np.ndarray) -> np.ndarray:
-    """Each day relative to the person's own days before it.
+    r"""Each day relative to the person's own days before it.
 
-    .. math:: \\frac{x_t - m_{t-1}}{s_{t-1}}, \\quad m = \\frac{\\sum x}{n + n_0}, \\quad
-        s^2 = \\frac{\\sum x^2 + n_0}{n + n_0} - m^2
+    .. math:: \frac{x_t - m_{t-1}}{s_{t-1}}, \quad m = \frac{\sum x}{n + n_0}, \quad
+        s^2 = \frac{\sum x^2 + n_0}{n + n_0} - m^2
 
     with n_0 = :data:`PRIOR_DAYS` days of the population (mean 0, variance 1), so that a newcomer is compared with everybody.
 

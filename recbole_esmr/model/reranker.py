@@ -8,9 +8,9 @@ from torch.nn import functional
 
 
 class ItemValue(nn.Module):
-    """An ensemble of Q functions over (state, item), and their slowly following targets.
+    r"""An ensemble of Q functions over (state, item), and their slowly following targets.
 
-    .. math:: Q(s, i) = B(s, i) + M(s)\\, δ(s, i)
+    .. math:: Q(s, i) = B(s, i) + M(s)\, δ(s, i)
 
     B is learned from what was rewarded when items were shown. M is what a unit of tomorrow's mood is worth over the days that it
     lasts (the gradient of the value function, as in value-gradient learning, Fairbank & Alonso 2012), never negative; δ is the
@@ -64,9 +64,9 @@ class ItemValue(nn.Module):
 
     @torch.no_grad()
     def next_base(self, state: Tensor, item: Tensor, shown: Tensor, size: Tensor) -> Tensor:
-        """Double-Q value of the best slate from ``item``: chosen by the online networks, judged by the targets.
+        r"""Double-Q value of the best slate from ``item``: chosen by the online networks, judged by the targets.
 
-        .. math:: V(s) = \\frac1K \\sum_{i \\in \\text{top-}K\\, B(s, \\cdot)} \\min_j B'_j(s, i)
+        .. math:: V(s) = \frac1K \sum_{i \in \text{top-}K\, B(s, \cdot)} \min_j B'_j(s, i)
 
         The smallest of the members (An et al. 2021) keeps the maximum from feeding on errors.
 

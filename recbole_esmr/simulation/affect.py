@@ -31,9 +31,9 @@ def event_in_mind(world: World, people: Population, day: int, seed: int) -> Tens
 
 
 def next_state(world: World, people: Population, state: Tensor, impact: Tensor, day: int, seed: int) -> Tensor:
-    """The slow state of ``day``: yesterday's state, an innovation, a life event, and what was watched before.
+    r"""The slow state of ``day``: yesterday's state, an innovation, a life event, and what was watched before.
 
-    .. math:: s_t = φ s_{t-1} + σ_s\\sqrt{1-φ^2}\\,ε_t - e_t + E[e] + impact_{t-1}
+    .. math:: s_t = φ s_{t-1} + σ_s\sqrt{1-φ^2}\,ε_t - e_t + E[e] + impact_{t-1}
 
     Args:
         state: shape (U,), of the day before, in valence units.
@@ -54,10 +54,10 @@ def day_valence(people: Population, state: Tensor, day: int, seed: int) -> Tenso
 
 
 class Exposure:
-    """Effects of a day's exposure on the state of the next days.
+    r"""Effects of a day's exposure on the state of the next days.
 
-    .. math:: impact = S\\, s_u σ_u \\sum_e β_e \\frac{x_e - \\bar x_e}{0.1} f_e, \\quad f_e =
-        \\frac{1 + κ}{1 + κ\\, l_e / \\bar x_e}
+    .. math:: impact = S\, s_u σ_u \sum_e β_e \frac{x_e - \bar x_e}{0.1} f_e, \quad f_e =
+        \frac{1 + κ}{1 + κ\, l_e / \bar x_e}
 
     with exposure x_e (mean over the impressions of watch ratio · intensity of emotion e), the usual exposure x̄_e of the
     world's catalogue, strength S, susceptibility s_u, within-person SD σ_u, and the load l_e, a running mean of past exposure:

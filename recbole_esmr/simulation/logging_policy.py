@@ -12,9 +12,9 @@ from recbole_esmr.simulation.random import uniform
 
 
 def inclusion_probabilities(weight: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Probability of each item to be in a slate of ``size`` items drawn in proportion to ``weight``.
+    r"""Probability of each item to be in a slate of ``size`` items drawn in proportion to ``weight``.
 
-    .. math:: π_{ui} = \\min(1, c_u w_{ui}), \\quad \\sum_i π_{ui} = K_u
+    .. math:: π_{ui} = \min(1, c_u w_{ui}), \quad \sum_i π_{ui} = K_u
 
     Args:
         weight: shape (U, I), positive.

@@ -13,16 +13,16 @@ BISECTIONS = 20
 
 
 class Oracle:
-    """Minimises the share of negative days while people's true expected watch time stays near the engagement ranking's.
+    r"""Minimises the share of negative days while people's true expected watch time stays near the engagement ranking's.
 
     Each day it chooses slates that maximise, over the items i of person u,
 
-    .. math:: \\sum_i h_{ui} + \\min(λ\\, m_u, w_u)\\, g_{ui}
+    .. math:: \sum_i h_{ui} + \min(λ\, m_u, w_u)\, g_{ui}
 
     with the expected watch hours h, the expected change g of the slow state, and the marginal benefit m_u: how many negative days
     to come a unit of the slow state averts,
 
-    .. math:: m_u = \\sum_{k \\ge 0} φ^k\\, p_{v_{u,t+1+k}}(0)
+    .. math:: m_u = \sum_{k \ge 0} φ^k\, p_{v_{u,t+1+k}}(0)
 
     p being the density of the valence of that day given today's state. One multiplier λ for everybody, found by bisection, spends
     the engagement budget where it helps most; w_u keeps each slate above its own floor.

@@ -23,12 +23,12 @@ STATES = ("all", "stable", "vulnerable")
 def true_effects(
     world: World, users: int, items: int, days: int, seed: int, amount: float = AMOUNT, show_progress: bool = True
 ) -> dict[str, Any]:
-    """True effects of a day's exposure on the next day, under the world's logging policy.
+    r"""True effects of a day's exposure on the next day, under the world's logging policy.
 
     For every day that a person is there, a twin lives the same day with ``amount`` more exposure (spread over the emotions of
     that sign as the catalogue has them) and every random number shared. The effect is the mean difference of their next days:
 
-    .. math:: τ = \\frac{1}{n} \\sum_{u,t} \\left( y_{u,t+1}(x_{ut} + 0.1) - y_{u,t+1}(x_{ut}) \\right)
+    .. math:: τ = \frac{1}{n} \sum_{u,t} \left( y_{u,t+1}(x_{ut} + 0.1) - y_{u,t+1}(x_{ut}) \right)
 
     Args:
         world, users, items, days, seed: whose lives; the same as of :func:`~recbole_esmr.simulation.logs.simulate`.
