@@ -14,6 +14,7 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
+from linearmodels.iv import IV2SLS
 from scipy.stats import f
 
 from recbole_esmr.causal.analysis import analyse, warnings_of
@@ -117,27 +118,56 @@ def test_least_squares_equals_statsmodels():
     assert np.allclose(np.column_stack(fit.interval(0.9)), peer.conf_int(alpha=0.1).loc[names])
 
 
-def test_two_stages_equal_statsmodels_and_the_cleaned_slope():
-    from statsmodels.sandbox.regression.gmm import IV2SLS
+def _clustered(treatments: int, seed=0):
+    """Outcome, so many treatments with a hidden cause, 2 confounders, person of each row, as many instruments as treatments.
 
-    table = _panel(-0.5, hidden=1.0, design=SHOWN).table
-    x, z = (table[names].to_numpy() for names in (list(SHOWN.treatments), list(SHOWN.instruments.values())))
-    w, y, user = table[list(SHOWN.confounders)].to_numpy(), table["valence"].to_numpy(), table["user"].to_numpy()
-    fit = fit_linear(y, x, w, user, z)
-    peer = IV2SLS(y, sm.add_constant(np.column_stack([x, w])), sm.add_constant(np.column_stack([z, w]))).fit()
-    assert np.allclose(fit.estimate, peer.params[1:3])
-    slopes = [sm.OLS(fit.outcome, fit.cleaned[:, j]).fit().params[0] for j in range(2)]
-    assert np.allclose(slopes, fit.estimate)  # so DoWhy's refuters, which see these columns alone, refute this very estimate
-    assert np.allclose(fit.error**2, (fit.influence**2).sum(axis=0))
+    40 people with 1 to 24 days each, in no order, who differ in their instruments and in what they feel.
+    """
+    rng = np.random.default_rng(seed)
+    person = rng.permutation(np.repeat(np.arange(40), rng.integers(1, 25, 40)))
+    n, own, hidden = len(person), rng.normal(size=(40, 4))[person], rng.normal(size=len(person))
+    w, z = rng.normal(size=(n, 2)), rng.normal(size=(n, 3)) + own[:, :3]
+    x = z @ rng.normal(size=(3, 3)) + w @ rng.normal(size=(2, 3)) + hidden[:, None] + rng.normal(size=(n, 3))
+    y = x @ [0.5, -1.0, 0.2] + w @ [1.0, 2.0] + 2 * hidden + own[:, 3] + rng.normal(size=n)
+    return y, x[:, :treatments], w, person, z[:, :treatments]
 
 
-def test_fixed_effects_equal_dummies():
-    table = _panel(-0.5, people=30).table
-    x, w, y, user = (table[n].to_numpy() for n in (["negative_exposure"], ["valence_today"], "valence", "user"))
-    fit = fit_linear(y, x, w, user, within_person=True)
-    dummies = pd.get_dummies(table["user"]).to_numpy(float)
-    peer = sm.OLS(y, np.column_stack([x, w, dummies])).fit()
-    assert np.allclose(fit.estimate, peer.params[:1])
+@pytest.mark.parametrize("within_person", [False, True])
+@pytest.mark.parametrize("instrumented", [False, True])
+@pytest.mark.parametrize("treatments", [1, 3])
+def test_estimate_and_clustered_covariance_equal_linearmodels(treatments, instrumented, within_person):
+    y, x, w, person, z = _clustered(treatments)
+    fit = fit_linear(y, x, w, person, z if instrumented else None, within_person)
+    known = np.column_stack([np.eye(40)[person] if within_person else np.ones(len(y)), w])
+    peer = IV2SLS(y, known, x, z) if instrumented else IV2SLS(y, np.column_stack([known, x]), None, None)
+    said = peer.fit(cov_type="clustered", clusters=person, debiased=True)  # c = G/(G−1) · (N−1)/(N−K), as ours
+    assert fit.people == 40 and np.allclose(fit.estimate, said.params.to_numpy()[-treatments:], rtol=1e-9)
+    covariance = said.cov.to_numpy()[-treatments:, -treatments:]
+    assert np.allclose(fit.influence.T @ fit.influence, covariance, rtol=1e-9)
+    assert np.allclose(fit.error, np.sqrt(np.diag(covariance)), rtol=1e-9)
+    assert np.isinf(fit.strength).all() != instrumented
+
+
+def test_the_strength_of_an_instrument_equals_linearmodels():
+    """With one treatment the clustered F of its first stage; with several t² on what the others leave of the instrument."""
+    y, x, w, person, z = _clustered(1)
+    clustered = {"cov_type": "clustered", "clusters": person, "debiased": True}
+    known = np.column_stack([np.ones(len(y)), w])
+    first = IV2SLS(y, known, x, z).fit(**clustered).first_stage
+    assert fit_linear(y, x, w, person, z).strength == pytest.approx(first.diagnostics["f.stat"].to_numpy(), rel=1e-9)
+    y, x, w, person, z = _clustered(3)
+    fit, rows = fit_linear(y, x, w, person, z), len(y)
+    for j in range(3):
+        alone = IV2SLS(x[:, j], np.column_stack([known, fit.cleaned[:, j]]), None, None).fit(**clustered)
+        free = (rows - 6) / (rows - 4)  # K counts all three treatments, here it counts one
+        assert fit.strength[j] == pytest.approx(alone.tstats.to_numpy()[-1] ** 2 * free, rel=1e-9)
+
+
+def test_the_cleaned_slope_is_the_estimate():
+    """DoWhy's refuters see these columns alone: so they refute this very estimate."""
+    y, x, w, person, z = _clustered(3)
+    fit = fit_linear(y, x, w, person, z)
+    assert [sm.OLS(fit.outcome, fit.cleaned[:, j]).fit().params[0] for j in range(3)] == pytest.approx(fit.estimate)
 
 
 def test_habituation_is_averaged_over_the_days_and_not_over_those_who_watch_most():

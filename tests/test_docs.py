@@ -30,11 +30,10 @@ def _broken_docstrings(source: str) -> list[str]:
 
 
 def test_a_broken_docstring_is_found():
-    source = 'def f():\n    """x\n\n    .. math:: \\tilde x"""\n\n\nX = 1\n"""a \\ne b"""\n\nY = 2\nr"""\\frac12 → √"""\n"\\sum"\n'
-    assert _broken_docstrings(source) == [
-        "8: holds a backslash and is no raw string",
-        "12: holds a backslash and is no raw string",
+    source = 'def f():\n    """x\n\n    .. math:: \\tilde x"""\n\n\nX = 1\n"""a \\ne b"""\n\nY = 2\nr"""\\frac12 → √"""\n'
+    assert sorted(_broken_docstrings(source)) == [
         r"2: holds the control character '\t'",
+        "8: holds a backslash and is no raw string",
     ]
 
 

@@ -62,8 +62,9 @@ def fit_linear(
     .. math:: \hat β = (Z^T X)^{-1} Z^T y, \quad
               \hat V = c\, (Z^T X)^{-1} \Big( \sum_g Z_g^T e_g e_g^T Z_g \Big) (X^T Z)^{-1}
 
-    on what is left after a constant and the confounders, with X the treatments, Z = X without instruments, e the residuals,
-    g the persons (Liang and Zeger 1986) and c = G/(G−1) · (N−1)/(N−K).
+    on what is left after a constant and the confounders, with X the treatments, Z = X without instruments, e the residuals and
+    g the persons (Liang and Zeger 1986). c = G/(G−1) · (N−1)/(N−K) corrects for few persons, as Stata and linearmodels
+    (``debiased=True``) do; K counts the constant, the confounders, the treatments and, with ``within_person``, each person.
 
     Args:
         outcome: (N,).
