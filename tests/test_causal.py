@@ -100,12 +100,16 @@ def test_no_effect_no_weight():
         assert [effect.weight for effect in estimate_effects(panel, "valence", _method(panel))] == [0, 0]
 
 
-def test_a_slate_that_does_not_move_the_exposure_is_no_proof():
-    panel = _panel(-0.5, hidden=1.0, design=SHOWN)
-    rng = np.random.default_rng(0)
-    weak = panel.table.assign(shown_negative=0.02 * panel.table["shown_negative"] + rng.normal(0, 1, len(panel.table)))
-    effects = estimate_effects(Panel(weak, SHOWN), "valence", _method(panel))
-    assert effects[0].strength < 10 and effects[0].weight == 0
+@pytest.mark.parametrize(("moves", "proof"), [(0.04, False), (0.08, True)])
+def test_a_slate_that_hardly_moves_the_exposure_is_no_proof(moves, proof):
+    """The interval leaves out 0 and every other check passes: only the strength of the slate tells the two apart."""
+    table, noise = _panel(-0.5, hidden=1.0, design=SHOWN).table, np.random.default_rng(1).normal(0, 0.1, 2400)
+    weak = table.assign(shown_negative=moves * table["shown_negative"] + noise, valence=table["valence"] - 0.3 * noise)
+    panel = Panel(weak, SHOWN)
+    effect = estimate_effects(panel, "valence", _method(panel))[0]
+    assert effect.high < 0 and effect.joint < 0.05 and (effect.strength > 10) == proof
+    failed = [name for name, refutation in effect.refutations.items() if not refutation["passed"]]
+    assert failed == ([] if proof else ["slate_moves_exposure"]) and (effect.weight < 0) == proof
 
 
 def test_least_squares_equals_statsmodels():
@@ -249,20 +253,24 @@ def test_weight_by_hand(estimate, low, high, passed, error, weight):
     assert judged(effect, 0.97).weight == 0, "all together prove nothing at that level"
 
 
-def test_the_joint_test_against_statsmodels_and_its_false_alarms():
-    import statsmodels.api as sm
+def _no_effect(rng):
+    """Outcome, 3 treatments without an effect, 2 confounders, person of each row: 60 people who differ, 8 days each."""
+    x, known = rng.standard_normal((480, 3)), rng.standard_normal((480, 2))
+    y = known @ [1.0, -1.0] + np.repeat(rng.standard_normal(60), 8) + rng.standard_normal(480)
+    return y, x, known, np.repeat(np.arange(60), 8)
 
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_joint_test_equals_statsmodels(seed):
+    y, x, known, person = _no_effect(np.random.default_rng(seed))
+    design = sm.add_constant(np.column_stack([x, known]))
+    peer = sm.OLS(y, design).fit(cov_type="cluster", cov_kwds={"groups": person}).f_test(np.eye(6)[1:4])
+    assert fit_linear(y, x, known, person).joint_test(3) == pytest.approx(f.sf(float(peer.fvalue), 3, 59), rel=1e-6)
+
+
+def test_the_joint_test_has_the_false_alarms_it_promises():
     rng = np.random.default_rng(0)
-    person, rejected = np.repeat(np.arange(60), 8), 0
-    for again in range(200):
-        x, known = rng.standard_normal((480, 3)), rng.standard_normal((480, 2))
-        y = known @ [1.0, -1.0] + np.repeat(rng.standard_normal(60), 8) + rng.standard_normal(480)
-        said = fit_linear(y, x, known, person).joint_test(3)
-        rejected += said < 0.05
-        if again < 3:
-            fit = sm.OLS(y, sm.add_constant(np.column_stack([x, known]))).fit(cov_type="cluster", cov_kwds={"groups": person})
-            by_hand = fit.f_test(np.eye(6)[1:4]).fvalue
-            assert f.isf(said, 3, 59) == pytest.approx(float(by_hand), rel=1e-6)
+    rejected = sum(fit_linear(*_no_effect(rng)).joint_test(3) < 0.05 for _ in range(200))
     assert 2 <= rejected <= 22, "one in twenty"
 
 
