@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from recbole_esmr.checkpoint import load_checkpoint
 from recbole_esmr.cli import main
 from recbole_esmr.data.proxy import ACTIVE, LABELS, label_by_behaviour
-from recbole_esmr.data.trace import CONTENT, TRAIN
+from recbole_esmr.data.trace import CONTENT, TEST, TRAIN, VALID
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import CheckpointError, DataError
 from recbole_esmr.evaluator.forecast import exponential_mean
@@ -21,6 +21,7 @@ from recbole_esmr.model.calibration import believable_share, believable_spread, 
 from recbole_esmr.model.days import own_scale
 from recbole_esmr.model.emotion_encoder import AcrossDays, EmotionEncoder, WithinDay
 from recbole_esmr.quick_start import run_recbole
+from recbole_esmr.trainer.emotion import fit_encoder
 from tests.conftest import QUICK
 from tests.test_model import _days, _encoder
 
@@ -266,6 +267,33 @@ def test_a_column_that_a_data_set_lacks_is_unknown_to_the_encoder(pretrained, tr
     inputs = encoder.inputs(less)
     place = encoder.feature_names.index(trace.feature_names[0])
     assert not inputs.known[..., place].any() and (inputs.features[..., place] == 0).all()
+
+
+@pytest.mark.parametrize("last_is_judged", [True, False])
+def test_each_data_set_is_read_with_its_own_scales_and_bins(trained, monkeypatch, last_is_judged):
+    """Two data sets with other features, their batches mixed: each is encoded with its own bins, and the last's remain."""
+    model = copy.deepcopy(trained[1][1])
+    first, last = model.trace, copy.deepcopy(model.trace)
+    last.features = np.exp(3 * last.features / np.nanmax(np.abs(last.features), axis=(0, 1)))
+    last.features[..., 0] = np.nan  # by which its batches are known here
+    last.role = last.role if last_is_judged else np.where(last.role == VALID, TEST, last.role)
+    own = [copy.deepcopy(model.encoder).fit_scales(trace, trace.role == TRAIN) for trace in (first, last)]
+    assert not torch.allclose(own[0].edges[1:], own[1].edges[1:], atol=0.1)
+    read, forward = {(part, training): 0 for part in (0, 1) for training in (True, False)}, EmotionEncoder.forward
+
+    def watched(encoder, days):
+        part = 0 if days.known[..., 0].any() else 1
+        read[part, encoder.training] += 1
+        for name, used in (("center", encoder.center), ("spread", encoder.spread), ("edges", encoder.within_day.edges)):
+            expected = getattr(own[part], name)
+            assert torch.equal(used[: len(expected)], expected), (part, name)
+        return forward(encoder, days)
+
+    monkeypatch.setattr(EmotionEncoder, "forward", watched)
+    fit_encoder(model.encoder, [first, last], model.settings, torch.Generator().manual_seed(1))
+    assert [count > 0 for count in read.values()] == [True, True, True, last_is_judged], "trained on and judged"
+    assert torch.equal(model.encoder.within_day.edges[: len(own[1].edges)], own[1].edges)
+    assert torch.equal(model.encoder.center, own[1].center)
 
 
 # -- the outlook -------------------------------------------------------------------------------------------------------------

@@ -49,6 +49,20 @@ class DayState:
     episode: Tensor
 
 
+@dataclass(frozen=True)
+class Scales:
+    """How one data set's features are standardised and binned.
+
+    Attributes:
+        center, spread: (F,) mean and standard deviation of each feature.
+        edges: (F, 5) edges of its quantile bins, standardised.
+    """
+
+    center: Tensor
+    spread: Tensor
+    edges: Tensor
+
+
 class WithinDay(nn.Module):
     """Attention within a day: a [CLS] query reads the day's feature tokens (FT-Transformer, Gorishniy et al. 2021).
 
@@ -227,8 +241,12 @@ class EmotionEncoder(nn.Module):
         self.half_width.fill_(1.2815516)
         self.risk_scale.copy_(torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
 
-    def fit_scales(self, trace: Trace, role: np.ndarray) -> None:
-        """Standardise the features on the days where ``role`` (U, D) is true: each data set has scales of its own."""
+    def fit_scales(self, trace: Trace, role: np.ndarray) -> Scales:
+        """Standardise the features on the days where ``role`` (U, D) is true: each data set has scales and bins of its own.
+
+        Returns:
+            what is in use from now on, to be put back by :meth:`use_scales` after another data set's was.
+        """
         raw = trace.features
         with np.errstate(invalid="ignore"):
             seen = np.where(role[..., None], raw, np.nan).reshape(-1, raw.shape[-1])
@@ -236,14 +254,21 @@ class EmotionEncoder(nn.Module):
         center, spread = np.zeros(len(some) + 1), np.ones(len(some) + 1)  # the last for features that the trace lacks
         center[:-1][some] = np.nanmean(seen[:, some], axis=0)
         spread[:-1][some] = np.maximum(np.nanstd(seen[:, some], axis=0), 1e-6)
-        columns = self.columns(trace)
-        self.center.copy_(torch.as_tensor(center[columns]))
-        self.spread.copy_(torch.as_tensor(spread[columns]))
         edges = np.tile(np.linspace(-2, 2, BINS + 1), (len(some) + 1, 1))
         scaled = (seen[:, some] - center[:-1][some]) / spread[:-1][some]
         edges[:-1][some] = np.nanquantile(scaled, np.linspace(0, 1, BINS + 1), axis=0).T
         edges = np.maximum.accumulate(edges + 1e-3 * np.arange(BINS + 1), axis=1)  # equal quantiles become narrow bins
-        self.within_day.edges[: len(columns)] = torch.as_tensor(edges[columns], dtype=torch.float32)
+        columns = self.columns(trace)
+        parts = (torch.as_tensor(part[columns], dtype=torch.float32) for part in (center, spread, edges))
+        scales = Scales(*(part.to(self.center.device) for part in parts))
+        self.use_scales(scales)
+        return scales
+
+    def use_scales(self, scales: Scales) -> None:
+        """Put a data set's scales and bins into use."""
+        self.center.copy_(scales.center)
+        self.spread.copy_(scales.spread)
+        self.within_day.edges[: len(scales.edges)] = scales.edges
 
     def fit_simple(self, traces: list[Trace], roles: list[np.ndarray]) -> None:
         """Fit the simple forecasters on the days where each trace's ``role`` (U, D) is true.

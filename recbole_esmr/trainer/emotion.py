@@ -54,8 +54,8 @@ def fit_encoder(
 ) -> None:
     """Train on the training days, stop early on the validation days, then shrink the residual and calibrate on them.
 
-    With several traces (pre-training) every epoch goes through all of them, the simple forecasters are fitted on all together,
-    and the calibration is that of the last.
+    With several traces (pre-training) every epoch goes through all of them, each with scales and bins of its own; the simple
+    forecasters are fitted on all together; the scales that remain and the calibration are the last's.
 
     Args:
         encoder: to be trained in place, from the weights that it has.
@@ -108,11 +108,11 @@ def fit_encoder(
 
 
 class _Task:
-    """One trace's days, batches and labels."""
+    """One trace's days, batches and labels, and its scales, in use whenever the encoder reads it."""
 
     def __init__(self, encoder: EmotionEncoder, trace: Trace, settings: EncoderSettings) -> None:
         self.trace, self._size = trace, settings.encoder_batch_users
-        encoder.fit_scales(trace, trace.role == TRAIN)
+        self._scales = encoder.fit_scales(trace, trace.role == TRAIN)
         said = np.isfinite(trace.valence)
         self._learned, held_in = said & (trace.role == TRAIN), said & (trace.role <= VALID)
         self._users = torch.from_numpy(np.flatnonzero(self._learned.any(axis=1)))
@@ -128,14 +128,17 @@ class _Task:
         return batches_by_length(order, self._learned, self._size)
 
     def loss(self, encoder: EmotionEncoder, batch: tuple[torch.Tensor, int]) -> torch.Tensor:
+        encoder.use_scales(self._scales)
         return encoder_loss(encoder(self._days.rows(*batch)), self._labels.rows(*batch))
 
     def valid_loss(self, encoder: Any) -> float:
+        encoder.use_scales(self._scales)
         states = encoder.encode_batches(self._days, self._everybody)
         return float(encoder_loss(join_states(states, self.trace.days), self._valid_in_order))
 
     def settle(self, encoder: EmotionEncoder, calibrated: bool) -> None:
-        """Shrink the residual, and calibrate, on the validation days."""
+        """Shrink the residual, and calibrate, on the validation days; the trace's scales stay in use."""
+        encoder.use_scales(self._scales)
         if not self.judged:
             encoder.shrink.zero_()  # what was not judged is not believed
             return
