@@ -17,7 +17,13 @@ from recbole_esmr.data.trace import CONTENT, TEST, TRAIN, VALID
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import CheckpointError, DataError
 from recbole_esmr.evaluator.forecast import exponential_mean
-from recbole_esmr.model.calibration import believable_share, believable_spread, conformal_half_width, platt
+from recbole_esmr.model.calibration import (
+    believable_share,
+    believable_spread,
+    best_temperature,
+    conformal_half_width,
+    platt,
+)
 from recbole_esmr.model.days import own_scale
 from recbole_esmr.model.emotion_encoder import AcrossDays, EmotionEncoder, WithinDay
 from recbole_esmr.quick_start import run_recbole
@@ -121,15 +127,51 @@ def test_the_untrained_encoder_is_its_simple_forecasters():
 # -- calibration -------------------------------------------------------------------------------------------------------
 
 
-def test_platt_is_logistic_regression():
+@pytest.mark.parametrize("wide", [0.5, 2.0, 10.0])
+def test_platt_is_logistic_regression(wide):
     generator = np.random.default_rng(0)
-    logit = generator.normal(size=4000) * 2
+    logit = generator.normal(size=4000) * wide
     target = generator.uniform(size=4000) < 1 / (1 + np.exp(-(0.4 * logit - 0.7)))
     ours = platt(torch.from_numpy(logit), torch.from_numpy(target.astype(float)))
     reference = LogisticRegression(C=1e6).fit(logit[:, None], target)
     assert ours.tolist() == pytest.approx([reference.coef_[0, 0], reference.intercept_[0]], abs=0.01)
-    parted = platt(torch.tensor([-1.0, 1.0]), torch.tensor([0.0, 1.0]))
-    assert torch.isfinite(parted).all() and parted[0] <= 5, "two parted points stay finite"
+
+
+@pytest.mark.parametrize("days", [2, 10, 300])
+def test_platt_is_pulled_toward_neutral(days):
+    """Where the loss is least its slope is 0: Xᵀ(p − y) + (a − 1, b) = 0."""
+    generator = np.random.default_rng(4)
+    logit = generator.normal(size=days) * 2
+    target = (generator.uniform(size=days) < 1 / (1 + np.exp(-0.6 * logit))).astype(float)
+    slope, offset = platt(torch.from_numpy(logit), torch.from_numpy(target)).double().tolist()
+    assert 0.05 < slope < 5
+    miss = 1 / (1 + np.exp(-(slope * logit + offset))) - target
+    assert [miss @ logit + slope - 1, miss.sum() + offset] == pytest.approx([0, 0], abs=1e-4)
+
+
+def test_platt_keeps_its_bounds():
+    apart = torch.tensor([-9.0, 9.0]).repeat(500)
+    assert platt(apart, (apart > 0).double())[1].abs() < 1e-3, "parted points stay finite"
+    assert platt(apart / 90, (apart > 0).double()).tolist() == pytest.approx([5, 0], abs=1e-4)
+    slope, offset = platt(apart, (apart < 0).double()).tolist()  # the wrong way round
+    assert slope == pytest.approx(0.05) and abs(offset) < 1e-4
+
+
+def test_temperature_by_hand():
+    """Logits log 9 to 0 where three of four are right: log 9 / T = log 3. Where all are right, or none is, the bounds."""
+    logits = torch.tensor([[np.log(9.0), 0.0]]).expand(8, 2)
+    right = torch.zeros(8, dtype=torch.long)
+    assert best_temperature(logits, torch.tensor([0, 0, 0, 1] * 2)) == pytest.approx(2, rel=1e-6)
+    assert best_temperature(logits, right) == pytest.approx(0.2) and best_temperature(logits, 1 - right) == pytest.approx(5)
+    assert best_temperature(0 * logits, right) == 1, "any would do: neutral"
+
+
+@pytest.mark.parametrize(("true", "share"), [(0.37, 0.37), (-1.0, 0.0), (2.0, 1.0)])
+def test_believable_spread_by_hand(true, share):
+    """Errors of exactly e^(true · s): the likelihood is best at that share, cut to [0, 1]; 100 of 150 days are believed."""
+    spread = torch.tensor([1.0, -0.5, 0.25, -1.0]).repeat(25)
+    assert believable_spread(spread, (true * spread).exp()) == pytest.approx(share * 100 / 150, abs=1e-5)
+    assert believable_spread(0 * spread, spread) == 0, "nothing learned, nothing believed"
 
 
 def test_conformal_intervals_hold_what_they_promise():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -72,40 +73,65 @@ def believable_share(base: Tensor, residual: Tensor, truth: Tensor) -> float:
 
 
 def believable_spread(log_spread: Tensor, error: Tensor) -> float:
-    """How much of a learned log spread to believe: the share in [0, 1] with the best likelihood, shrunk toward 0.
+    r"""How much of a learned log spread to believe: the share in [0, 1] with the best likelihood, shrunk toward 0.
+
+    .. math:: a = \arg\min_{0 \le a \le 1} \sum \tfrac12 (e\, e^{-a s})^2 + a s, \quad \text{times } \frac{n}{n + n_0}
 
     Args:
-        log_spread, error: (N,) learned log of the scale relative to a common one, and the errors in units of the common one.
+        log_spread, error: (N,) learned log s of the scale relative to a common one, and the errors e in units of the common one.
     """
-    shares = torch.linspace(0, 1, 21)
-    losses = torch.stack([(0.5 * (error * (-a * log_spread).exp()) ** 2 + a * log_spread).mean() for a in shares])
-    return float(shares[losses.argmin()]) * len(error) / (len(error) + RESIDUAL_PRIOR)
+    spread, square = log_spread.double().numpy(), error.double().numpy() ** 2
+
+    def loss(share: np.ndarray) -> float:
+        return float(np.mean(0.5 * square * np.exp(-2 * share * spread) + share * spread))
+
+    return float(_least(loss, [0.0], [(0.0, 1.0)])[0]) * len(error) / (len(error) + RESIDUAL_PRIOR)
 
 
 def best_temperature(logits: Tensor, target: Tensor) -> float:
-    """The temperature in [0.2, 5] that minimises the cross-entropy of ``logits / T``, on a grid of 2 % steps."""
-    grid = torch.exp(torch.arange(np.log(0.2), np.log(5.0), 0.02))
-    losses = torch.stack([functional.cross_entropy(logits / value, target) for value in grid])
-    return float(grid[losses.argmin()])
+    """The temperature T in [0.2, 5] that minimises the cross-entropy of ``logits / T`` (Guo et al. 2017).
+
+    Args:
+        logits: (N, E).
+        target: (N,) codes.
+    """
+    exact = logits.double()
+
+    def loss(sharpness: np.ndarray) -> float:
+        return float(functional.cross_entropy(exact * float(sharpness[0]), target))
+
+    return float(1 / _least(loss, [1.0], [(1 / 5, 1 / 0.2)])[0])
 
 
 def platt(logit: Tensor, target: Tensor) -> Tensor:
-    """Slope in [0.05, 5] and offset of logits that minimise the cross-entropy of (N,) targets, by Newton's method; (2,).
+    r"""Slope in [0.05, 5] and offset of logits that minimise the cross-entropy of their targets (Platt 1999).
 
-    A weak pull toward (1, 0) keeps them finite where the logits separate the targets.
+    .. math:: \min_{a, b} \sum_i \Big( \log(1 + e^{a x_i + b}) - y_i (a x_i + b) \Big) + \tfrac12 (a - 1)^2 + \tfrac12 b^2
+
+    The weak pull toward (1, 0) keeps them finite where the logits separate the targets. (scikit-learn's logistic regression pulls
+    toward 0 alone.)
+
+    Args:
+        logit, target: (N,) x, and y of 0 or 1.
+
+    Returns:
+        (2,) a and b.
     """
-    design = torch.stack([logit.double(), torch.ones_like(logit, dtype=torch.double)], dim=1)
-    weight = torch.tensor([1.0, 0.0], dtype=torch.double)
-    neutral = weight.clone()
-    for _ in range(50):
-        chance = (design @ weight).sigmoid()
-        slope = design.T @ (chance - target.double()) + (weight - neutral)
-        curve = design.T @ (design * (chance * (1 - chance))[:, None]) + torch.eye(2, dtype=torch.double)
-        step = torch.linalg.solve(curve, slope)
-        weight = weight - step
-        if float(step.abs().max()) < 1e-9:
-            break
-    return torch.stack([weight[0].clamp(0.05, 5.0), weight[1]]).float()
+    x, y = logit.double().numpy(), target.double().numpy()
+
+    def loss(weight: np.ndarray) -> float:
+        slope, offset = weight
+        score = slope * x + offset
+        return float((np.logaddexp(0, score) - y * score).sum() + 0.5 * ((slope - 1) ** 2 + offset**2))
+
+    return torch.as_tensor(_least(loss, [1.0, 0.0], [(0.05, 5.0), (-np.inf, np.inf)]), dtype=torch.float32)
+
+
+def _least(loss: Callable[[np.ndarray], float], start: list[float], bounds: list[tuple[float, float]]) -> np.ndarray:
+    """Where a convex loss is least within the bounds; its start where the loss is flat."""
+    from scipy.optimize import minimize
+
+    return minimize(loss, start, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-14, "gtol": 1e-8}).x
 
 
 def conformal_half_width(error: Tensor, coverage: float = COVERAGE) -> Tensor:
