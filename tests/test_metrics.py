@@ -13,7 +13,7 @@ from recbole_esmr.config import Config
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.errors import DataError
 from recbole_esmr.evaluator.engagement import slate_ndcg
-from recbole_esmr.evaluator.forecast import expected_calibration_error
+from recbole_esmr.evaluator.forecast import expected_calibration_error, reliability
 from recbole_esmr.evaluator.metrics import ExpectedValence, NegativeExposure
 from recbole_esmr.quick_start import run_recbole
 
@@ -55,11 +55,24 @@ def test_emotion_metrics_without_item_emotions_name_the_columns():
 
 def test_calibration_error_equals_scikit_learn():
     rng = np.random.default_rng(0)
-    probability = rng.uniform(size=4000)
-    happened = (rng.uniform(size=4000) < probability**2).astype(int)
+    probability = np.r_[rng.uniform(0, 0.8, size=4000), 0.0, 0.3, 0.5, 0.5, 0.7]  # two empty bins, and values on edges
+    happened = (rng.uniform(size=4005) < probability**2).astype(int)
     observed, forecast = calibration_curve(happened, probability, n_bins=10)
-    count = np.histogram(probability, bins=10, range=(0, 1))[0]
-    assert expected_calibration_error(probability, happened) == pytest.approx((np.abs(observed - forecast) * count).sum() / 4000)
+    table = reliability(probability, happened)
+    assert np.allclose(table["observed"], observed) and np.allclose(table["forecast"], forecast)
+    assert table["days"].sum() == 4005 and len(table) == 8
+    error = (np.abs(observed - forecast) * table["days"]).sum() / 4005
+    assert expected_calibration_error(probability, happened) == pytest.approx(error)
+
+
+def test_reliability_by_hand():
+    table = reliability(np.array([0.2, 0.4, 0.5, 0.9, 1.0]), np.array([0, 1, 0, 1, 1]), bins=2)
+    assert table.to_dict("records") == [
+        {"forecast": pytest.approx(1.1 / 3), "observed": pytest.approx(1 / 3), "days": 3},  # 0.5 belongs to the lower
+        {"forecast": pytest.approx(0.95), "observed": 1.0, "days": 2},
+    ]
+    error = (abs(1 - 1.1) + 2 * 0.05) / 5
+    assert expected_calibration_error(np.array([0.2, 0.4, 0.5, 0.9, 1.0]), np.array([0, 1, 0, 1, 1]), 2) == pytest.approx(error)
 
 
 def test_slate_ndcg_equals_scikit_learn():

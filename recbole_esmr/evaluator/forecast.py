@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
+import pandas as pd
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
@@ -112,14 +113,7 @@ def diagnostics(trace: Trace, task: Task, said: Forecast, labels: tuple[str, ...
         for code, label in enumerate(labels)
     }
     negative = (trace.valence[task.user, task.day] < 0).astype(float)
-    bins = []
-    if said.negative is not None:
-        where = np.minimum((said.negative * 10).astype(int), 9)
-        for place in np.unique(where):
-            rows = where == place
-            bins.append(
-                {"forecast": float(said.negative[rows].mean()), "observed": float(negative[rows].mean()), "days": int(rows.sum())}
-            )
+    bins = [] if said.negative is None else reliability(said.negative, negative).to_dict("records")
     confusion = confusion_matrix(truth, guess, labels=range(len(labels)))
     return {"reliability": bins, "labels": list(labels), "confusion": confusion.tolist(), "per_class": per_class}
 
@@ -175,16 +169,7 @@ def _persistence(trace: Trace, train: Task, test: Task, kind: str, seed: int) ->
 
 
 def _hist_ols(trace: Trace, train: Task, test: Task, kind: str, seed: int) -> Forecast:
-    valence = trace.valence[train.user, train.day]
-    design = np.column_stack([train.tracker, np.ones(len(valence))])
-    weight, *_ = np.linalg.lstsq(design, valence, rcond=None)
-    scale = float(np.std(valence - design @ weight))
-    return Forecast(
-        emotion=_logistic(train.tracker, trace.emotion[train.user, train.day], test.tracker, _emotions(trace)),
-        mean=np.clip(np.column_stack([test.tracker, np.ones(len(test.user))]) @ weight, -1, 1),
-        scale=np.full(len(test.user), scale),
-        negative=_logistic(train.tracker, (valence < 0).astype(int), test.tracker, 2)[:, 1],
-    )
+    return _regressed(trace, train, test, train.tracker, test.tracker)
 
 
 def _lightgbm(trace: Trace, train: Task, test: Task, kind: str, seed: int) -> Forecast:
@@ -230,26 +215,19 @@ def _ewma(trace: Trace, train: Task, test: Task, kind: str, seed: int) -> Foreca
 def _regressed(trace: Trace, train: Task, test: Task, known: np.ndarray, asked: np.ndarray) -> Forecast:
     """Valence by least squares, emotion and negative day by logistic regression, on the same numbers."""
     valence = trace.valence[train.user, train.day]
-    weight, *_ = np.linalg.lstsq(np.column_stack([known, np.ones(len(known))]), valence, rcond=None)
-    fitted = np.column_stack([known, np.ones(len(known))]) @ weight
+    line = LinearRegression().fit(known, valence)
     return Forecast(
         emotion=_logistic(known, trace.emotion[train.user, train.day], asked, _emotions(trace)),
-        mean=np.clip(np.column_stack([asked, np.ones(len(asked))]) @ weight, -1, 1),
-        scale=np.full(len(asked), float(np.std(valence - fitted))),
+        mean=np.clip(line.predict(asked), -1, 1),
+        scale=np.full(len(asked), float(np.std(valence - line.predict(known)))),
         negative=_logistic(known, (valence < 0).astype(int), asked, 2)[:, 1],
     )
 
 
 def exponential_mean(valence: np.ndarray, rate: float) -> np.ndarray:
     """m_t = (1 − rate) m_{t−1} + rate · v_t over the reported days, beginning with the first; 0 before it. (U, D)"""
-    said = np.isfinite(valence)
-    mean, level, begun = np.zeros(valence.shape), np.zeros(len(valence)), np.zeros(len(valence), dtype=bool)
-    for day in range(valence.shape[1]):  # over days; people are vectorised
-        value = np.nan_to_num(valence[:, day])
-        level = np.where(said[:, day], np.where(begun, (1 - rate) * level + rate * value, value), level)
-        begun |= said[:, day]
-        mean[:, day] = level
-    return mean
+    people = pd.DataFrame(valence).T  # a column a person
+    return people.ewm(alpha=rate, adjust=False, ignore_na=True).mean().fillna(0.0).to_numpy().T
 
 
 def _gru(trace: Trace, train: Task, test: Task, kind: str, seed: int) -> Forecast:
@@ -300,19 +278,32 @@ def judge_forecast(trace: Trace, task: Task, said: Forecast, kind: str) -> dict[
     }
 
 
+def reliability(probability: np.ndarray, happened: np.ndarray, bins: int = 10) -> pd.DataFrame:
+    """Forecast and observed frequency of an event in equally wide bins: scikit-learn's ``calibration_curve`` with the counts.
+
+    Args:
+        probability: (N,) in [0, 1]; on the edge of two bins it belongs to the lower.
+        happened: (N,) 0 or 1.
+        bins: number of bins.
+
+    Returns:
+        a row for each bin that is not empty: ``forecast`` (mean probability), ``observed`` (frequency), ``days``.
+    """
+    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], probability)
+    days = pd.DataFrame({"forecast": probability, "observed": happened}, dtype=float).groupby(place)
+    return days.mean().assign(days=days.size())
+
+
 def expected_calibration_error(probability: np.ndarray, happened: np.ndarray, bins: int = 10) -> float:
     r"""Mean distance of forecast probability and observed frequency over equally wide bins (Naeini et al. 2015).
 
     .. math:: ECE = \sum_b \frac{n_b}{N} |\bar y_b - \bar p_b|
 
     Args:
-        probability: (N,) in [0, 1].
-        happened: (N,) 0 or 1.
-        bins: number of bins.
+        probability, happened, bins: as in :func:`reliability`.
     """
-    where = np.minimum((probability * bins).astype(int), bins - 1)
-    gap = np.bincount(where, weights=happened - probability, minlength=bins)
-    return float(np.abs(gap).sum() / len(probability))
+    table = reliability(probability, happened, bins)
+    return float(np.average((table["observed"] - table["forecast"]).abs(), weights=table["days"]))
 
 
 def _person_mean(trace: Trace) -> np.ndarray:

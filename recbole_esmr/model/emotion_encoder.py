@@ -275,6 +275,8 @@ class EmotionEncoder(nn.Module):
 
         The level tracker by least squares, the transitions between emotions by counting (one added to each count).
         """
+        from sklearn.linear_model import LinearRegression
+
         designs, targets = [np.zeros((0, len(TRACKER)))], [np.zeros(0)]
         count = np.ones(tuple(self.transition.shape))
         for trace, role in zip(traces, roles, strict=True):
@@ -290,11 +292,10 @@ class EmotionEncoder(nn.Module):
             np.add.at(count, (emotion[:, :-1][both], emotion[:, 1:][both]), 1.0)
         design, target = np.concatenate(designs), np.concatenate(targets)
         if len(target) > len(TRACKER) + 1:
-            design = np.column_stack([design, np.ones(len(design))])
-            weight, *_ = np.linalg.lstsq(design, target, rcond=None)
-            self.tracker_weight.copy_(torch.as_tensor(weight[:-1]))
-            self.tracker_bias.copy_(torch.as_tensor(weight[-1]))
-            self.tracker_scale.copy_(torch.as_tensor(max(float(np.std(target - design @ weight)), 1e-3)))
+            line = LinearRegression().fit(design, target)
+            self.tracker_weight.copy_(torch.as_tensor(line.coef_))
+            self.tracker_bias.copy_(torch.as_tensor(line.intercept_))
+            self.tracker_scale.copy_(torch.as_tensor(max(float(np.std(target - line.predict(design))), 1e-3)))
         self.transition.copy_(torch.as_tensor(count / count.sum(axis=1, keepdims=True)))
 
     def columns(self, trace: Trace) -> np.ndarray:
