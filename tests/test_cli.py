@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from recbole_esmr.cli import main
+from recbole_esmr.report.tables import markdown
 from tests.conftest import QUICK, SHARED
 
 KEYS = [f"--{key}={value}" for key, value in QUICK.items()]
@@ -41,8 +44,17 @@ def test_compare_writes_three_tables(data_path, tmp_path):
     assert main([*command, "--state=ERROR", "--show_progress=False"]) == 0
     frame = pd.read_csv(tmp_path / "out" / "comparison.csv")
     assert frame[["model", "seed"]].to_numpy().tolist() == [["Pop", 2020], ["Pop", 2021], ["BPR", 2020], ["BPR", 2021]]
-    assert "| Pop | 2020 |" in (tmp_path / "out" / "comparison.md").read_text()
+    assert re.search(r"^\| Pop +\| 2020 +\| 0\.\d{4} ", (tmp_path / "out" / "comparison.md").read_text(), re.MULTILINE)
     assert r"\begin{tabular}" in (tmp_path / "out" / "comparison.tex").read_text()
+
+
+def test_markdown_by_hand():
+    frame = pd.DataFrame(
+        {"model": ["Pop", "ESMR"], "seed": [2020, 2021], "recall@10": [0.12345, np.nan], "said": ["0.10", "1 [0, 2]"]}
+    )
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in markdown(frame).splitlines()]
+    assert rows[0] == ["model", "seed", "recall@10", "said"] and all(set(cell) <= set(":-") for cell in rows[1])
+    assert rows[2:] == [["Pop", "2020", "0.1235", "0.10"], ["ESMR", "2021", "nan", "1 [0, 2]"]], "text stays as it is"
 
 
 def test_causal_writes_effects_graph_and_figures(data_path, tmp_path, capsys):

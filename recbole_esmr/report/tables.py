@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from recbole_esmr.files import written_whole
@@ -162,13 +163,13 @@ def write_comparison(frame: pd.DataFrame, folder: str | Path) -> list[Path]:
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """A Markdown table."""
-    rows = [list(frame.columns), ["---"] * frame.shape[1], *([_cell(cell) for cell in row] for row in frame.to_numpy().tolist())]
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows) + "\n"
+    """A Markdown table, four decimals a number."""
+    text = frame.apply(lambda column: column.map(_cell))
+    return text.to_markdown(index=False, disable_numparse=True) + "\n"  # what is text already stays as it is
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return f"{value:.4f}" if isinstance(value, float | np.floating) else str(value)
 
 
 def _text(frame: pd.DataFrame, index: bool = False) -> str:
