@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from sklearn.cluster import KMeans
 
 from recbole_esmr.data.trace import TRAIN, Trace
 from recbole_esmr.emotion import Taxonomy
@@ -32,6 +31,8 @@ def label_by_behaviour(trace: Trace, taxonomy: Taxonomy, seed: int) -> None:
     Raises:
         DataError: a behaviour column or a label that the rules need is missing; the message names it.
     """
+    from sklearn.cluster import KMeans  # here: it takes a tenth of a second to import, and most runs need none
+
     needed = (*ACTIVE, *PASSIVE, *TIME)
     missing = [name for name in needed if name not in trace.feature_names]
     if missing:

@@ -13,7 +13,6 @@ from recbole.data.dataloader import TrainDataLoader
 from recbole.data.interaction import Interaction
 from recbole.data.utils import _create_sampler, get_dataloader
 from recbole.utils import EvaluatorType
-from sklearn.linear_model import LogisticRegression
 
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.trace import TRAIN, VALID
@@ -82,6 +81,8 @@ def stack(model: ESMR, asked: Interaction | None) -> list[float]:
         intercept, weight of LightGBM's log odds, weight of the retriever's score.
     """
     alone = [0.0, 0.0, 1.0]
+    from sklearn.linear_model import LogisticRegression
+
     if asked is None or not len(asked):
         return alone
     days, items = model.trace.days, model.n_items
