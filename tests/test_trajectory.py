@@ -56,6 +56,14 @@ def test_negative_episodes_by_hand():
     assert ended.sum() == 0 and censored.tolist() == [[0, 1, 0, 0]], "lasts longer than 2 days"
 
 
+def test_an_episode_whose_beginning_is_not_seen_is_left_out():
+    """Under way on day 1; after the unknown day 4; seen from day 7 on, ended on day 9."""
+    ended, censored = trajectory.negative_episodes(np.array([[-0.1, -0.1, 0.1, NAN, -0.1, 0.0, -0.1, -0.1, 0.1]]))
+    assert np.flatnonzero(ended[0]).tolist() == [1] and ended.sum() == 1 and censored.sum() == 0
+    ended, censored = trajectory.negative_episodes(np.full((1, 5), -0.1))
+    assert ended.sum() == censored.sum() == 0
+
+
 def test_the_mean_length_of_episodes_is_that_of_a_known_process():
     """Days that turn negative and back as a Markov chain that stays with chance 0.75: runs of 4 days on average."""
     generator = np.random.default_rng(0)
@@ -71,6 +79,40 @@ def test_the_mean_length_of_episodes_is_that_of_a_known_process():
     assert trajectory.restricted_mean(curve) == pytest.approx(4.0, abs=0.05)
 
 
+def test_episodes_met_in_a_window_last_as_long_as_all_do():
+    """Episodes of 1 day (70 %) or 10 days (30 %), 3.7 on average; the process has run for long before its 30 days are cut out."""
+    generator = np.random.default_rng(0)
+    people = 20_000
+    negative, left, days = np.zeros(people, dtype=bool), np.ones(people, dtype=int), []
+    for _ in range(130):
+        left -= 1
+        over = left == 0
+        negative = negative ^ over
+        lasts = np.where(negative, np.where(generator.uniform(size=people) < 0.7, 1, 10), generator.geometric(0.25, size=people))
+        left = np.where(over, lasts, left)
+        days.append(negative)
+    valence = np.where(np.stack(days[100:], axis=1), -1.0, 1.0)
+    curve = trajectory.survival(*(counts.sum(axis=0) for counts in trajectory.negative_episodes(valence)))
+    assert curve[:12] == pytest.approx([1, *[0.3] * 9, 0, 0], abs=0.01)
+    assert trajectory.restricted_mean(curve) == pytest.approx(3.7, abs=0.03)
+
+
+def test_recoveries_met_in_a_window_last_as_long_as_all_do():
+    """A chain of low, very low, middling and high days that has run for long: a spell begins low, and some go on very low."""
+    move = np.array([[0.0, 0.3, 0.0, 0.7], [0.0, 0.5, 0.4, 0.1], [0.0, 0.5, 0.4, 0.1], [0.2, 0.0, 0.0, 0.8]])
+    generator = np.random.default_rng(0)
+    state, days = np.zeros(20_000, dtype=int), []
+    for _ in range(130):
+        state = (generator.uniform(size=len(state))[:, None] > move.cumsum(axis=1)[state]).sum(axis=1)
+        days.append(state)
+    valence = np.array([-0.6, -1.0, -0.1, 0.1])[np.stack(days[100:], axis=1)]
+    found = trajectory.recoveries(valence, np.zeros(len(state)), np.full(len(state), 0.5))
+    curve = trajectory.survival(*(counts.sum(axis=0) for counts in found))
+    expected = [np.linalg.matrix_power(move[:3, :3], day)[0].sum() for day in range(31)]  # not yet high after so many days
+    assert curve[:25] == pytest.approx(expected[:25], abs=0.01)
+    assert trajectory.restricted_mean(curve) == pytest.approx(sum(expected[:30]), abs=0.1)
+
+
 def test_recoveries_by_hand():
     """Level 0, SD 0.2: drop on day 2, back on day 5 (3 days); drop on day 6, the window ends on day 8 (censored after 2)."""
     trace = np.array([[0.0, -0.5, -0.3, -0.1, 0.1, -0.3, NAN, -0.1]])
@@ -78,6 +120,21 @@ def test_recoveries_by_hand():
     assert np.flatnonzero(ended[0]).tolist() == [2] and np.flatnonzero(censored[0]).tolist() == [1]
     ended, censored = trajectory.recoveries(np.array([[0.0, 0.0, -0.5]]), np.array([0.0]), np.array([0.2]))
     assert ended.sum() == censored.sum() == 0, "a drop on the last day was never followed"
+
+
+@pytest.mark.parametrize(
+    ("trace", "ended", "censored"),
+    [
+        ([-0.5, -0.1, -0.5, 0.1, -0.5, 0.2], [1], []),  # on day 1; followed to day 4, so day 3 begins nothing; day 5 counts
+        ([-0.1, -0.5, -0.1, 0.1, -0.3, -0.1, 0.3], [2], []),  # day 1 may lie in a spell, so day 2 may
+        ([0.1, NAN, -0.5, -0.1, 0.1, -0.5, -0.5, -0.1], [], [2]),  # may have begun on the unknown day
+        ([-0.5, -0.5, -0.1], [], []),
+    ],
+)
+def test_a_recovery_whose_drop_may_have_begun_unseen_is_left_out(trace, ended, censored):
+    found = trajectory.recoveries(np.array([trace]), np.array([0.0]), np.array([0.2]))
+    assert [(np.flatnonzero(counts[0]) + 1).tolist() for counts in found] == [ended, censored]
+    assert [counts.sum() for counts in found] == [len(ended), len(censored)]
 
 
 def test_kaplan_meier_by_hand():
@@ -106,13 +163,17 @@ def test_kaplan_meier_is_that_of_statsmodels(spells):
 
 @settings(max_examples=200, deadline=None)
 @given(traces)
-def test_episodes_hold_every_negative_day_once(valence):
-    negative = valence < 0
-    last = negative & ~np.pad(negative[:, 1:], ((0, 0), (0, 1)))
-    cut_off = last & ~np.pad(np.isfinite(valence)[:, 1:], ((0, 0), (0, 1)))
+def test_episodes_hold_every_negative_day_of_a_run_seen_to_begin_once(valence):
+    negative, known = valence < 0, np.isfinite(valence)
+    begun = negative.copy()  # whether the day lies in a run whose beginning is seen
+    begun[:, 0] = False
+    for day in range(1, valence.shape[1]):
+        begun[:, day] &= begun[:, day - 1] | (known[:, day - 1] & ~negative[:, day - 1])
+    last = begun & ~np.pad(negative[:, 1:], ((0, 0), (0, 1)))
+    cut_off = last & ~np.pad(known[:, 1:], ((0, 0), (0, 1)))
     ended, censored = trajectory.negative_episodes(valence)
     days = (ended + censored) @ np.arange(1, valence.shape[1] + 1)
-    assert np.array_equal(days + cut_off.sum(axis=1), negative.sum(axis=1)), "a run that is cut off counts a day less"
+    assert np.array_equal(days + cut_off.sum(axis=1), begun.sum(axis=1)), "a run that is cut off counts a day less"
 
 
 @settings(max_examples=200, deadline=None)

@@ -80,21 +80,27 @@ def centroid(valence: np.ndarray) -> np.ndarray:
 
 
 def negative_episodes(valence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lengths of the runs of negative days.
+    """Lengths of the runs of negative days that begin within the window.
 
-    A run begins with the first known negative day (or with the first day of the window), goes on over consecutive known
-    negative days, ends at the first day known not to be negative, and is censored by an unknown day or the end of the window.
-    Whether a run of *l* days ended there is only seen on the next day, so one that is cut off after *l* is known to last longer
-    than *l − 1* and counts as censored at *l − 1*; one cut off after its first day says nothing.
+    A run counts only where its beginning is seen: its first negative day comes right after a day known not to be negative. What
+    is under way on the first day, or after an unknown day, has lasted for an unknown time. Counted from there, long runs would
+    be met too often and at a wrong age (length bias, delayed entry; Klein and Moeschberger 2003, chapter 3).
+
+    A run goes on over consecutive known negative days, ends at the first day known not to be negative, and is censored by an
+    unknown day or the end of the window. Whether a run of *l* days ended there is only seen on the next day, so one that is cut
+    off after *l* is known to last longer than *l − 1* and counts as censored at *l − 1*; one cut off after its first day says
+    nothing.
 
     Returns:
         ended and censored, (U, D) counts: column *l − 1* of a row counts a person's runs that ended (were censored) at *l* days.
     """
     negative, known = valence < 0, np.isfinite(valence)
-    last = negative & ~_tomorrow(negative)
-    user, ended = np.nonzero(last)[0], _tomorrow(known)[last]
-    length: np.ndarray = streak_length(negative)[last] - ~ended
-    seen = length > 0
+    length: np.ndarray = streak_length(negative)
+    user, day = np.nonzero(negative & ~_tomorrow(negative))  # the last day of each run
+    before = day - length[user, day]  # the day before its first, −1 where the window begins with it
+    ended = _tomorrow(known)[user, day]
+    length = length[user, day] - ~ended
+    seen = (before >= 0) & known[user, before] & (length > 0)
     return _histogram(user[seen], length[seen], ended[seen], valence.shape)
 
 
@@ -104,7 +110,11 @@ def recoveries(
     """Days from a drop of more than one SD below a person's usual level until the level is reached again.
 
     A spell begins on a day with v < level − spread that does not lie in an earlier spell, ends on the first day with v ≥ level,
-    and is censored by the end of the window. Unknown days count as time but decide nothing.
+    and is censored by the end of the window. Unknown days within a spell count as time but decide nothing.
+
+    A spell counts only where its beginning is seen: a day with v ≥ level lies before it, and no day from there on is unknown. A
+    drop before the first such day may lie in a spell that began before the window; it is followed until the level is reached
+    again and then left out.
 
     Args:
         valence: (U, D).
@@ -118,14 +128,19 @@ def recoveries(
     spread = within_sd(valence) if spread is None else spread
     with np.errstate(invalid="ignore"):
         low, back = valence < (level - spread)[:, None], valence >= level[:, None]
+    known = np.isfinite(valence)
     users, days = valence.shape
     since = np.zeros(users, dtype=int)  # days since the drop, 0 while there is none
+    clear, counts = np.zeros(users, dtype=bool), np.zeros(users, dtype=bool)  # surely in no spell; whether this spell counts
     ended, censored = np.zeros((users, days), dtype=np.int32), np.zeros((users, days), dtype=np.int32)
     for day in range(days):  # over days; people are vectorised
         recovered = (since > 0) & back[:, day]
-        ended[recovered, since[recovered] - 1] += 1
+        over = recovered & counts
+        ended[over, since[over] - 1] += 1
+        counts = np.where((since == 0) & low[:, day], clear, counts)
         since = np.where(recovered, 0, np.where((since > 0) | low[:, day], since + 1, 0))
-    running = since > 1  # a drop on the last day has not been followed at all
+        clear = (clear & known[:, day]) | back[:, day]
+    running = counts & (since > 1)  # a drop on the last day has not been followed at all
     censored[running, since[running] - 2] += 1
     return ended, censored
 
