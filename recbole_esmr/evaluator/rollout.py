@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from recbole_esmr.evaluator import trajectory
-from recbole_esmr.evaluator.statistics import Bootstrap, Statistic, difference, lowest_share, weighted_mean
+from recbole_esmr.evaluator.statistics import Bootstrap, Statistic, difference, lowest_share, remembered, weighted_mean
 from recbole_esmr.simulation.days import Day
 from recbole_esmr.simulation.env import FeedEnv
 
@@ -161,7 +161,10 @@ def judge(policies: dict[str, Lives], usual: str, bootstrap: Bootstrap, ceiling:
     Returns:
         by policy, by figure, ``{mean, low, high}``; under ``difference`` the same of policy minus ``usual``.
     """
-    every = {name: figures(here, policies[usual]) for name, here in policies.items()}
+    every = {
+        name: {figure: remembered(statistic) for figure, statistic in figures(here, policies[usual]).items()}
+        for name, here in policies.items()
+    }
     if ceiling is not None:
         share = {name: part["negative_day_share"] for name, part in every.items()}
         for name, part in every.items():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from scipy.stats import norm
+from scipy.stats import t as student_t
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """A figure as a function of people's weights: (B, N) → (B,)."""
@@ -14,15 +16,37 @@ DIGITS = 9
 """Figures are rounded to this many digits: sums on one thread and on two differ beyond them."""
 
 
-class Bootstrap:
-    """Resamples seeds, and people within them; every figure is computed on the same resamples, so differences are paired.
+SEED_REPLICATES = 200
+"""Resamples on which each seed is also figured alone: they give one expected variance, not the tail of a distribution."""
 
-    A Poisson bootstrap (Hanley and MacGibbon 2006): in each replicate a person counts Poisson(1) times. Seeds are drawn with
-    replacement, as worlds and trainings differ between them.
+
+class Bootstrap:
+    r"""Resamples people and adds what seeds vary; every figure is computed on the same resamples, so differences are paired.
+
+    People: a Poisson bootstrap (Hanley and MacGibbon 2006). In each replicate a person counts Poisson(1) times, under every seed
+    alike. Its quantiles give the interval that would hold were these seeds all there are, its variance :math:`W`.
+
+    Seeds, of which there are few, are not resampled: S of them drawn with replacement vary by (S − 1)/S of what they should, and
+    what people vary within each would count twice (Davison and Hinkley 1997, section 3.8). Their part comes from the variance
+    :math:`s^2` between the figures of each seed alone. People alone would make it :math:`E_0`, the mean over replicates of the
+    variance between seeds of their draws' deviations from their own figures. The 95 % interval reaches
+
+    .. math:: h = \sqrt{z^2 \left(W - \frac{E_0}{S}\right) + t_{S-1}^2 \frac{\max(s^2, E_0)}{S}}
+
+    to either side: people's part common to all seeds, with many degrees of freedom, and the part that differs between seeds, with
+    S − 1, are squared and added (Howe 1974), which holds its level with so few seeds better than the degrees of freedom of
+    Satterthwaite (1946). Each end of the people's interval therefore moves outward by :math:`c\,(h - z \sqrt W)`. The share
+    :math:`c = \min(1, \max(0, 2 s^2 / E_0 - 1))` keeps people's interval where seeds differ by no more than people make them
+    differ, and grows to 1 without a jump.
+
+    Assumed: seeds are draws of about equal size, their effects on a figure are about normal and add to those of people, and there
+    are enough people for their own bootstrap. Were all of it exact, a 95 % interval would hold the truth in 94 to 98 % of the
+    studies with three seeds and more, whatever the part of the seeds, and in 90 to 98 % with two. One seed says nothing of how
+    seeds vary: its interval is that of people alone. An interval may reach beyond a figure's range.
 
     Args:
         seed_of: (N,) codes 0 … S−1: the seed under which each row was lived.
-        replicates: number B of resamples.
+        replicates: number of resamples.
         generator: of the resamples.
         person_of: (N,) codes of the people where the same people live under several seeds; None where each row is another person.
     """
@@ -39,37 +63,80 @@ class Bootstrap:
         self._key = int(generator.integers(2**63))
 
     def weights(self) -> Iterator[np.ndarray]:
-        """Blocks (b, N) of weights, few replicates at a time to spare memory; the same at every call."""
+        """Blocks (b, N) of people's weights, few replicates at a time to spare memory; the same at every call."""
         generator = np.random.default_rng(self._key)
-        seeds = int(self._seed_of.max()) + 1
         people = len(self._seed_of) if self._person_of is None else int(self._person_of.max()) + 1
         for start in range(0, self._replicates, self._block):
             count = min(self._block, self._replicates - start)
-            drawn = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=count)
             person = generator.poisson(1.0, size=(count, people))
-            person = person if self._person_of is None else person[:, self._person_of]
-            yield (drawn[:, self._seed_of] * person).astype(float)
+            yield (person if self._person_of is None else person[:, self._person_of]).astype(float)
 
     def interval(self, statistics: dict[str, Statistic], level: float = 0.95) -> dict[str, dict[str, float]]:
-        """Mean and percentile interval of each figure.
+        """Mean and interval of each figure.
 
         Returns:
             by name ``mean`` (on the people as they are), ``low`` and ``high``; NaN where a figure is undefined.
         """
+        seeds = np.arange(int(self._seed_of.max()) + 1)
+        within = (self._seed_of == seeds[:, None]).astype(float)  # (S, N), each seed's own rows
         plain = np.ones((1, len(self._seed_of)))
+        mean = {name: float(statistic(plain)[0]) for name, statistic in statistics.items()}
+        alone = {name: statistic(within) for name, statistic in statistics.items()}
         draws: dict[str, list[np.ndarray]] = {name: [] for name in statistics}
+        apart: dict[str, list[np.ndarray]] = {name: [] for name in statistics}
+        split = 0
         for weight in self.weights():
             for name, statistic in statistics.items():
                 draws[name].append(statistic(weight))
-        tail = (1 - level) / 2
-        result = {}
-        for name, statistic in statistics.items():
+            if len(seeds) > 1 and split < SEED_REPLICATES:
+                by_seed: dict[str, list[np.ndarray]] = {name: [] for name in statistics}
+                for rows in within:
+                    weight_of_seed = weight[: SEED_REPLICATES - split] * rows
+                    for name, statistic in statistics.items():
+                        by_seed[name].append(statistic(weight_of_seed))
+                for name, columns in by_seed.items():
+                    apart[name].append(np.stack(columns, axis=1) - alone[name])
+                split += len(weight)
+        tail, result = (1 - level) / 2, {}
+        for name in statistics:
             values = np.concatenate(draws[name])
             known = values[np.isfinite(values)]
             low, high = np.quantile(known, [tail, 1 - tail]) if len(known) else (np.nan, np.nan)
-            mean = float(statistic(plain)[0])
-            result[name] = {"mean": round(mean, DIGITS), "low": round(float(low), DIGITS), "high": round(float(high), DIGITS)}
+            wider = _margin_of_seeds(known, alone[name], np.concatenate(apart[name]), tail) if apart[name] and len(known) else 0.0
+            ends = {"mean": mean[name], "low": float(low) - wider, "high": float(high) + wider}
+            result[name] = {end: round(value, DIGITS) for end, value in ends.items()}
         return result
+
+
+def _margin_of_seeds(draws: np.ndarray, alone: np.ndarray, apart: np.ndarray, tail: float) -> float:
+    """By how much seeds move each end of the people's interval, in the figure's units (see :class:`Bootstrap`).
+
+    Args:
+        draws: (R,) known draws of the figure on all rows.
+        alone: (S,) the figure of each seed; seeds without one do not count.
+        apart: (r, S) draws of each seed's figure minus its own value.
+        tail: share of the draws below the interval.
+    """
+    known = np.isfinite(alone)
+    seeds = int(known.sum())
+    if seeds < 2:
+        return 0.0
+    between, of_people = float(np.var(alone[known], ddof=1)), _mean_variance(apart[:, known])
+    people, z = float(np.var(draws)), float(norm.isf(tail))
+    common, differing = max(0.0, people - of_people / seeds), max(between, of_people) / seeds
+    share = min(1.0, max(0.0, 2 * between / of_people - 1)) if of_people > 0 else float(between > 0)
+    reach = np.sqrt(z**2 * common + float(student_t.isf(tail, seeds - 1)) ** 2 * differing)
+    return share * float(reach - z * np.sqrt(people))
+
+
+def _mean_variance(value: np.ndarray) -> float:
+    """Mean over rows of the variance within a row, divisor n − 1; rows with fewer than two known values do not count."""
+    known = np.isfinite(value)
+    count = known.sum(axis=1)
+    centre = np.where(known, value, 0).sum(axis=1) / np.maximum(count, 1)
+    square = np.where(known, value - centre[:, None], 0) ** 2
+    rows = count > 1
+    return float((square.sum(axis=1)[rows] / (count[rows] - 1)).mean()) if rows.any() else 0.0
 
 
 def weighted_mean(value: np.ndarray, each: np.ndarray | None = None) -> Statistic:
@@ -103,6 +170,20 @@ def lowest_share(value: np.ndarray, share: float) -> Statistic:
         return np.divide(used @ ranked, part[:, 0], out=np.full(len(weight), np.nan), where=part[:, 0] > 0)
 
     return statistic
+
+
+def remembered(statistic: Statistic) -> Statistic:
+    """The same figure, computed once for each array of weights: a figure that stands in many differences is read, not redone."""
+    weight_seen: np.ndarray | None = None
+    value = np.empty(0)
+
+    def read(weight: np.ndarray) -> np.ndarray:
+        nonlocal weight_seen, value
+        if weight is not weight_seen:
+            weight_seen, value = weight, statistic(weight)
+        return value
+
+    return read
 
 
 def difference(first: Statistic, second: Statistic) -> Statistic:
