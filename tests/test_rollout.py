@@ -42,6 +42,20 @@ def test_what_a_rollout_says(result):
     json.dumps(result)
 
 
+def test_the_parts_of_a_trajectory_add_up(result):
+    for name, part in result["policies"].items():
+        level, volatility, noise, drift, before, after = (
+            part[figure]["mean"]
+            for figure in (
+                *("emotional_level", "trajectory_volatility", "volatility_noise", "volatility_drift"),
+                *("centroid_before", "centroid_after"),
+            )
+        )
+        assert level == pytest.approx((part["valence"]["mean"] + 1) / 2, abs=1e-6), name
+        assert volatility == pytest.approx(noise + drift, abs=1e-6) and noise > 0, name
+        assert 0 < before < 1 and after == pytest.approx(before, abs=0.1), name
+
+
 def test_policies_differ_as_they_should(result):
     policies = result["policies"]
 

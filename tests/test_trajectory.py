@@ -23,14 +23,47 @@ def test_levels_and_volatility_by_hand():
     assert trajectory.negative_share(TRACE) == pytest.approx(4 / 7)
     assert trajectory.within_sd(trace) == pytest.approx(np.sqrt((0.09 + 0.01 + 0.01 + 0.09) / 3))
     assert trajectory.rmssd(trace) == pytest.approx(np.sqrt((0.16 + 0.04 + 0.16) / 3))
-    assert trajectory.trajectory_volatility(trace) == pytest.approx((0.4 + 0.2 + 0.4) / 3)
-    assert trajectory.emotional_level(np.array([[0.1, 0.9, 0.2, NAN]])) == pytest.approx(0.2)
-    assert trajectory.centroid(trace)[0] == pytest.approx([0.2, 0.2])
+
+
+def test_level_volatility_and_centroid_of_etrajeval_by_hand():
+    """States 0.5, 0.7, 0.6, 0.8: steps of 0.2, −0.1, 0.2 from 0.5, 0.3 and 0.4 below the top."""
+    trace = np.array([[0.0, 0.4, 0.2, 0.6]])
+    assert trajectory.emotional_level(np.array([[0.1, 0.9, 0.2, NAN]])) == pytest.approx(0.7)
+    assert trajectory.trajectory_volatility(trace) == pytest.approx((0.5 * 0.2 - 0.3 * 0.1 + 0.4 * 0.2) / 3)
+    assert trajectory.centroid(trace)[0] == pytest.approx([0.6, 0.7])
+    noise, drift = (0.04 + 0.01 + 0.04) / 2 / 3, (0.3 - (0.64 - 0.25) / 2) / 3
+    assert trajectory.volatility_split(trace)[0] == pytest.approx([noise, drift])
+    assert np.isnan(trajectory.trajectory_volatility(np.array([[0.1, NAN, 0.3]]))).all()
+
+
+def test_volatility_rewards_noise_and_its_drift_does_not():
+    """Nobody rises; who goes to and fro scores higher by half the mean squared step, 0.5 · 0.2²."""
+    to_and_fro, calm = np.array([[0.2, -0.2] * 10 + [0.2]]), np.full((1, 21), 0.2)
+    assert trajectory.trajectory_volatility(to_and_fro) - trajectory.trajectory_volatility(calm) == pytest.approx(0.02)
+    assert trajectory.volatility_split(to_and_fro)[0] == pytest.approx([0.02, 0])
+
+
+@settings(max_examples=200, deadline=None)
+@given(traces)
+def test_volatility_is_its_noise_and_the_drift_of_each_run_of_known_days(valence):
+    whole, parts = trajectory.trajectory_volatility(valence), trajectory.volatility_split(valence)
+    for state, volatility, (noise, drift) in zip((valence + 1) / 2, whole, parts, strict=True):
+        runs = [state[known] for known in np.ma.clump_unmasked(np.ma.masked_invalid(state))]
+        steps = sum(len(run) - 1 for run in runs)
+        if steps == 0:
+            assert np.isnan([volatility, noise, drift]).all()
+            continue
+        assert noise == pytest.approx(sum((np.diff(run) ** 2).sum() for run in runs) / 2 / steps)
+        ends = sum((run[-1] - run[0]) - (run[-1] ** 2 - run[0] ** 2) / 2 for run in runs)
+        assert drift == pytest.approx(ends / steps, abs=1e-12)
+        assert volatility == pytest.approx(noise + drift, abs=1e-12)
 
 
 def test_differences_do_not_reach_over_a_gap():
     assert trajectory.rmssd(np.array([[0.0, NAN, 1.0, 0.5]])) == pytest.approx(0.5)
-    assert trajectory.trajectory_volatility(np.array([[0.0, NAN, 1.0, 0.5]])) == pytest.approx(0.5)
+    assert trajectory.trajectory_volatility(np.array([[0.0, NAN, 1.0, 0.5]])) == pytest.approx(0.0)
+    assert trajectory.trajectory_volatility(np.array([[0.0, NAN, 0.5, 1.0]])) == pytest.approx(0.25 * 0.25)
+    assert trajectory.centroid(np.array([[0.0, NAN, 1.0, 0.5]]))[0] == pytest.approx([1.0, 0.75])
 
 
 def test_autocorrelation_by_hand_and_of_a_long_series():
@@ -179,7 +212,8 @@ def test_episodes_hold_every_negative_day_of_a_run_seen_to_begin_once(valence):
 @settings(max_examples=200, deadline=None)
 @given(traces)
 def test_people_do_not_touch_each_other(valence):
-    for figure in (trajectory.within_sd, trajectory.rmssd, trajectory.emotional_level, trajectory.negative_share):
+    figures = ("within_sd", "rmssd", "emotional_level", "negative_share", "trajectory_volatility", "volatility_split", "centroid")
+    for figure in (getattr(trajectory, name) for name in figures):
         with np.errstate(all="ignore"):
             assert np.array_equal(figure(valence)[-1:], figure(valence[-1:]), equal_nan=True)
     for spells in (trajectory.negative_episodes, trajectory.recoveries):

@@ -19,7 +19,7 @@ WORSE_OFF = 0.02
 
 EMOTION_METRICS = (
     *("negative_day_share", "episode_days", "recovery_days", "recovery_median", "volatility_sd", "volatility_rmssd", "valence"),
-    *("emotional_level", "trajectory_volatility", "centroid_level", "centroid_drift"),
+    *("emotional_level", "trajectory_volatility", "volatility_noise", "volatility_drift", "centroid_before", "centroid_after"),
 )
 """Figures of what people feel; all others are of what they do or of the policy."""
 
@@ -34,7 +34,7 @@ class Lives:
         days: (N,) lived days; active, acted: (N,) days on which the person was here and the policy intervened.
         hours, expected_hours: (N,) watch hours in all, and their expectation.
         valence, negative_share, sd, rmssd, level, volatility: (N,), as :mod:`~recbole_esmr.evaluator.trajectory` defines them.
-        centroid: (N, 2).
+        volatility_parts, centroid: (N, 2), as ``volatility_split`` and ``centroid`` there.
         episodes, recoveries: (N, 2, D) counts of ended and of censored spells by length.
         by_day: (Q, D) quantiles 0.1, 0.25, 0.5, 0.75, 0.9 of valence on each day, over the rows of a chunk; for the fan chart.
     """
@@ -54,6 +54,7 @@ class Lives:
     rmssd: np.ndarray
     level: np.ndarray
     volatility: np.ndarray
+    volatility_parts: np.ndarray
     centroid: np.ndarray
     episodes: np.ndarray
     recoveries: np.ndarray
@@ -101,8 +102,9 @@ def lives(env: FeedEnv, days: Iterable[Day], seed: int) -> Lives:
         negative_share=trajectory.negative_share(trace).astype(np.float32),
         sd=trajectory.within_sd(trace),
         rmssd=trajectory.rmssd(trace).astype(np.float32),
-        level=trajectory.emotional_level(trace),
+        level=trajectory.emotional_level(trace).astype(np.float32),
         volatility=trajectory.trajectory_volatility(trace).astype(np.float32),
+        volatility_parts=trajectory.volatility_split(trace).astype(np.float32),
         centroid=trajectory.centroid(trace).astype(np.float32),
         episodes=_counts(trajectory.negative_episodes(trace)),
         recoveries=_counts(trajectory.recoveries(trace, home, spread)),
@@ -121,11 +123,11 @@ def figures(here: Lives, usual: Lives) -> dict[str, Statistic]:
 
     ``negative_day_share`` share of days with valence < 0; ``episode_days`` and ``recovery_days`` Kaplan–Meier means restricted to
     the window, ``recovery_median`` the Kaplan–Meier median; ``volatility_sd``, ``volatility_rmssd``, ``valence``,
-    ``emotional_level``, ``trajectory_volatility``, ``centroid_level``, ``centroid_drift`` means over people; ``engagement`` watch
-    minutes a day of presence; ``watch_time`` expected watch minutes a day, present or not; ``retention`` share of days on which
-    people come; ``acted_share`` share of days of presence on which the policy intervened; ``worse_off_share`` share of people
-    whose mean valence is lower than under ``usual`` by more than :data:`WORSE_OFF`; ``worst_decile_change`` mean change of
-    valence of the tenth that fared worst.
+    ``emotional_level``, ``trajectory_volatility`` and its two parts ``volatility_noise`` and ``volatility_drift``,
+    ``centroid_before`` and ``centroid_after`` means over people; ``engagement`` watch minutes a day of presence; ``watch_time``
+    expected watch minutes a day, present or not; ``retention`` share of days on which people come; ``acted_share`` share of days
+    of presence on which the policy intervened; ``worse_off_share`` share of people whose mean valence is lower than under
+    ``usual`` by more than :data:`WORSE_OFF`; ``worst_decile_change`` mean change of valence of the tenth that fared worst.
 
     Args:
         here: lives under the policy.
@@ -142,8 +144,10 @@ def figures(here: Lives, usual: Lives) -> dict[str, Statistic]:
         "valence": weighted_mean(here.valence),
         "emotional_level": weighted_mean(here.level),
         "trajectory_volatility": weighted_mean(here.volatility),
-        "centroid_level": weighted_mean(here.centroid[:, 0]),
-        "centroid_drift": weighted_mean(here.centroid[:, 1]),
+        "volatility_noise": weighted_mean(here.volatility_parts[:, 0]),
+        "volatility_drift": weighted_mean(here.volatility_parts[:, 1]),
+        "centroid_before": weighted_mean(here.centroid[:, 0]),
+        "centroid_after": weighted_mean(here.centroid[:, 1]),
         "engagement": weighted_mean(60 * here.hours, here.active),
         "watch_time": weighted_mean(60 * here.expected_hours, here.days),
         "retention": weighted_mean(here.active, here.days),

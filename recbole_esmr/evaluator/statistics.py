@@ -36,8 +36,8 @@ class Bootstrap:
     to either side: people's part common to all seeds, with many degrees of freedom, and the part that differs between seeds, with
     S − 1, are squared and added (Howe 1974), which holds its level with so few seeds better than the degrees of freedom of
     Satterthwaite (1946). Each end of the people's interval therefore moves outward by :math:`c\,(h - z \sqrt W)`. The share
-    :math:`c = \min(1, \max(0, 2 s^2 / E_0 - 1))` keeps people's interval where seeds differ by no more than people make them
-    differ, and grows to 1 without a jump.
+    :math:`c = \min(1, \max(0, 2 s^2 / E_0 - 1))` is 0, and the interval people's alone, where :math:`s^2` is less than half of
+    what people make it, and grows to 1 without a jump.
 
     Assumed: seeds are draws of about equal size, their effects on a figure are about normal and add to those of people, and there
     are enough people for their own bootstrap. Were all of it exact, a 95 % interval would hold the truth in 94 to 98 % of the

@@ -57,26 +57,53 @@ def innovations(valence: np.ndarray) -> np.ndarray:
 
 
 def emotional_level(valence: np.ndarray) -> np.ndarray:
-    """Baseline emotional level, (U,): the median day. Where a person usually is, whatever a few days did."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return np.nanmedian(valence, axis=1)
+    r"""Baseline emotional level (BEL), (U,), 0–1: the mean state over the known days.
+
+    .. math:: \mathrm{BEL} = \frac1n \sum_t s_t, \qquad s_t = \frac{v_t + 1}{2}
+
+    This level, :func:`trajectory_volatility` and :func:`centroid` are the three measures by which ETrajEval judges emotional
+    support (Tan et al., AAAI 2026, arXiv 2511.09003). A turn of its conversations with a state in [0, 1] is here a day.
+    """
+    return _mean(_state(valence))
 
 
 def trajectory_volatility(valence: np.ndarray) -> np.ndarray:
-    """Emotional trajectory volatility, (U,): mean absolute change from one day to the next, valence units."""
-    return _mean(np.abs(np.diff(valence, axis=1)))
+    r"""Emotional trajectory volatility (ETV), (U,), −1/4 to 1, higher is better: a step counts the more the lower it starts.
+
+    .. math:: \mathrm{ETV} = \frac1T \sum_t (1 - s_{t-1})(s_t - s_{t-1})
+
+    over the T pairs of consecutive known days (Tan et al., AAAI 2026). It rewards noise as well as a rise, which
+    :func:`volatility_split` tells apart.
+    """
+    before, after = _steps(valence)
+    return _mean((1 - before) * (after - before))
+
+
+def volatility_split(valence: np.ndarray) -> np.ndarray:
+    r"""The two parts of which :func:`trajectory_volatility` is the sum, (U, 2): that of noise and that of drift.
+
+    .. math::
+        \mathrm{ETV} = \frac{1}{2T} \sum_t (s_t - s_{t-1})^2
+        + \frac1T \sum_{\mathrm{runs}} \left[(s_b - s_a) - \frac{s_b^2 - s_a^2}{2}\right]
+
+    with a and b the first and the last day of each run of known days. The first part grows with every step, up or down: days that
+    only go to and fro have it. The second depends on where a run began and ended alone, and is 0 for who ends where they began.
+    """
+    before, after = _steps(valence)
+    noise = _mean((after - before) ** 2) / 2
+    drift = _mean((after - before) - (after**2 - before**2) / 2)  # what lies between the ends of a run cancels
+    return np.stack([noise, drift], axis=1)
 
 
 def centroid(valence: np.ndarray) -> np.ndarray:
-    """Emotional centroid position, (U, 2): mean of the points (v_t, v_{t+1} − v_t) of a trajectory in its phase plane.
+    r"""Emotional centroid position (ECP), (U, 2), 0–1: the mean state before and the mean state after a step.
 
-    The first coordinate says where the trajectory lies, the second whither it drifts (valence units a day). Level, volatility and
-    centroid are the three trajectory measures of work on evaluating emotional support; this is our reading of the three for
-    daily valence, as that work measures conversations.
+    .. math:: \mathrm{ECP} = \left(\frac1T \sum_t s_{t-1},\; \frac1T \sum_t s_t\right)
+
+    over the T pairs of consecutive known days (Tan et al., AAAI 2026). A second part above the first: the person rises.
     """
-    step = np.diff(valence, axis=1)
-    return np.stack([_mean(np.where(np.isfinite(step), valence[:, :-1], np.nan)), _mean(step)], axis=1)
+    before, after = _steps(valence)
+    return np.stack([_mean(before), _mean(after)], axis=1)
 
 
 def negative_episodes(valence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -174,6 +201,18 @@ def median_length(curve: np.ndarray) -> np.ndarray:
     """The first number of days beyond which no more than half of the spells last; D + 1 where more outlast the window."""
     below = curve <= 0.5
     return np.where(np.isnan(curve[..., 0]), np.nan, np.where(below.any(-1), below.argmax(-1), curve.shape[-1]))
+
+
+def _state(valence: np.ndarray) -> np.ndarray:
+    """Valence from [−1, 1] to a state in [0, 1]."""
+    return (valence + 1) / 2
+
+
+def _steps(valence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The states before and after each step, (U, D − 1) each; both NaN where one of the two days is unknown."""
+    state = _state(valence)
+    known = np.isfinite(state[:, 1:] + state[:, :-1])
+    return np.where(known, state[:, :-1], np.nan), np.where(known, state[:, 1:], np.nan)
 
 
 def _mean(value: np.ndarray) -> np.ndarray:
