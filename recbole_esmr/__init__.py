@@ -6,23 +6,42 @@ Importing the package teaches RecBole the model ``ESMR``::
     from recbole.quick_start import run_recbole
 
     run_recbole(model="ESMR", dataset="esmr-mini")
+
+RecBole itself (and torch with it) is loaded when it is first needed: ``import recbole_esmr.errors`` costs nothing.
 """
 
-import warnings
+from __future__ import annotations
+
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from recbole_esmr.plugin import Lazy, register, teach
+
+if TYPE_CHECKING:
+    from recbole_esmr.config import Config
+    from recbole_esmr.model.esmr import ESMR
+    from recbole_esmr.quick_start import load_data_and_model, objective_function, run_recbole
+
+__all__ = ["ESMR", "Config", "__version__", "load_data_and_model", "objective_function", "register", "run_recbole"]
 
 try:
     __version__ = version("recbole-esmr")
 except PackageNotFoundError:  # a source tree that is not installed
     __version__ = "0+unknown"
 
-with warnings.catch_warnings():  # RecBole's ray imports pkg_resources, which warns that it will go
-    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-    from recbole_esmr.plugin import register
+_PUBLIC = {
+    "Config": "recbole_esmr.config",
+    "ESMR": "recbole_esmr.model.esmr",
+    "load_data_and_model": "recbole_esmr.quick_start",
+    "objective_function": "recbole_esmr.quick_start",
+    "run_recbole": "recbole_esmr.quick_start",
+}
 
-    register()
-    from recbole_esmr.config import Config
-    from recbole_esmr.model.esmr import ESMR
-    from recbole_esmr.quick_start import load_data_and_model, objective_function, run_recbole
 
-__all__ = ["ESMR", "Config", "__version__", "load_data_and_model", "objective_function", "register", "run_recbole"]
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return Lazy(f"{_PUBLIC[name]}:{name}").load()
+
+
+teach()

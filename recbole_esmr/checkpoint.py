@@ -14,17 +14,18 @@ import zipfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse
 import torch
-from recbole.config.configurator import Config as RecBoleConfig
 
 from recbole_esmr.errors import CheckpointError
-from recbole_esmr.files import written_whole
+from recbole_esmr.files import SCHEMA_VERSION, written_whole
 
-SCHEMA_VERSION = 1
+if TYPE_CHECKING:
+    from recbole.config.configurator import Config as RecBoleConfig
+
 _RECOMPUTED = ("device", "MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "valid_metric_bigger", "single_spec", "local_rank")
 _RECOMPUTED_ARGS = ("train_neg_sample_args", "valid_neg_sample_args", "test_neg_sample_args")
 PACKAGES = ("recbole-esmr", "recbole", "torch", "lightgbm", "dowhy", "numpy", "pandas")

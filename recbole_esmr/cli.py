@@ -81,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--days", type=_positive, default=30, help="days (default: %(default)s)")
     simulate.add_argument("--seed", type=int, default=1, help="same seed, same files (default: %(default)s)")
     simulate.add_argument("--output", type=Path, required=True, help="folder to write; its name becomes the data set's name")
-    simulate.add_argument("--people", type=Path, help="also save the people's hidden state, so that rollout can go on with them")
+    simulate.add_argument(
+        "--people", type=Path, help="also save the people's environment state, so that rollout can go on with them"
+    )
     simulate.add_argument("--truth", type=Path, help="also write the world's true effects on these people, as JSON")
 
     live = _command(
@@ -102,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("--seeds", type=_positive, default=3, help="number of seeds, from --seed on (default: %(default)s)")
     live.add_argument("--seed", type=int, default=1, help="the first seed (default: %(default)s)")
     live.add_argument("--log", type=Path, help="go on with the people of this simulated data set (with --people)")
-    live.add_argument("--people", type=Path, help="the hidden state that simulate --people wrote for --log")
+    live.add_argument("--people", type=Path, help="the environment state that simulate --people wrote for --log")
     live.add_argument("--new_people", action="store_true", help="meet people who are not in the log")
     live.add_argument("--keep", type=Path, help="keep logs, states and checkpoints in this folder")
     live.add_argument("--replicates", type=_positive, default=1000, help="of the bootstrap (default: %(default)s)")
@@ -215,7 +217,7 @@ def _rollout(options: argparse.Namespace, keys: list[str]) -> None:
     from recbole_esmr.files import write_json
     from recbole_esmr.report.tables import groups_table, rollout_table
 
-    result, lives = rollout(
+    result, rollouts = rollout(
         options.world, options.policy.split(","), options.users, options.items, options.days,
         range(options.seed, options.seed + options.seeds), options.log_days, options.log, options.people, options.new_people,
         keys, options.keep, options.replicates,
@@ -227,8 +229,8 @@ def _rollout(options: argparse.Namespace, keys: list[str]) -> None:
     if options.figures:
         from recbole_esmr.report.figures import save_rollout
 
-        by_day = {name: part.by_day for name, part in lives.items()}
-        curves = {name: survival_curve(part.episodes) for name, part in lives.items()}
+        by_day = {name: part.by_day for name, part in rollouts.items()}
+        curves = {name: survival_curve(part.episodes) for name, part in rollouts.items()}
         print("Written: " + ", ".join(map(str, save_rollout(options.figures, result, by_day, curves))))
 
 

@@ -12,26 +12,27 @@ from typing import Any
 
 import numpy as np
 import torch
-from recbole.data import create_dataset
 
 from recbole_esmr.checkpoint import package_versions
 from recbole_esmr.config import MODEL_NAME, Config, ESMRSettings, model_names
-from recbole_esmr.data.dataset import ESMRDataset
+from recbole_esmr.data.dataset import ESMRDataset, load_data
 from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
-from recbole_esmr.evaluator.rollout import Lives, joined, judge, lives
+from recbole_esmr.evaluator.rollout import Rollouts, joined, judge, rolled_out
 from recbole_esmr.evaluator.statistics import Bootstrap
 from recbole_esmr.feed import Policy
+from recbole_esmr.files import SCHEMA_VERSION
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.policy.bandit import LinUCB, Thompson
-from recbole_esmr.policy.baselines import Popular, Positive, Random
+from recbole_esmr.policy.baseline import Baseline
 from recbole_esmr.policy.esmr import ESMRPolicy
 from recbole_esmr.policy.recbole import RecBolePolicy
 from recbole_esmr.policy.tabular import PositiveWhileNegative, TabularQ
-from recbole_esmr.quick_start import SCHEMA_VERSION, SERVED, load_data_and_model, retrain_reranker, run_recbole
-from recbole_esmr.settings import keys
+from recbole_esmr.policy.untrained import Popular, Positive, Random
+from recbole_esmr.quick_start import load_data_and_model, retrain_reranker, run_recbole
+from recbole_esmr.settings import RERANKER, SERVING, flat_keys
 from recbole_esmr.simulation import FeedEnv, World, load_world, simulate
-from recbole_esmr.simulation.days import lived_days
-from recbole_esmr.simulation.hidden import Hidden, load_hidden, log_fingerprint
+from recbole_esmr.simulation.days import rollout_days
+from recbole_esmr.simulation.environment_state import EnvironmentState, load_state, log_fingerprint
 from recbole_esmr.simulation.logging_policy import LoggingFeed
 from recbole_esmr.simulation.oracle import Oracle
 from recbole_esmr.simulation.twin import true_effects
@@ -40,19 +41,16 @@ from recbole_esmr.simulation.world import GROUPS
 UNTRAINED = ("random", "pop", "positive", "logging")
 """Policies that need no model."""
 
-OPPONENTS: dict[str, type[ESMRPolicy]] = {
+BASELINES: dict[str, type[Baseline]] = {
     "tabular": TabularQ,
     "linucb": LinUCB,
     "thompson": Thompson,
     "positive-while-negative": PositiveWhileNegative,
 }
-"""Other re-rankers on ESMR's engagement ranker, under the same floor."""
+"""Other re-rankers on ESMR's engagement ranking, under the same budget."""
 
-BY_ESMR = ("engagement", "oracle", *OPPONENTS)
+BY_ESMR = ("engagement", "oracle", *BASELINES)
 """Policies that need a trained ESMR for its engagement ranker."""
-
-SHAPE = ("reranker_hidden_size", "reranker_ensemble")
-"""Keys that a trained model cannot change, for its weights would not fit. What is not in ``SERVED`` trains the re-ranker anew."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +58,14 @@ class Platform:
     """A log and the people in it, standing where the log ended.
 
     Attributes:
-        hidden: world, sizes, seed and hidden state.
+        environment: world, sizes, seed and environment state.
         log: folder of the atomic files.
         work: folder for checkpoints; done: the models trained there so far.
         arguments: RecBole and ESMR keys for what is trained here.
         seed: of the training, and of what happens to the people from now on.
     """
 
-    hidden: Hidden
+    environment: EnvironmentState
     log: Path
     work: Path
     arguments: tuple[str, ...]
@@ -90,7 +88,7 @@ class Platform:
         The stages that a change does not touch are those of :meth:`trained`, so that variants differ in nothing else.
         """
         base = self.trained(MODEL_NAME)
-        learned = {key: value for key, value in changes.items() if key not in SERVED}
+        learned = {key: value for key, value in changes.items() if key not in flat_keys(ESMRSettings, SERVING)}
         if not learned:
             return base, changes
         name = "+".join([MODEL_NAME, *(f"{key}={value}" for key, value in sorted(learned.items()))])
@@ -102,12 +100,13 @@ class Platform:
 
     def env(self, users: np.ndarray) -> FeedEnv:
         """The world with the given people."""
-        hidden = self.hidden
-        return FeedEnv(hidden.world, users, hidden.items, hidden.seed, life_seed=self.seed)
+        environment = self.environment
+        return FeedEnv(environment.world, users, environment.items, environment.seed, rollout_seed=self.seed)
 
     def data(self) -> ESMRDataset:
         """The log as ESMR reads it."""
-        return create_dataset(Config("ESMR", str(self.log), arguments=self.arguments))
+        dataset, *_ = load_data(Config(MODEL_NAME, str(self.log), arguments=self.arguments))
+        return dataset
 
 
 def rollout(
@@ -125,7 +124,7 @@ def rollout(
     keep: str | Path | None = None,
     replicates: int = 1000,
     show_progress: bool = True,
-) -> tuple[dict[str, Any], dict[str, Lives]]:
+) -> tuple[dict[str, Any], dict[str, Rollouts]]:
     """Let people live under several policies, with the same random numbers, and judge the policies.
 
     Without ``people`` each seed is a world of its own: its people first live ``log_days`` under the world's logging policy, what
@@ -133,14 +132,14 @@ def rollout(
     ``people`` (from ``simulate``) the people of that log go on, and the seeds differ in what happens to them.
 
     Args:
-        world: a shipped world or a yaml file; with ``people`` the log's own world is lived in.
-        policies: random, pop, positive, logging, engagement, oracle, ESMR, its opponents (:data:`OPPONENTS`) or any RecBole
-            model; ``NAME:CHECKPOINT`` deploys a trained one (engagement, oracle and opponents take an ESMR);
+        world: a shipped world or a yaml file; with ``people`` the log's own world is simulated.
+        policies: random, pop, positive, logging, engagement, oracle, ESMR, its baselines (:data:`BASELINES`) or any RecBole
+            model; ``NAME:CHECKPOINT`` deploys a trained one (engagement, oracle and baselines take an ESMR);
             ``ESMR+key=value+…`` changes keys of the gate, the floors, the reward or the re-ranker.
         users, items, log_days: size of the log.
         days: of the rollout.
-        seeds: of worlds, logs and trainings (or, with ``people``, of lives).
-        log, people: a simulated data set and its hidden state.
+        seeds: of worlds, logs and trainings (or, with ``people``, of what happens to them).
+        log, people: a simulated data set and its environment state.
         new_people: whether people who are not in the log are met instead.
         arguments: RecBole and ESMR keys for what is trained here, as ``--key=value``.
         keep: folder for logs, states and checkpoints; they are thrown away unless given.
@@ -148,7 +147,7 @@ def rollout(
         show_progress: whether to show bars.
 
     Returns:
-        what ``rollout.json`` holds, and each policy's lives.
+        what ``rollout.json`` holds, and each policy's rollouts.
 
     Raises:
         UnknownNameError: a policy or world that does not exist.
@@ -161,41 +160,41 @@ def rollout(
     labels = _labels([policy.label for policy in named])
     if (log is None) != (people is None):
         raise ConfigError("--log and --people belong together: `recbole-esmr simulate --output=LOG --people=PEOPLE` writes both.")
-    hidden = load_hidden(people) if people is not None else None
-    if hidden is None and any(policy.checkpoint for policy in named):
+    environment = load_state(people) if people is not None else None
+    if environment is None and any(policy.checkpoint for policy in named):
         raise ConfigError(
             "a checkpoint knows the people and videos of the log it was trained on: give that log with --log and --people "
             "(`recbole-esmr simulate --output=LOG --people=PEOPLE`), or leave the checkpoint out."
         )
-    if hidden is not None and log is not None and _fingerprint(log) != hidden.log:
+    if environment is not None and log is not None and _fingerprint(log) != environment.log:
         raise ConfigError(f"{people} is not of the people in {log}: give what one `recbole-esmr simulate` wrote.")
-    settings = hidden.world if hidden is not None else load_world(world)
-    parts: dict[str, list[Lives]] = {label: [] for label in labels}
+    settings = environment.world if environment is not None else load_world(world)
+    parts: dict[str, list[Rollouts]] = {label: [] for label in labels}
     for place, seed in enumerate(seeds):
         with ExitStack() as stack:
             work = Path(keep) / f"seed-{seed}" if keep else Path(stack.enter_context(tempfile.TemporaryDirectory()))
             work.mkdir(parents=True, exist_ok=True)
-            if hidden is not None and log is not None:
-                platform = Platform(hidden, Path(log).resolve(), work, tuple(arguments), seed)
+            if environment is not None and log is not None:
+                platform = Platform(environment, Path(log).resolve(), work, tuple(arguments), seed)
             else:
                 platform = _logged(settings, users, items, log_days, seed, work, tuple(arguments), show_progress)
             for label, policy in zip(labels, named, strict=True):
                 make = _maker(platform, policy, days)
                 parts[label].append(
-                    _live(platform, make, days, place, new_people, f"{label}, seed {seed}" if show_progress else "")
+                    _rolled_out(platform, make, days, place, new_people, f"{label}, seed {seed}" if show_progress else "")
                 )
     every = {label: joined(part) for label, part in parts.items()}
     usual = "engagement" if "engagement" in every else labels[0]
-    shared = hidden is not None
+    shared = environment is not None
     result = {
         "schema_version": SCHEMA_VERSION,
         "world": settings.name,
         "config": {
             "world": asdict(settings),
             "policies": list(policies),
-            "users": hidden.users if hidden else users,
-            "items": hidden.items if hidden else items,
-            "log_days": int(hidden.state["day"]) - 1 if hidden else log_days,
+            "users": environment.users if environment else users,
+            "items": environment.items if environment else items,
+            "log_days": int(environment.state["day"]) - 1 if environment else log_days,
             "days": days,
             "new_people": new_people,
             "arguments": list(arguments),
@@ -253,12 +252,13 @@ def _named(policy: str) -> _Named:
         key, equals, value = change.partition("=")
         if name != MODEL_NAME or not equals:
             raise ConfigError(f"policy '{policy}': only ESMR takes changed keys, as in ESMR+gate=streak+reward=emotion.")
-        may = [k for k in keys(ESMRSettings) if k in SERVED or (k.startswith(("reranker", "reward")) and k not in SHAPE)]
+        may = [*flat_keys(ESMRSettings, SERVING), *flat_keys(ESMRSettings, RERANKER)]
         if key not in may:
             raise ConfigError(f"policy '{policy}': '{key}' cannot be changed in a rollout. {nearest(key, may)}")
         changes[key] = value
-    if colon and any(key not in SERVED for key in changes):
-        raise ConfigError(f"policy '{policy}': a checkpoint is served as it was trained. Change only {', '.join(SERVED)}.")
+    served = flat_keys(ESMRSettings, SERVING)
+    if colon and any(key not in served for key in changes):
+        raise ConfigError(f"policy '{policy}': a checkpoint is served as it was trained. Change only {', '.join(served)}.")
     return _Named(name, changes, checkpoint if colon else None)
 
 
@@ -272,7 +272,7 @@ def _logged(
 ) -> Platform:
     log, people = work.resolve() / "log", work / "people.npz"
     simulate(world, users, items, log_days, seed, log, people=people, show_progress=show)
-    return Platform(load_hidden(people), log, work, arguments, seed)
+    return Platform(load_state(people), log, work, arguments, seed)
 
 
 def _maker(platform: Platform, policy: _Named, days: int) -> Callable[[FeedEnv], Policy]:
@@ -296,7 +296,7 @@ def _maker(platform: Platform, policy: _Named, days: int) -> Callable[[FeedEnv],
         else (platform.trained(name), {})
     )
     config, model, dataset, *_ = load_data_and_model(path, changes)
-    if _fingerprint(dataset.dataset_path) != platform.hidden.log:
+    if _fingerprint(dataset.dataset_path) != platform.environment.log:
         raise ConfigError(
             f"{path}: was trained on {dataset.dataset_path}, not on {platform.log}. Train on the log to go on from."
         )
@@ -305,13 +305,13 @@ def _maker(platform: Platform, policy: _Named, days: int) -> Callable[[FeedEnv],
     if name in (*BY_ESMR, "ESMR"):
         if not isinstance(model, ESMR):
             raise ConfigError(f"{path}: policy '{name}' needs a checkpoint of ESMR, not of {type(model).__name__}.")
-        if model.settings.label != "reported":
+        if model.settings.days.label != "reported":
             raise ConfigError(
                 f"{path}: was trained on labels made from behaviour; a world's people report. Train with label: reported."
             )
-        if name in OPPONENTS:
-            opponent = OPPONENTS[name](model, dataset)
-            return lambda env: opponent
+        if name in BASELINES:
+            baseline = BASELINES[name](model, dataset)
+            return lambda env: baseline
         feed = ESMRPolicy(model, dataset, gate=None if name == MODEL_NAME else "never")
         return (lambda env: Oracle(env, feed, days)) if name == "oracle" else lambda env: feed
     ranking = RecBolePolicy(model, dataset, int(config["MAX_ITEM_LIST_LENGTH"]))
@@ -326,19 +326,19 @@ def _fingerprint(folder: str | Path) -> str | None:
         return None
 
 
-def _live(
+def _rolled_out(
     platform: Platform, make: Callable[[FeedEnv], Policy], days: int, place: int, new_people: bool, description: str
-) -> Lives:
-    hidden = platform.hidden
-    number, state = np.arange(hidden.users), hidden.state
+) -> Rollouts:
+    environment = platform.environment
+    number, state = np.arange(environment.users), environment.state
     if new_people:
-        number, state = number + hidden.users, {"day": hidden.state["day"]}
+        number, state = number + environment.users, {"day": environment.state["day"]}
     env = platform.env(number)
     with torch.no_grad():
-        return lives(env, lived_days(env, make(env), days, state, description=description), seed=place)
+        return rolled_out(env, rollout_days(env, make(env), days, state, description=description), seed=place)
 
 
-def _judged(every: dict[str, Lives], usual: str, replicates: int, shared: bool) -> dict[str, Any]:
+def _judged(every: dict[str, Rollouts], usual: str, replicates: int, shared: bool) -> dict[str, Any]:
     here = every[usual]
     if len(here) == 0:
         return {}
@@ -349,7 +349,7 @@ def _judged(every: dict[str, Lives], usual: str, replicates: int, shared: bool) 
     )
 
 
-def _groups(here: Lives, world: World) -> dict[str, np.ndarray]:
+def _groups(here: Rollouts, world: World) -> dict[str, np.ndarray]:
     groups = {name: here.vulnerable == bool(code) for code, name in enumerate(GROUPS)}
     profiles = world.population.profile_share
     return groups | {name: here.profile == code for code, name in enumerate(profiles)}

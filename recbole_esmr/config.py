@@ -22,85 +22,42 @@ from recbole.utils.argument_list import (
     training_arguments,
 )
 
+from recbole_esmr.causal.analysis import CausalSettings
+from recbole_esmr.causal.reward import Reward
+from recbole_esmr.data.trace import DaySettings
 from recbole_esmr.errors import ConfigError, UnknownNameError, closest, nearest
 from recbole_esmr.files import read_yaml, shipped
-from recbole_esmr.settings import keys, parse, setting
+from recbole_esmr.model.emotion_encoder import EncoderSettings
+from recbole_esmr.model.engagement_ranker import RankerSettings
+from recbole_esmr.model.ranking import ServingRule
+from recbole_esmr.model.retriever import RetrieverSettings
+from recbole_esmr.plugin import data_keys
+from recbole_esmr.rl.double_q import RerankerSettings
+from recbole_esmr.settings import flat_keys, parse_flat, section
 
 MODEL_NAME = "ESMR"
+
+_SHARED = (
+    *("seed", "reproducibility", "gpu_id", "use_gpu", "checkpoint_dir", "show_progress", "state", "log_wandb"),
+    *("epochs", "learner", "learning_rate", "weight_decay", "clip_grad_norm", "train_batch_size", "stopping_step"),
+    *("eval_args", "eval_batch_size", "repeatable", "topk", "valid_metric", "metric_decimal_place"),
+    *("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD", "MAX_ITEM_LIST_LENGTH", "LIST_SUFFIX", "ITEM_LIST_LENGTH_FIELD"),
+)
+"""RecBole's keys that the retriever's config takes from ESMR's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ESMRSettings:
-    """The keys of ``properties/model/ESMR.yaml`` that are not RecBole's, with type and range; the values stand there."""
+    """The keys of ``properties/model/ESMR.yaml`` that are not RecBole's: each room declares its own, the yaml holds values."""
 
-    day_split: list[float] = setting("shares of train, valid and test days", low=0, high=1)
-    encoder_hidden_size: int = setting("width of the day vectors", low=4, high=1024)
-    encoder_layers: int = setting("Transformer layers across days", low=1, high=24)
-    encoder_heads: int = setting("attention heads", low=1, high=64)
-    encoder_dropout: float = setting("dropout", low=0, high=0.9)
-    encoder_epochs: int = setting("epochs of the encoder", low=1, high=100_000)
-    encoder_stopping_step: int = setting("epochs without progress before the encoder stops", low=1, high=100_000)
-    encoder_learning_rate: float = setting("learning rate of the encoder", low=1e-8, high=1)
-    encoder_weight_decay: float = setting("weight decay of the encoder", low=0, high=10)
-    encoder_calibrate: bool = setting("calibrate on the validation days")
-    encoder_batch_users: int = setting("people in a batch", low=1, high=1_000_000)
-    forecast_horizon: int = setting("reach of the episode forecast", low=1, high=60, unit="days")
-    pretrained_encoder: str | None = setting("file of `recbole-esmr pretrain` to begin from")
-    label: str = setting("where the people's emotions come from", choices=("reported", "behaviour-clusters"))
-    forecast_baselines: str = setting("which opponents `run` trains beside the encoder", choices=("cheap", "all"))
-    backbone: str | None = setting("a RecBole model whose own order is the engagement ranking")
-    retriever: str = setting("a general or sequential RecBole model")
-    retriever_config: dict[str, Any] = setting("RecBole keys of the retriever")
-    candidates: int = setting("items that LightGBM ranks", low=1, high=1_000_000)
-    ranker_rounds: int = setting("boosting rounds", low=1, high=100_000)
-    ranker_stopping_rounds: int = setting("rounds without progress before boosting stops", low=1, high=100_000)
-    ranker_learning_rate: float = setting("learning rate of LightGBM", low=1e-6, high=1)
-    ranker_leaves: int = setting("leaves of a tree", low=2, high=131_072)
-    ranker_rows: int = setting("rows that LightGBM learns from, at most", low=100, high=1_000_000_000)
-    ranker_negatives: int = setting("sampled negatives a view", low=1, high=1000)
-    rank_by: str = setting("what the engagement ranking maximises", choices=("views", "watch_time"))
-    causal_level: float = setting("confidence level", low=0.5, high=0.999)
-    causal_placebos: int = setting("placebo treatments in the refutation", low=10, high=10_000)
-    causal_identification: str = setting("what stands for the exposure", choices=("slate", "back-door"))
-    causal_within_person: bool = setting("compare each person with themself only")
-    causal_graph: str | None = setting("yaml file of edges")
-    causal_graph_samples: int = setting("bootstrap samples of the discovered graph", low=0, high=10_000)
-    reward: str = setting("what the re-ranker maximises", choices=("engagement", "emotion", "causal"))
-    reward_engagement: float = setting("weight of the watch ratio", low=0, high=1000)
-    reward_negative: float = setting("cost of a negative day", low=0, high=1000)
-    reward_transition: float = setting("bonus for leaving the negative", low=0, high=1000)
-    reward_volatility: float = setting("weight of the day-to-day change of valence", low=0, high=1000)
-    reward_churn: float = setting("penalty for not coming back", low=0, high=1000)
-    reranker_hidden_size: int = setting("width of the Q network", low=2, high=4096)
-    reranker_epochs: int = setting("passes over the logged days", low=1, high=100_000)
-    reranker_items: int = setting("items of a day that are learned from", low=1, high=10_000)
-    reranker_batch_days: int = setting("user-days in a batch", low=1, high=1_000_000)
-    reranker_learning_rate: float = setting("learning rate of the Q network", low=1e-8, high=1)
-    reranker_discount: float = setting("value of tomorrow relative to today", low=0, high=0.999)
-    reranker_return_days: int = setting(
-        "days whose rewards are summed before the target network goes on", low=1, high=60, unit="days"
-    )
-    reranker_ensemble: int = setting("Q networks", low=2, high=32)
-    reranker_pessimism: float = setting("standard deviations of the ensemble taken off a value", low=0, high=10)
-    reranker_target_rate: float = setting("how fast the target network follows", low=1e-6, high=1)
-    reranker_conservatism: float = setting("weight of the conservative penalty", low=0, high=100)
-    gate: str = setting("when the re-ranker acts", choices=("forecast", "streak", "always", "never"))
-    min_engagement: float = setting("floor under everybody's watch time together, as a share", low=0, high=1)
-    min_engagement_slate: float = setting("floor under every slate's, as a share", low=0, high=1)
-    gate_streak: int = setting("negative days in a row that open the gate", low=1, high=365, unit="days")
-    gate_recovery: float = setting("valence that closes the gate", low=-1, high=1, unit="valence")
-
-    @property
-    def retriever_name(self) -> str:
-        """The RecBole model that proposes candidates: the backbone where there is one."""
-        return self.backbone or self.retriever
-
-
-FIELD_KEYS = tuple(read_yaml(shipped("properties") / "overall.yaml"))
-"""The plug-in's keys about data, known to every model."""
-
-DATA_KEYS = (*FIELD_KEYS, "day_split", "label")
-"""The plug-in's keys that change what a data set holds."""
+    days: DaySettings = section("")
+    encoder: EncoderSettings = section("encoder_")
+    retriever: RetrieverSettings = section("")
+    ranker: RankerSettings = section("ranker_")
+    causal: CausalSettings = section("causal_")
+    reward: Reward = section("reward_")
+    reranker: RerankerSettings = section("reranker_")
+    serving: ServingRule = section("")
 
 
 class Config(RecBoleConfig):
@@ -132,8 +89,24 @@ class Config(RecBoleConfig):
     @property
     def esmr(self) -> ESMRSettings:
         """The ESMR keys, checked and typed."""
-        values = {key: self.final_config_dict[key] for key in keys(ESMRSettings) if key in self.final_config_dict}
-        return parse(ESMRSettings, values, where=f"config of {MODEL_NAME}")
+        return parse_flat(ESMRSettings, self.final_config_dict, where=f"config of {MODEL_NAME}")
+
+    def of_retriever(self) -> Config:
+        """RecBole's config of the retriever: its own yaml, what it shares with this config, then ``retriever_config``."""
+        settings = self.esmr.retriever
+        check_keys(settings.retriever_config, "retriever_config: unknown key")
+        if "MAX_ITEM_LIST_LENGTH" in settings.retriever_config:
+            raise ConfigError(
+                "retriever_config: MAX_ITEM_LIST_LENGTH is the data set's, for histories are cut when the data are loaded. "
+                "Set it beside retriever_config."
+            )
+        metric = str(self["valid_metric"]).split("@")[0]
+        shared = {key: self[key] for key in _SHARED if self[key] is not None}
+        folder = Path(str(self["data_path"])).resolve().parent
+        values = shared | {"metrics": [metric], "data_path": str(folder)} | settings.retriever_config
+        config = Config(settings.name, str(self["dataset"]), config_dict=values, arguments=[])
+        config["device"] = self["device"]
+        return config
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -190,8 +163,8 @@ class Config(RecBoleConfig):
             if path.is_file():
                 read_yaml(path)  # refuses what is no mapping, with file and line
                 self._update_internal_config_dict(path)
-        self.parameters["Dataset"] = [*self.parameters["Dataset"], *DATA_KEYS]
-        self.parameters[MODEL_NAME] = [key for key in keys(ESMRSettings) if key not in DATA_KEYS]
+        self.parameters["Dataset"] = [*self.parameters["Dataset"], *data_keys()]
+        self.parameters[MODEL_NAME] = [key for key in flat_keys(ESMRSettings) if key not in data_keys()]
 
     def _init_device(self):
         final = self.final_config_dict
@@ -244,7 +217,13 @@ class Config(RecBoleConfig):
                 return place / dataset
         if dataset in read_yaml(recbole_root / "properties/dataset/url.yaml"):
             return folder / dataset
-        known = [child.name for place in (folder, own, examples) if place.is_dir() for child in place.iterdir() if child.is_dir()]
+        places = [place for place in (folder, own, examples) if place.is_dir()]
+        if any(folder.glob(f".{dataset}.old-*")):
+            raise UnknownNameError(
+                f"data set '{dataset}': writing it into {folder} was cut off, and its old files lie under a hidden name. "
+                "Import or simulate it again."
+            )
+        known = [child.name for place in places for child in place.iterdir() if child.is_dir() and child.name[0] != "."]
         raise UnknownNameError(
             f"unknown data set '{dataset}': there is no folder {folder / dataset}. {nearest(dataset, known)} "
             "Set data_path to the folder that holds it."
@@ -267,21 +246,23 @@ class Config(RecBoleConfig):
 
     def _check_esmr(self) -> None:
         settings = self.esmr
-        if settings.encoder_hidden_size % settings.encoder_heads:
+        encoder, serving, retriever = settings.encoder, settings.serving, settings.retriever
+        if encoder.hidden_size % encoder.heads:
             raise ConfigError(
-                f"encoder_hidden_size is {settings.encoder_hidden_size} and encoder_heads {settings.encoder_heads}; "
+                f"encoder_hidden_size is {encoder.hidden_size} and encoder_heads {encoder.heads}; "
                 "expected a width that the heads divide."
             )
-        if len(settings.day_split) != 3 or settings.day_split[0] <= 0:
-            raise ConfigError(f"day_split is {list(settings.day_split)}; expected three shares such as [0.8, 0.1, 0.1].")
-        if settings.min_engagement_slate > settings.min_engagement:
+        split = list(settings.days.day_split)
+        if len(split) != 3 or split[0] <= 0:
+            raise ConfigError(f"day_split is {split}; expected three shares such as [0.8, 0.1, 0.1].")
+        if serving.min_engagement_slate > serving.min_engagement:
             raise ConfigError(
-                f"min_engagement_slate is {settings.min_engagement_slate} and min_engagement {settings.min_engagement}; "
+                f"min_engagement_slate is {serving.min_engagement_slate} and min_engagement {serving.min_engagement}; "
                 "expected a floor under each slate that is not above that under all."
             )
-        key = "backbone" if settings.backbone else "retriever"
-        if model_class(settings.retriever_name).type not in (ModelType.GENERAL, ModelType.SEQUENTIAL, ModelType.TRADITIONAL):
-            raise ConfigError(f"{key}: {settings.retriever_name} is neither a general nor a sequential model of RecBole.")
+        if model_class(retriever.name).type not in (ModelType.GENERAL, ModelType.SEQUENTIAL, ModelType.TRADITIONAL):
+            key = "backbone" if retriever.backbone else "retriever"
+            raise ConfigError(f"{key}: {retriever.name} is neither a general nor a sequential model of RecBole.")
         if self.final_config_dict["eval_args"]["order"] != "TO":
             raise ConfigError("eval_args: ESMR needs `order: TO`, for a person's days are split by time.")
 
@@ -335,5 +316,5 @@ def _known_keys() -> set[str]:
         for arguments in (general_arguments, training_arguments, evaluation_arguments, dataset_arguments):
             _KNOWN.update(arguments)
         _KNOWN.update(("model", "dataset", "config_files", "nproc", "world_size", "ip", "port", "offset", "local_rank"))
-        _KNOWN.update(("encoding", "MODEL_TYPE", "numerical_features", "transform", "loss_type", *keys(ESMRSettings)))
+        _KNOWN.update(("encoding", "MODEL_TYPE", "numerical_features", "transform", "loss_type", *flat_keys(ESMRSettings)))
     return _KNOWN

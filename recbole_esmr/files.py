@@ -11,12 +11,17 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import yaml
 
 from recbole_esmr.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 2
+"""Of every JSON file and checkpoint that is written. 2: the ranking rebuilt, trajectory figures as ETrajEval defines them."""
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -150,12 +155,12 @@ def _replaced_whole(target: Path) -> Iterator[Path]:
 def _carry_over(target: Path, new: Path, written: set[str]) -> None:
     """Give ``new`` all of ``target`` but the names that were written, by a second link to each file where that can be."""
 
-    def link_or_copy(source: str, goal: str) -> None:
+    def link_or_copy(source: str, destination: str) -> None:
         try:
-            os.link(source, goal)
+            os.link(source, destination)
         except OSError:
-            shutil.copy2(source, goal)
-            _to_disk(goal)
+            shutil.copy2(source, destination)
+            _to_disk(destination)
 
     def skipped(place: str, names: list[str]) -> set[str]:
         return written.intersection(names) if Path(place) == target else set()

@@ -1,20 +1,35 @@
-"""What RecBole is taught, in one table. After :func:`register` its own entry points know ESMR."""
+"""What RecBole is taught, in one table. After :func:`register` its own entry points know ESMR.
+
+Nothing of ours is loaded by it: what RecBole is taught stands for the real thing and loads it when it is first used. So
+RecBole may be taught in the middle of an import, and a program that only wants an error class pays for nothing.
+"""
 
 from __future__ import annotations
 
 import importlib
 import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
 
-import torch
+from recbole_esmr.files import read_yaml, shipped
 
-TAUGHT = (
-    # RecBole's module, name there, what it is from now on, why
+FOUND = (
+    # RecBole's module, a name that it is asked for, what that is from now on, why
     ("recbole.model.sequential_recommender.esmr", "ESMR", "recbole_esmr.model.esmr:ESMR", "get_model finds it"),
     ("recbole.trainer", "ESMRTrainer", "recbole_esmr.trainer.esmr_trainer:ESMRTrainer", "get_trainer finds it"),
     ("recbole.data.dataset", "ESMRDataset", "recbole_esmr.data.dataset:ESMRDataset", "create_dataset finds it"),
     ("recbole.config", "Config", "recbole_esmr.config:Config", "reads the plug-in's yaml files and data sets"),
-    ("recbole.quick_start.quick_start", "Config", "recbole_esmr.config:Config", "the same for run_recbole"),
+)
+
+CALLED = (
+    # RecBole's module, a name that it calls, what is called from now on, why
+    ("recbole.quick_start.quick_start", "Config", "recbole_esmr.config:Config", "reads the plug-in's yaml files and data sets"),
     ("recbole.trainer.trainer", "Collector", "recbole_esmr.evaluator.metrics:Collector", "gathers what the metrics need"),
     ("recbole.trainer.trainer", "DistributedDataParallel", "recbole_esmr.trainer.checkpointing:distributed_model", "CPU"),
     ("recbole.utils", "get_trainer", "recbole_esmr.trainer.checkpointing:get_trainer", "checkpoints torch ≥ 2.6 loads"),
@@ -25,47 +40,120 @@ TAUGHT = (
     ("recbole.quick_start", "load_data_and_model", "recbole_esmr.quick_start:load_data_and_model", "the same"),
 )
 
+METRICS = (
+    # name, what it needs of RecBole's collector, whether smaller is better; all are rankings' metrics
+    ("NegativeExposure", ("rec.items", "data.item_negative"), True),
+    ("ExpectedValence", ("rec.items", "data.item_tone"), False),
+)
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """A class or function of ours that is loaded when it is first called."""
+
+    ours: str
+
+    @property
+    def __name__(self) -> str:
+        return self.ours.partition(":")[2]
+
+    def load(self) -> Any:
+        """The real thing."""
+        module, _, name = self.ours.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.load()(*args, **kwargs)
+
 
 def register() -> None:
-    """Teach RecBole the plug-in; done by ``import recbole_esmr``, harmless when repeated."""
+    """Teach RecBole the plug-in; ``import recbole_esmr`` does it as soon as RecBole is there. Harmless when repeated."""
+    import torch
+
     anomaly = torch.is_anomaly_enabled()
-    for place, name, ours, _ in TAUGHT:
-        ours_module, _, attribute = ours.partition(":")
-        setattr(_module(place), name, getattr(importlib.import_module(ours_module), attribute))
-    _register_metrics()
-    _register_data_keys()
+    with warnings.catch_warnings():  # RecBole's ray imports pkg_resources, which warns that it will go
+        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+        for place, *_ in (*FOUND, *CALLED):
+            _module(place)  # all of RecBole first: its modules import these names from each other
+        for place, name, ours, _ in FOUND:
+            _find_in(_module(place), name, Lazy(ours))
+        for place, name, ours, _ in CALLED:
+            setattr(_module(place), name, Lazy(ours))
+        _register_metrics()
     torch.autograd.set_detect_anomaly(anomaly)  # RecBole's SINE switches it on for everybody, and it slows every training
 
 
-def _module(name: str) -> object:
+class WhenRecBoleComes(MetaPathFinder):
+    """Teaches RecBole the plug-in at the end of its first import."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if fullname != "recbole":
+            return None
+        found = (finder.find_spec(fullname, path, target) for finder in sys.meta_path if finder is not self)
+        spec = next((spec for spec in found if spec is not None), None)
+        if spec is not None and spec.loader is not None:
+            run = spec.loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                run(module)
+                register()
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+@cache
+def data_keys() -> tuple[str, ...]:
+    """The plug-in's keys that change what a data set holds: RecBole's cached data sets are reused while they are unchanged."""
+    return *read_yaml(shipped("properties") / "overall.yaml"), "day_split", "label"
+
+
+def teach() -> None:
+    """Register now where RecBole is loaded already, and otherwise when it comes."""
+    if "recbole" in sys.modules:
+        register()
+    elif not any(isinstance(finder, WhenRecBoleComes) for finder in sys.meta_path):
+        sys.meta_path.insert(0, WhenRecBoleComes())
+
+
+def _module(name: str) -> ModuleType:
     """RecBole's module of that name; ESMR's own place in RecBole's model package is made where it does not exist."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError:
-        module = type(sys)(name)
+        module = ModuleType(name)
         module.__spec__ = ModuleSpec(name, loader=None)
         sys.modules[name] = module
         return module
 
 
+def _find_in(module: ModuleType, name: str, lazy: Lazy) -> None:
+    """Let the module find ``name`` when it is asked for it, and keep it (PEP 562)."""
+    before = module.__dict__.get("__getattr__")
+
+    def find(asked: str) -> Any:
+        if asked == name:
+            setattr(module, name, lazy.load())
+            return getattr(module, name)
+        if before is not None:
+            return before(asked)
+        raise AttributeError(f"module {module.__name__!r} has no attribute {asked!r}")
+
+    if name not in module.__dict__ or module.__dict__[name].__module__.startswith("recbole."):
+        module.__dict__.pop(name, None)
+        module.__dict__["__getattr__"] = find
+
+
 def _register_metrics() -> None:
     from recbole.evaluator import register as known
-
-    from recbole_esmr.evaluator.metrics import METRICS
-
-    for metric in METRICS:
-        name = metric.__name__.lower()
-        known.metrics_dict[name] = metric
-        known.metric_information[name] = metric.metric_need
-        known.metric_types[name] = metric.metric_type
-        if metric.smaller and name not in known.smaller_metrics:
-            known.smaller_metrics.append(name)
-
-
-def _register_data_keys() -> None:
-    """RecBole's cached data sets are reused while these keys are unchanged."""
+    from recbole.utils import EvaluatorType
     from recbole.utils.argument_list import dataset_arguments
 
-    from recbole_esmr.config import DATA_KEYS
-
-    dataset_arguments.extend(key for key in DATA_KEYS if key not in dataset_arguments)
+    for title, needs, smaller in METRICS:
+        name = title.lower()
+        known.metrics_dict[name] = Lazy(f"recbole_esmr.evaluator.metrics:{title}")
+        known.metric_information[name] = list(needs)
+        known.metric_types[name] = EvaluatorType.RANKING
+        if smaller and name not in known.smaller_metrics:
+            known.smaller_metrics.append(name)
+    dataset_arguments.extend(key for key in data_keys() if key not in dataset_arguments)

@@ -19,17 +19,16 @@ from recbole.utils import get_flops, init_logger, init_seed, set_color
 
 from recbole_esmr.causal.analysis import Analysis
 from recbole_esmr.checkpoint import json_config, load_checkpoint, package_versions, restore
-from recbole_esmr.config import MODEL_NAME, Config, model_class
+from recbole_esmr.config import MODEL_NAME, Config, ESMRSettings, model_class
+from recbole_esmr.data.dataset import load_data
 from recbole_esmr.data.trace import TEST, VALID
 from recbole_esmr.errors import DataError
-from recbole_esmr.model.esmr import ESMR, STAGES
+from recbole_esmr.files import SCHEMA_VERSION
+from recbole_esmr.model.esmr import ESMR
+from recbole_esmr.model.learned import RERANKER
+from recbole_esmr.settings import SERVING, flat_keys
 from recbole_esmr.trainer.causal import causal_stage
 from recbole_esmr.trainer.checkpointing import get_trainer
-
-SCHEMA_VERSION = 1
-
-SERVED = ("gate", "gate_streak", "gate_recovery", "min_engagement", "min_engagement_slate", "reranker_pessimism")
-"""Keys of ESMR that change how a trained model is used; the engagement budget's multiplier is found anew when one is changed."""
 
 
 def run_recbole(
@@ -100,7 +99,7 @@ def run_recbole(
         **_esmr_report(recommender, int(config["seed"])),
         "checkpoint": str(trainer.saved_model_file) if saved else None,
     }
-    stages = recommender.timings if isinstance(recommender, ESMR) else {}
+    stages = dict(recommender.learned.timings) if isinstance(recommender, ESMR) else {}
     result["timings"] = {k: round(v, 2) for k, v in timings.items()} | stages
     if not config["single_spec"]:
         recbole_quick_start.dist.destroy_process_group()
@@ -116,18 +115,18 @@ def _esmr_report(model: Any, seed: int) -> dict[str, Any]:
     from recbole_esmr.evaluator.engagement import engagement_report
     from recbole_esmr.evaluator.forecast import emotion_report
 
-    trace = model.trace
-    tested = (trace.role == TEST) & trace.present
-    acted = model.gate()[:, :-1][tested]
+    (log, beliefs, rankers), settings, learned = model.parts(), model.settings, model.learned
+    tested = (log.trace.role == TEST) & log.trace.present
+    acted = rankers.acts & beliefs.gate(settings.serving.gate)[:, :-1][tested]
     return {
-        "emotion": emotion_report(model, seed) if model.can_learn_emotion else None,
-        "engagement": engagement_report(model, seed),
-        "causal": model.causal,
+        "emotion": emotion_report(log.trace, beliefs, rankers.taxonomy.labels, settings, seed),
+        "engagement": engagement_report(log, beliefs, rankers, settings.ranker.negatives, seed),
+        "causal": learned.causal,
         "policy": {
-            "reward": model.settings.reward,
-            "gate": model.settings.gate,
+            "reward": settings.reward.kind,
+            "gate": settings.serving.gate.rule,
             "acted_share": float(np.mean(acted)) if tested.any() else 0.0,
-            "diagnostics": model.diagnostics,
+            "diagnostics": learned.diagnostics,
         },
     }
 
@@ -166,17 +165,15 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
     checkpoint = load_checkpoint(model_file)
     values = {**checkpoint.config, **(config_dict or {})}
     config = Config(values.pop("model"), values.pop("dataset"), config_dict=values, arguments=[])
-    init_seed(config["seed"], config["reproducibility"])
-    init_logger(config)
-    dataset = create_dataset(config)
-    train_data, valid_data, test_data = data_preparation(config, dataset)
+    dataset, train_data, valid_data, test_data = load_data(config)
     init_seed(config["seed"], config["reproducibility"])
     model = model_class(config["model"])(config, train_data._dataset).to(config["device"])
     restore(model, load_checkpoint(model_file, device=config["device"]), model_file, dataset)
-    if config["model"] == MODEL_NAME and any(config[key] != checkpoint.config.get(key) for key in SERVED):
+    served = flat_keys(ESMRSettings, SERVING)
+    if isinstance(model, ESMR) and any(config[key] != checkpoint.config.get(key) for key in served):
         from recbole_esmr.trainer.off_policy import find_multipliers
 
-        model.multiplier = find_multipliers(model)
+        model.learned = replace(model.learned, multiplier=find_multipliers(*model.parts(), config.esmr.serving))
     return config, model, dataset, train_data, valid_data, test_data
 
 
@@ -191,7 +188,7 @@ def retrain_reranker(model_file: str | Path, changes: dict[str, Any], output: st
     config, model, _, train_data, valid_data, _ = load_data_and_model(model_file, changes)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     trainer.saved_model_file = str(output)
-    model.stages_done.remove(STAGES[-1])
+    model.learned = model.learned.without(RERANKER)
     trainer.fit(train_data, valid_data, verbose=False, saved=True, show_progress=False)
     trainer.tensorboard.close()
 
@@ -220,20 +217,18 @@ def estimate_causal(
     """
     start = perf_counter()
     config = Config(MODEL_NAME, dataset, config_file_list, config_dict, arguments)
-    init_logger(config)
-    data = create_dataset(config)
-    data_preparation(config, data)
+    data, *_ = load_data(config)
     if not data.trace.has_emotion:
         raise DataError(
             f"nobody in data set '{config['dataset']}' reported an emotion, so nothing can be said of what moves it: add "
             f"'{config['EMOTION_FIELD']}:token' to {config['dataset']}.day."
         )
     loaded = perf_counter()
-    settings = config.esmr
-    settings = replace(settings, causal_graph_samples=max(settings.causal_graph_samples, graph_samples))
+    settings = config.esmr.causal
+    settings = replace(settings, graph_samples=max(settings.graph_samples, graph_samples))
     use = np.ones(data.trace.role.shape, dtype=bool) if all_days else data.trace.role <= VALID
     found = causal_stage(
-        data.trace, data.impressions, data.catalogue, data.taxonomy.labels, settings, int(config["seed"]), use,
+        data.log, data.catalogue, data.taxonomy.labels, settings, int(config["seed"]), use,
         show_progress=config["show_progress"],
     )  # fmt: skip
     result = {

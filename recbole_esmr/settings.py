@@ -23,16 +23,51 @@ from recbole_esmr.errors import ConfigError, nearest
 T = TypeVar("T")
 
 
+SERVING, RERANKER = "serving", "re-ranker"
+"""What a changed key asks of a trained model: to serve it otherwise, or to train its re-ranker anew. Other keys: all of it."""
+
+
 def setting(
-    meaning: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = (), unit: str = ""
+    meaning: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    unit: str = "",
+    key: str = "",
+    changes: str = "",
 ) -> Any:
-    """Declare one key of a settings class: its meaning, closed range ``[low, high]`` or choices, and unit."""
-    return dataclasses.field(metadata={"meaning": meaning, "low": low, "high": high, "choices": choices, "unit": unit})
+    """Declare one key of a settings class.
+
+    Args:
+        meaning: what it says, for messages.
+        low, high: closed range ``[low, high]``; choices: the values that are allowed; unit: of the number.
+        key: its name in a flat yaml, where that is not the section's prefix and the field's name.
+        changes: :data:`SERVING` or :data:`RERANKER`, where it may change after training.
+    """
+    declared = {"meaning": meaning, "low": low, "high": high, "choices": choices, "unit": unit, "key": key, "changes": changes}
+    return dataclasses.field(metadata=declared)
+
+
+def section(prefix: str) -> Any:
+    """Declare a settings class as part of another whose yaml is flat: its keys are ``prefix`` and the field's name."""
+    return dataclasses.field(metadata={"prefix": prefix})
 
 
 def keys(cls: type) -> list[str]:
     """The key names of a settings class."""
     return [field.name for field in dataclasses.fields(cls)]
+
+
+def flat_keys(cls: type, changes: str | None = None, prefix: str = "") -> list[str]:
+    """The yaml's keys of a class with sections; only those declared with ``changes``, where given."""
+    hints, found = typing.get_type_hints(cls), []
+    for key, field in _named(cls, prefix):
+        if "prefix" in field.metadata:
+            found += flat_keys(hints[field.name], changes, field.metadata["prefix"])
+        elif changes is None or field.metadata["changes"] == changes:
+            found.append(key)
+    return found
 
 
 def parse(cls: type[T], values: Mapping[str, Any], where: str) -> T:
@@ -51,16 +86,43 @@ def parse(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     for key in values:
         if key not in keys(cls):
             raise ConfigError(f"{where}: unknown key '{key}'. {nearest(str(key), keys(cls))}")
+    return _built(cls, values, where, [(field.name, field) for field in dataclasses.fields(cls)])  # type: ignore[arg-type]
+
+
+def parse_flat(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Build a class of sections (see :func:`section`) from a flat mapping, as :func:`parse` builds a nested one.
+
+    Args:
+        cls: a dataclass whose fields are declared with :func:`section`.
+        values: holds the sections' keys (:func:`flat_keys`); others are none of its business.
+        where: as of :func:`parse`.
+
+    Raises:
+        ConfigError: a missing key, a wrong type, a value out of range.
+    """
+    return _built(cls, values, where, _named(cls, ""))
+
+
+def _named(cls: type, prefix: str) -> list[tuple[str, Any]]:
+    """Flat key and field of each setting of a section; a section within has no key of its own."""
+    return [(field.metadata.get("key") or prefix + field.name, field) for field in dataclasses.fields(cls)]
+
+
+def _built(cls: type[T], values: Mapping[str, Any], where: str, named: list[tuple[str, Any]]) -> T:
     hints = typing.get_type_hints(cls)
     checked: dict[str, Any] = {}
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        if field.name not in values:
-            raise ConfigError(f"{where}: the key '{field.name}' is missing ({field.metadata.get('meaning', 'a section')}).")
-        value, hint = values[field.name], hints[field.name]
+    for key, field in named:
+        if "prefix" in field.metadata:
+            part = hints[field.name]
+            checked[field.name] = _built(part, values, where, _named(part, field.metadata["prefix"]))
+            continue
+        if key not in values:
+            raise ConfigError(f"{where}: the key '{key}' is missing ({field.metadata.get('meaning', 'a section')}).")
+        value, hint = values[key], hints[field.name]
         if dataclasses.is_dataclass(hint):
-            checked[field.name] = parse(typing.cast(type, hint), value, f"{where}: {field.name}")
+            checked[field.name] = parse(typing.cast(type, hint), value, f"{where}: {key}")
         else:
-            checked[field.name] = _check(value, hint, field.metadata, f"{where}: {field.name}")
+            checked[field.name] = _check(value, hint, field.metadata, f"{where}: {key}")
     return cls(**checked)
 
 

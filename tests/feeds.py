@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,9 +31,17 @@ def evening_of(slates, ratio, behaviour=None, emotion="", day=15):
     return Feedback(day, np.ones(users, dtype=bool), slates, np.array(ratio, dtype=np.float32), words, behaviour or {})
 
 
-def esmr_policy(trained, **kwargs):
-    _, (_, model, dataset, *_) = trained
-    return ESMRPolicy(copy.deepcopy(model), dataset, **kwargs)
+def model_of(trained, **learned):
+    """A copy of the trained model, with other things learned (``causal=PROVEN``)."""
+    _, (_, model, *_) = trained
+    other = copy.deepcopy(model)
+    other.learned = replace(other.learned, **learned)
+    return other
+
+
+def esmr_policy(trained, gate=None, **learned):
+    _, (_, _, dataset, *_) = trained
+    return ESMRPolicy(model_of(trained, **learned), dataset, gate)
 
 
 def names_of(trained, field):

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recbole_esmr.model.budget import Slates
-from recbole_esmr.policy.ledger import PRIOR, Ledger
+from recbole_esmr.model.budget import SlateBudget
+from recbole_esmr.policy.online_calibration import PRIOR, OnlineCalibration
 
 
 def _slates(engagement, benefit, size, distrust=1.0):
-    return Slates(torch.tensor(engagement), torch.tensor(benefit), torch.tensor(size), distrust)
+    return SlateBudget(torch.tensor(engagement), torch.tensor(benefit), torch.tensor(size), distrust)
 
 
 def test_slates_by_hand():
@@ -50,7 +50,7 @@ def test_shorter_slates_missing_candidates_and_nobody():
     assert torch.isfinite(weight).all() and torch.isfinite(slates.engagement(weight)).all()
     assert slates.usual_engagement.tolist() == [3, 3]
     assert np.isfinite(slates.multiplier(weight, 0.9))
-    nobody = Slates(torch.zeros(0, 3), torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
+    nobody = SlateBudget(torch.zeros(0, 3), torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
     assert nobody.multiplier(nobody.largest_weights(0.9), 0.9) == 0
 
 
@@ -59,7 +59,7 @@ def test_shorter_slates_missing_candidates_and_nobody():
 def test_floors_hold_and_the_budget_is_spent(seed, floor, slate_part):
     generator = torch.Generator().manual_seed(seed)
     engagement, benefit = torch.rand(12, 15, generator=generator), torch.randn(12, 15, generator=generator)
-    slates = Slates(engagement, benefit, torch.randint(1, 6, (12,), generator=generator))
+    slates = SlateBudget(engagement, benefit, torch.randint(1, 6, (12,), generator=generator))
     most = slates.largest_weights(floor * slate_part)
     assert (slates.engagement(most) >= floor * slate_part * slates.usual_engagement - 1e-5).all()
     multiplier = slates.multiplier(most, floor)
@@ -77,7 +77,7 @@ def test_the_multiplier_is_as_good_as_brute_force():
     """Two people, all pairs of slates: no pair within the floor has more benefit than a whisker above the budget's."""
     generator = torch.Generator().manual_seed(3)
     engagement, benefit = 1 + torch.rand(2, 8, generator=generator), torch.randn(2, 8, generator=generator)
-    slates = Slates(engagement, benefit, torch.tensor([3, 3]))
+    slates = SlateBudget(engagement, benefit, torch.tensor([3, 3]))
     most = slates.largest_weights(0.0)
     weight = most.clamp(max=slates.multiplier(most, 0.9))
     columns, _ = slates.chosen(weight)
@@ -93,16 +93,15 @@ def test_the_multiplier_is_as_good_as_brute_force():
     assert cost >= least - 1e-5 and got == pytest.approx(best_at_this_cost, abs=1e-5)
 
 
-def test_the_ledger_by_hand():
-    ledger = Ledger()
-    assert ledger.factor(np.array([-1, 0, 1])).tolist() == [1, 1, 1] and ledger.distrust() == 1
+def test_online_calibration_by_hand():
+    calibration = OnlineCalibration()
+    assert calibration.correction().factor.tolist() == [1, 1, 1] and calibration.correction().distrust == 1
     many = 100 * int(PRIOR)
     sign, usual = np.repeat([-1, 1, 1], many), np.repeat([True, True, False], many)
-    ledger.book(np.repeat([1.8, 1.0, 0.5], many), np.full(3 * many, 2.0), sign, usual)
-    negative, positive = 0.9, 0.5
-    assert ledger.factor(np.array([-1, 1])) == pytest.approx([negative, positive], abs=0.01)
-    assert ledger.factor(np.array([0])) == 1, "nothing neutral was shown"
-    assert ledger.distrust() == pytest.approx(0.25 / 0.5, abs=0.01)
+    calibration.add(np.repeat([1.8, 1.0, 0.5], many), np.full(3 * many, 2.0), sign, usual)
+    found = calibration.correction()
+    assert found.factor == pytest.approx([0.9, 1.0, 0.5], abs=0.01) and found.factor[1] == 1, "nothing neutral was shown"
+    assert found.distrust == pytest.approx(0.25 / 0.5, abs=0.01)
     for _ in range(60):  # the old days fade
-        ledger.book(np.full(3 * many, 2.0), np.full(3 * many, 2.0), sign, usual)
-    assert ledger.factor(np.array([-1, 1])) == pytest.approx([1, 1], abs=0.01)
+        calibration.add(np.full(3 * many, 2.0), np.full(3 * many, 2.0), sign, usual)
+    assert calibration.correction().factor == pytest.approx([1, 1, 1], abs=0.01)

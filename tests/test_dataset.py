@@ -146,7 +146,7 @@ def test_without_timestamps_the_days_give_the_order(tmp_path):
 
 
 def test_history_before_a_day():
-    history = History(np.array([1, 1, 1, 2]), np.array([0, 0, 2, 1]), np.array([5, 6, 7, 8]), days=3)
+    history = History(np.array([1, 1, 1, 2]), np.array([0, 0, 2, 1]), np.array([5, 6, 7, 8]), days=3, longest=5)
     items, length = history.before(np.array([1, 1, 1, 2, 3]), np.array([0, 1, 3, 3, 3]), length=2)
     assert items.tolist() == [[0, 0], [5, 6], [6, 7], [8, 0], [0, 0]]
     assert length.tolist() == [0, 2, 2, 1, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 
 import pandas as pd
@@ -87,6 +88,16 @@ def test_items_without_emotion_still_leave_the_forecast(edit, tmp_path, quick):
     result = _run(tmp_path, quick, metrics=["Recall", "NDCG"])
     assert result["emotion"]["forecast"]["accuracy"] > 0
     assert {effect["treatment"] for effect in result["causal"]["effects"]} == {"time_spent"}  # there is no exposure
+
+
+def test_one_training_day_each_leaves_the_re_ranker_out(edit, tmp_path, quick, caplog):
+    """Nobody has a day that follows a training day: nothing can be learned of what follows one, and the gate stays closed."""
+    edit("imp", lambda f: f[f["day:float"].astype(float).isin([1, 13, 14])])
+    edit("inter", lambda f: f[f["day:float"].astype(float).isin([1, 13, 14])])
+    edit("day", lambda f: f[f["day:float"].astype(float).isin([1, 13, 14])])
+    result = _run(tmp_path, {**quick, "state": "WARNING"}, day_split=[0.3, 0.3, 0.4])
+    assert "the re-ranker is not trained" in caplog.text and result["policy"]["acted_share"] == 0
+    assert list(result["timings"])[-1] != "re-ranker" and math.isfinite(result["test_result"]["recall@10"])
 
 
 def test_a_large_reward_does_not_tie_the_ranking(tmp_path, quick):

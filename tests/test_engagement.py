@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from recbole_esmr.model.ranking import rank
 from recbole_esmr.quick_start import load_data_and_model, run_recbole
-from recbole_esmr.trainer.engagement import MIXES, best_mix, ndcg, stack
+from recbole_esmr.trainer.engagement import MIXES, Asked, best_mix, fit_rankers, ndcg
 
 
-def testndcg_by_hand_and_as_sklearn():
+def test_ndcg_by_hand_and_as_sklearn():
     from sklearn.metrics import ndcg_score
 
     score = np.array([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
@@ -50,27 +53,32 @@ def test_a_day_of_one_person_is_one_voice():
 
 def test_without_a_validation_interaction_the_retrievers_order_stays(trained):
     _, (_, model, *_) = trained
-    assert stack(model, None) == [0.0, 0.0, 1.0]
+    settings = replace(model.settings.ranker, rounds=2)
+    untrained = replace(model.rankers, stack=(0.0, 0.0, 1.0))
+    nothing = Asked(*np.zeros((3, 0), dtype=int))
+    for asked in (None, nothing):
+        fitted = fit_rankers(model.log, model.beliefs(), untrained, settings, asked, 20, 1)
+        assert fitted.stack == (0.0, 0.0, 1.0) and fitted.watch.booster is not untrained.watch.booster
 
 
 def test_with_a_backbone_the_order_is_its_own_and_the_policy_re_ranks_it(quick):
     result = run_recbole("ESMR", "small", config_dict={**quick, "backbone": "SASRec", "gate": "streak"}, arguments=[])
     _, model, *_ = load_data_and_model(result["checkpoint"])
     assert type(model.retriever.model).__name__ == "SASRec"
-    gate = model.gate()[:, :-1]
+    log, rankers, beliefs, rule = model.log, model.rankers, model.beliefs(), model.settings.serving
+    gate = beliefs.gate(rule.gate)[:, :-1]
     for is_open in (False, True):
-        pairs = np.argwhere((gate if is_open else ~gate) & model.trace.present)[-20:]
-        user, day = torch.from_numpy(pairs).T
-        own = model.retriever.scores(user, day)
-        said = model.score(user, day)
-        best, item = own.topk(model.settings.candidates, dim=1)
+        pairs = np.argwhere((gate if is_open else ~gate) & log.trace.present)[-20:]
+        user, day = pairs.T
+        said = model.score(user, day).cpu()
+        _, item = rankers.retrieval(log, user, day).topk(rule.candidates, dim=1)
         kept = said.gather(1, item).argsort(dim=1, descending=True, stable=True) == torch.arange(item.shape[1])
         if is_open:
             assert not kept.all(), "the policy re-ranks the backbone's list"
-            ratio = model.watch_ratio(user, day, item, best)
+            ratio = rank(rankers, log, beliefs, user, day, rule, np.full(len(user), 5)).candidates.ratio
             top = said.gather(1, item).topk(model.slate_size, dim=1).indices
             share = ratio.gather(1, top).sum(dim=1) / ratio.topk(model.slate_size, dim=1).values.sum(dim=1)
-            assert (share >= model.floor() - 1e-4).all(), "within the floor"
+            assert (share >= rule.min_engagement_slate - 1e-4).all(), "within the floor"
         else:
             assert kept.all(), "where the gate is closed the list is SASRec's"
     assert set(result["test_result"]) >= {"recall@10", "ndcg@10"}

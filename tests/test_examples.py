@@ -25,7 +25,7 @@ def test_the_readme_shows_the_quickstart_that_runs(monkeypatch, capsys):
 
 def test_the_example_config():
     config = Config(dataset="esmr-mini", config_file_list=[str(ROOT / "examples" / "esmr.yaml")])
-    assert config.model == "ESMR" and config.esmr.retriever == "LightGCN"
+    assert config.model == "ESMR" and config.esmr.retriever.retriever == "LightGCN"
 
 
 def test_the_small_data_set_is_what_its_readme_says(tmp_path):

@@ -1,4 +1,4 @@
-"""The encoder's parts by hand, its calibration against scikit-learn, its opponents, and forecasts that begin elsewhere."""
+"""The encoder's parts by hand, its calibration against scikit-learn, its baselines, and forecasts that begin elsewhere."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from recbole_esmr.data.trace import CONTENT, TEST, TRAIN, VALID
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import CheckpointError, DataError
 from recbole_esmr.evaluator.forecast import exponential_mean
+from recbole_esmr.model.attention import AcrossDays, WithinDay
 from recbole_esmr.model.calibration import (
     believable_share,
     believable_spread,
@@ -25,7 +26,7 @@ from recbole_esmr.model.calibration import (
     platt,
 )
 from recbole_esmr.model.days import own_scale
-from recbole_esmr.model.emotion_encoder import AcrossDays, EmotionEncoder, WithinDay
+from recbole_esmr.model.emotion_encoder import EmotionEncoder
 from recbole_esmr.quick_start import run_recbole
 from recbole_esmr.trainer.emotion import fit_encoder
 from tests.conftest import QUICK
@@ -50,7 +51,7 @@ def test_own_scale_by_hand_and_from_the_past_only():
 
 def test_what_was_watched_is_a_feature(trained):
     _, (_, model, dataset, *_) = trained
-    trace = model.trace
+    trace = model.log.trace
     names = [name for name in trace.feature_names if name.startswith(CONTENT)]
     place = [trace.feature_names.index(name) for name in names]
     emotions = [name for name in names if name[len(CONTENT) :] in dataset.taxonomy.labels]
@@ -196,14 +197,14 @@ def test_a_residual_is_believed_as_far_as_it_helps():
     assert believable_spread(wide, truth * wide.exp()) > 0.9 and believable_spread(wide, truth) < 0.1
 
 
-# -- opponents -----------------------------------------------------------------------------------------------------------
+# -- baselines -----------------------------------------------------------------------------------------------------------
 
 
 def test_exponential_mean_by_hand():
     assert exponential_mean(np.array([[np.nan, 1.0, np.nan, 0.0]]), 0.25)[0].tolist() == [0, 1, 1, 0.75]
 
 
-def test_all_opponents_on_request_and_what_figures_need(data_path, tmp_path):
+def test_all_baselines_on_request_and_what_figures_need(data_path, tmp_path):
     values = {**QUICK, "data_path": str(data_path), "forecast_baselines": "all"}
     emotion = run_recbole("ESMR", "small", config_dict=values, saved=False, arguments=[])["emotion"]
     assert set(emotion["baselines"]) == {"majority", "persistence", "hist_ols", "lightgbm", "person_mean", "ewma", "gru"}
@@ -227,7 +228,7 @@ def test_run_draws_the_forecast(data_path, tmp_path):
 
 def test_labels_from_behaviour_by_their_rules(trained):
     _, (_, model, *_) = trained
-    trace, taxonomy = copy.deepcopy(model.trace), load_taxonomy("esmr")
+    trace, taxonomy = copy.deepcopy(model.log.trace), load_taxonomy("esmr")
     label_by_behaviour(trace, taxonomy, seed=0)
     assert {taxonomy.labels[code] for code in np.unique(trace.emotion[trace.emotion >= 0])} == set(LABELS)
     place = [trace.feature_names.index(name) for name in ACTIVE]
@@ -235,7 +236,7 @@ def test_labels_from_behaviour_by_their_rules(trained):
     mean = {label: active[trace.emotion == taxonomy.labels.index(label)].mean() for label in LABELS}
     assert mean["excited"] > mean["happy"] > max(mean["stressed"], mean["lonely"], mean["disappointed"])
     assert (trace.emotion[~trace.present] == -1).all() and (trace.emotion[trace.present] >= 0).mean() > 0.9
-    other = copy.deepcopy(model.trace)
+    other = copy.deepcopy(model.log.trace)
     late = other.role != TRAIN
     other.features[late] = 0.0
     label_by_behaviour(other, taxonomy, seed=0)
@@ -244,12 +245,12 @@ def test_labels_from_behaviour_by_their_rules(trained):
 
 def test_labels_from_behaviour_need_behaviour(trained):
     _, (_, model, *_) = trained
-    trace = copy.deepcopy(model.trace)
+    trace = copy.deepcopy(model.log.trace)
     trace.feature_names = tuple(name.replace("scrolling_time", "other") for name in trace.feature_names)
     with pytest.raises(DataError, match="missing: scrolling_time"):
         label_by_behaviour(trace, load_taxonomy("esmr"), 0)
     with pytest.raises(DataError, match="the taxonomy lacks excited"):
-        label_by_behaviour(model.trace, load_taxonomy("ldos-comoda"), 0)
+        label_by_behaviour(model.log.trace, load_taxonomy("ldos-comoda"), 0)
 
 
 def test_a_run_on_proxy_labels_says_so(data_path, capsys):
@@ -284,7 +285,7 @@ def test_an_encoder_begins_from_another(pretrained, data_path):
 def test_an_encoder_that_does_not_fit_is_refused(pretrained, data_path, trained, tmp_path):
     source = load_checkpoint(pretrained, "EmotionEncoder")
     encoder = EmotionEncoder.of_shape(source.config)
-    trace, labels = trained[1][1].trace, load_taxonomy("esmr").labels
+    trace, labels = trained[1][1].log.trace, load_taxonomy("esmr").labels
     encoder.require(trace, labels, "x")
     more = copy.deepcopy(trace)
     more.feature_names = (*trace.feature_names[:-1], "steps")
@@ -302,7 +303,7 @@ def test_an_encoder_that_does_not_fit_is_refused(pretrained, data_path, trained,
 
 def test_a_column_that_a_data_set_lacks_is_unknown_to_the_encoder(pretrained, trained):
     encoder = EmotionEncoder.of_shape(load_checkpoint(pretrained, "EmotionEncoder").config)
-    trace = copy.deepcopy(trained[1][1].trace)
+    trace = copy.deepcopy(trained[1][1].log.trace)
     less = copy.deepcopy(trace)
     less.feature_names, less.features = trace.feature_names[1:], trace.features[..., 1:]
     encoder.fit_scales(less, less.role == TRAIN)
@@ -315,7 +316,7 @@ def test_a_column_that_a_data_set_lacks_is_unknown_to_the_encoder(pretrained, tr
 def test_each_data_set_is_read_with_its_own_scales_and_bins(trained, monkeypatch, last_is_judged):
     """Two data sets with other features, their batches mixed: each is encoded with its own bins, and the last's remain."""
     model = copy.deepcopy(trained[1][1])
-    first, last = model.trace, copy.deepcopy(model.trace)
+    first, last = model.log.trace, copy.deepcopy(model.log.trace)
     last.features = np.exp(3 * last.features / np.nanmax(np.abs(last.features), axis=(0, 1)))
     last.features[..., 0] = np.nan  # by which its batches are known here
     last.role = last.role if last_is_judged else np.where(last.role == VALID, TEST, last.role)
@@ -332,7 +333,7 @@ def test_each_data_set_is_read_with_its_own_scales_and_bins(trained, monkeypatch
         return forward(encoder, days)
 
     monkeypatch.setattr(EmotionEncoder, "forward", watched)
-    fit_encoder(model.encoder, [first, last], model.settings, torch.Generator().manual_seed(1))
+    fit_encoder(model.encoder, [first, last], model.settings.encoder, torch.Generator().manual_seed(1))
     assert [count > 0 for count in read.values()] == [True, True, True, last_is_judged], "trained on and judged"
     assert torch.equal(model.encoder.within_day.edges[: len(own[1].edges)], own[1].edges)
     assert torch.equal(model.encoder.center, own[1].center)
@@ -345,10 +346,11 @@ def test_the_outlook_is_soft_and_withheld_without_consent(trained):
     from recbole_esmr.model.outlook import outlook
 
     model = copy.deepcopy(trained[1][1])
-    model.trace.consent[3] = False
-    model.refresh()
-    seen, state = outlook(model), model.day_state()
-    others = model.trace.consent
+    others = model.log.trace.consent.copy()
+    others[3] = False
+    model.log = model.log.with_consent(others)
+    beliefs = model.beliefs()
+    seen, state = outlook(beliefs), beliefs.state
     for name in ("today", "tomorrow"):
         assert np.allclose(getattr(seen, name)[others].sum(axis=1), 1, atol=1e-5)
     for name in ("today", "tomorrow", "valence", "low", "high", "negative", "episode", "trend"):
@@ -356,8 +358,8 @@ def test_the_outlook_is_soft_and_withheld_without_consent(trained):
         assert np.isnan(value[3]).all() and np.isfinite(value[others]).all(), name
     assert seen.label[3] == -1 and (seen.label[others] == seen.tomorrow[others].argmax(axis=1)).all()
     inside = others & (seen.low > -1) & (seen.high < 1)
-    half = (state.scale[:, -1] * model.encoder.half_width).numpy()
+    half = (state.scale[:, -1] * model.encoder.half_width.cpu()).numpy()
     assert np.allclose((seen.high - seen.low)[inside], 2 * half[inside], atol=1e-5)
-    _, believed = model.believed_days()
+    believed = beliefs.valence
     assert np.allclose(seen.trend[others], ((believed[:, -1] - believed[:, -3]) / 2)[others])
-    assert (outlook(model, 1).trend[others] == 0).all()
+    assert (outlook(beliefs, 1).trend[others] == 0).all()

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import fields, replace
+from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
 import pytest
 import torch
 
 from recbole_esmr.causal.responses import Responses, return_elasticity
+from recbole_esmr.causal.reward import ItemEffects
+from recbole_esmr.data.item_past import ItemPast
 from recbole_esmr.data.trace import TEST, TRAIN
+from recbole_esmr.data.user_days import shifted
+from recbole_esmr.model.beliefs import believe
 from recbole_esmr.model.calibration import best_temperature
 from recbole_esmr.model.days import DayBatch, DayLabels, day_labels, level_tracker
 from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder, encoder_loss, join_states
+from recbole_esmr.model.engagement_ranker import EngagementFeatures
 from recbole_esmr.model.esmr import _by_rank
-from recbole_esmr.model.gate import gate_open
+from recbole_esmr.model.gate import Gate
+from recbole_esmr.model.ranking import pair_table, rank
 from recbole_esmr.quick_start import load_data_and_model, run_recbole
 from recbole_esmr.trainer.causal import learn_responses
 from recbole_esmr.trainer.emotion import batches_by_length, fit_encoder
@@ -25,10 +31,10 @@ from tests.feeds import PROVEN
 
 def test_streak_gate_by_hand():
     valence = np.array([[-0.5, -0.5, -0.5, -0.1, 0.1, 0.3, -0.5, -0.5]])
-    opened = gate_open("streak", valence < 0, valence, streak=3, recovery=0.2)
+    opened = Gate(rule="streak", streak=3, recovery=0.2).opens(valence < 0, valence)
     assert opened.tolist() == [[False, False, True, True, True, False, False, False]]
-    assert gate_open("always", valence < 0, valence, 3, 0.2).all()
-    assert not gate_open("never", valence < 0, valence, 3, 0.2).any()
+    assert Gate(rule="always", streak=3, recovery=0.2).opens(valence < 0, valence).all()
+    assert not Gate(rule="never", streak=3, recovery=0.2).opens(valence < 0, valence).any()
 
 
 def test_level_tracker_by_hand():
@@ -161,31 +167,89 @@ def test_predict_is_the_column_of_full_sort_predict(trained):
     table = model.full_sort_predict(rows).view(len(rows), -1)
     assert torch.equal(model.predict(rows), table[torch.arange(len(rows)), rows["item_id"]])
     assert torch.isinf(table[:, 0]).all() and torch.isfinite(table[:, 1:]).all()
-    candidates = model.settings.candidates
-    assert ((table[:, 1:] > 1).sum(dim=1) == candidates).all()
+    assert ((table[:, 1:] > 1).sum(dim=1) == model.settings.serving.candidates).all()
 
 
 def test_every_stage_is_used_in_the_ranking(trained):
     """Candidates come from the retriever, are ordered by LightGBM where the gate is closed, with Q beside it where it is open."""
     _, (_, model, _, _, _, _) = trained
-    gate = model.gate()[:, :-1]
-    opened, closed = np.argwhere(gate)[:20], np.argwhere(~gate & model.trace.present)[-20:]
+    log, rankers, rule, beliefs = model.log, model.rankers, model.settings.serving, model.beliefs()
+    gate = beliefs.gate(rule.gate)[:, :-1]
+    opened, closed = np.argwhere(gate)[:20], np.argwhere(~gate & log.trace.present)[-20:]
     assert len(opened) == 20
     for pairs, is_open in ((opened, True), (closed, False)):
-        user, day = torch.from_numpy(pairs).T
-        scores = model.score(user, day)
-        retrieved = model.retriever.scores(user, day)
-        best, item = retrieved.topk(model.settings.candidates, dim=1)
+        user, day = pairs.T
+        scores = model.score(user, day).cpu()
+        best, item = rankers.retrieval(log, user, day).topk(rule.candidates, dim=1)
         assert torch.equal((scores > 1).nonzero(), torch.zeros_like(scores).scatter(1, item, 1.0).nonzero())
-        ranked = torch.from_numpy(model.view_ranker.predict(model.engagement_table(user, day, item, best))).float()
-        chance = model.view_chance(ranked.reshape(item.shape), best)
+        features = EngagementFeatures.of(log, beliefs.forecast, model.catalogue)
+        ranked = torch.from_numpy(rankers.views.predict(pair_table(features, user, day, item, best))).float()
+        chance = rankers.view_chance(ranked.reshape(item.shape), best)
         said = scores.gather(1, item)
         by_chance = (chance - 1e-9 * torch.arange(item.shape[1])).argsort(dim=1, descending=True, stable=True)
         same = (said.argsort(dim=1, descending=True) == by_chance).all(dim=1)
-        assert same.all() if not is_open else not same.all()
+        assert not same.all() if is_open else same.all()
         top = said.topk(model.slate_size, dim=1).indices
         share = chance.gather(1, top).sum(dim=1) / chance.topk(model.slate_size, dim=1).values.sum(dim=1)
-        assert (share >= model.floor() - 1e-5).all(), "each slate keeps its floor"
+        assert (share >= rule.min_engagement_slate - 1e-5).all(), "each slate keeps its floor"
+
+
+def test_a_ranking_tells_all_its_parts(trained):
+    """Slate, value, benefit and engagement of a ranking say the same; nothing of it is written anywhere."""
+    _, (_, model, *_) = trained
+    log, rankers, beliefs, rule = model.log, model.rankers, model.beliefs(), model.settings.serving
+    rule = replace(rule, gate=replace(rule.gate, rule="always"), rank_by="watch_time", min_engagement=0.9)
+    row = np.arange(1, 9)
+    day, size = np.full(8, log.trace.days), np.array([5, 5, 5, 5, 3, 3, 1, 0])
+    found = rank(rankers, log, beliefs, row, day, rule, size)
+    assert ((found.slate >= 0).sum(dim=1).numpy() == size).all()
+    engagement = found.candidates.engagement
+    by_hand = torch.where(found.weight[:, None] > 0, engagement + found.weight[:, None] * found.benefit, engagement)
+    assert torch.allclose(found.value, by_hand)
+    best = by_hand.argsort(dim=1, descending=True, stable=True)
+    for person in range(8):
+        assert found.slate[person, : size[person]].tolist() == best[person, : size[person]].tolist()
+        usual = engagement[person].topk(int(size[person])).indices
+        assert bool(found.acted[person]) == (set(usual.tolist()) != set(found.slate[person, : size[person]].tolist()))
+    assert found.acted.any() and float(found.engagement.sum()) < float(found.usual_engagement.sum())
+    assert torch.allclose(found.of_slate(engagement, 0.0).sum(dim=1), found.engagement, atol=1e-6)
+    again = rank(rankers, log, beliefs, row, day, rule, size, batch=3)
+    assert torch.equal(again.slate, found.slate) and torch.equal(again.candidates.ratio, found.candidates.ratio)
+    with pytest.raises(FrozenInstanceError):
+        rankers.acts = False
+
+
+def test_beliefs_of_given_people_are_those_among_everybody(trained):
+    """Whoever else is asked about: the same beliefs, without anybody's report too."""
+    _, (_, model, *_) = trained
+    everybody, rows = model.beliefs(), np.array([7, 3])
+    some = believe(model.encoder, model.log.of(rows).trace, model.taxonomy)
+    for name in ("negative", "valence", "forecast", "tracked", "half_width", "risk", "morning"):
+        assert np.allclose(getattr(some, name), getattr(everybody, name)[rows], atol=1e-5), name
+    unsaid = copy.deepcopy(model.log.trace)
+    unsaid.valence[3], unsaid.emotion[3] = np.nan, -1
+    together = believe(model.encoder, unsaid, model.taxonomy)
+    alone = believe(model.encoder, unsaid.of(np.array([3])), model.taxonomy)
+    assert np.array_equal(alone.negative[0], together.negative[3]) and np.allclose(alone.valence[0], together.valence[3])
+
+
+def test_effects_are_served_in_the_state_they_are_estimated_in(trained):
+    """Today's state decides, as far as the morning knows it: yesterday's does not."""
+    _, (_, model, *_) = trained
+    effects = ItemEffects(np.stack([np.full(model.n_items, 0.02), np.full(model.n_items, 0.06)]))
+    rankers = replace(model.rankers, effects=effects, responses=Responses(np.r_[1.0, np.full(model.log.trace.users - 1, 2.0)]))
+    item = np.array([[1, 2]])
+    for risk, expected in ((0.0, 0.02), (1.0, 0.06), (0.25, 0.03)):
+        assert rankers.effect(np.array([1]), np.array([risk]), item)[0] == pytest.approx([2 * expected] * 2)
+    assert rankers.effect(np.array([0]), np.array([1.0]), item)[0] == pytest.approx([0.06] * 2), (
+        "a newcomer responds as everybody"
+    )
+    beliefs, log = model.beliefs(), model.log
+    user, day = np.argwhere(log.trace.consent[:, None] & np.isfinite(log.trace.valence))[-1]
+    found = rank(rankers, log, beliefs, np.array([user]), np.array([day]), model.settings.serving, np.array([5]))
+    chance = float(beliefs.state.negative.sigmoid()[user, day - 1])
+    served = found.candidates.effect / found.candidates.ratio
+    assert served[0].tolist() == pytest.approx([2 * (0.02 + 0.04 * chance)] * served.shape[1], rel=1e-4)
 
 
 def test_no_two_values_are_tied_however_large_they_are():
@@ -201,30 +265,31 @@ def test_leakage_probe(retriever, trained, quick):
         keys = {**quick, "retriever": "SASRec", "retriever_config": {"n_layers": 1}, "epochs": 1, "gate_streak": 1}
         _, model, *_ = load_data_and_model(run_recbole("ESMR", "small", config_dict=keys, arguments=[])["checkpoint"])
     model = copy.deepcopy(model)
-    model.causal, model.settings = PROVEN, replace(model.settings, reward="causal")
-    model.responses = Responses(np.linspace(0.5, 2.0, model.trace.users), 0.2)
-    model.refresh()
-    trace = model.trace
+    responses = Responses(np.linspace(0.5, 2.0, model.log.trace.users), 0.2)
+    model.learned = replace(model.learned, causal=PROVEN, responses=responses, multiplier={"views": 1.0, "watch_time": 1.0})
+    model.settings = replace(model.settings, reward=replace(model.settings.reward, kind="causal"))
+    trace = model.log.trace
     user, day = np.nonzero((trace.role == TEST) & trace.present)
     t = int(np.bincount(day).argmax())
-    user = torch.from_numpy(user[day == t])
-    at_t = torch.full_like(user, t)
+    user = user[day == t]
+    at_t = np.full_like(user, t)
     honest = model.score(user, at_t)
 
     def scores_after_changing(first_day):
         other = copy.deepcopy(model)
         rng = np.random.default_rng(0)
-        tr, late = other.trace, slice(first_day, None)
+        tr, late = other.log.trace, slice(first_day, None)
         for array in (tr.valence, tr.exposure, tr.features, tr.engagement, tr.emotion_hours, tr.category_hours):
             array[:, late] = rng.permutation(array[:, late], axis=0) + 0.1
         tr.emotion[:, late] = rng.integers(-1, 9, tr.emotion[:, late].shape)
         tr.present[:, late] = ~tr.present[:, late]
-        shown = other.impressions
+        shown = other.log.impressions
         shown.item[shown.day >= first_day] = 1
         shown.label[shown.day >= first_day] = 1
-        history = other.retriever.history
+        history = other.log.history
         history._item[history._key % (tr.days + 1) >= first_day] = 1
-        other.refresh()
+        past = ItemPast.of(shown, other.n_items, tr.days)
+        other.log = replace(other.log, past=past)
         return other.score(user, at_t)
 
     assert torch.equal(scores_after_changing(t), honest)
@@ -233,18 +298,23 @@ def test_leakage_probe(retriever, trained, quick):
 
 def test_who_does_not_consent_gets_the_engagement_ranking(trained):
     _, (_, model, _, _, _, _) = trained
+    rule = model.settings.serving
+    person = int(np.argwhere(model.beliefs().gate(rule.gate).any(axis=1))[0, 0])
+    assert model.beliefs().gate(rule.gate)[person].any()
     other = copy.deepcopy(model)
-    person = int(np.argwhere(model.gate().any(axis=1))[0, 0])
-    other.trace.consent[person] = False
-    other.refresh()
-    days = torch.arange(other.trace.days)
-    items = torch.arange(1, other.n_items).repeat(len(days), 1)
-    likely = other.watch_ratio(torch.full_like(days, person), days, items, items * 0.0)
+    consent = other.log.trace.consent.copy()
+    consent[person] = False
+    other.log = other.log.with_consent(consent)
+    beliefs, days = other.beliefs(), np.arange(other.log.trace.days)
+    assert not beliefs.gate(rule.gate)[person].any()
+    assert (beliefs.forecast[person] == 0).all() and (beliefs.morning[person] == 0).all() and (beliefs.risk[person] == 0).all()
+    row, size = np.full(len(days), person), np.full(len(days), 5)
+    honest = rank(other.rankers, other.log, beliefs, row, days, rule, size)
+    assert not honest.acted.any() and (honest.weight == 0).all()
     other.catalogue.valence[:] = 0.123  # no emotion feature is read, not even the items'
     other.catalogue.intensity[:] = 0.456
-    assert torch.equal(likely, other.watch_ratio(torch.full_like(days, person), days, items, items * 0.0))
-    assert model.gate()[person].any() and not other.gate()[person].any()
-    assert (other.beliefs()[person] == 0).all() and (other.policy_state()[person] == 0).all()
+    again = rank(other.rankers, other.log, beliefs, row, days, rule, size)
+    assert torch.equal(honest.candidates.ratio, again.candidates.ratio)
 
 
 def test_calculate_loss_is_the_encoders_loss_on_training_days(trained):
@@ -252,11 +322,11 @@ def test_calculate_loss_is_the_encoders_loss_on_training_days(trained):
 
     _, (_, model, *_) = trained
     users = torch.tensor([1, 2, 3])
-    model.eval()
     before = model.calculate_loss(Interaction({model.USER_ID: users}))
     other = copy.deepcopy(model)
-    other.trace.valence[other.trace.role > 0] = -1.0  # held-out labels: no part of a training loss
-    late = other.trace.role[1:4].min(axis=0) > 0
+    trace = other.log.trace
+    trace.valence[trace.role > 0] = -1.0  # held-out labels: no part of a training loss
+    late = trace.role[1:4].min(axis=0) > 0
     assert late.any() and before.isfinite()
     assert torch.equal(before, other.calculate_loss(Interaction({model.USER_ID: users})))
 
@@ -283,29 +353,55 @@ def test_reports_of_test_days_change_no_trained_weight(trained):
     weights = []
     for change in (False, True):
         other = copy.deepcopy(model)
-        held_out = (other.trace.role == TEST) & other.trace.consent[:, None]
+        trace = other.log.trace
+        held_out = (trace.role == TEST) & trace.consent[:, None]
         if change:
-            other.trace.emotion[held_out] = np.where(other.trace.emotion[held_out] < 0, 5, -1)
-            other.trace.valence[held_out] = other.taxonomy.valence_of(other.trace.emotion[held_out])
-            other.trace.features[held_out] = 7.0
-        fit_encoder(other.encoder, [other.trace], other.settings, torch.Generator().manual_seed(1))
+            trace.emotion[held_out] = np.where(trace.emotion[held_out] < 0, 5, -1)
+            trace.valence[held_out] = other.taxonomy.valence_of(trace.emotion[held_out])
+            trace.features[held_out] = 7.0
+        fit_encoder(other.encoder, [trace], other.settings.encoder, torch.Generator().manual_seed(1))
         weights.append(other.encoder.state_dict())
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def _responses(model):
+    return learn_responses(model.log, model.beliefs(), model.learned.causal["effects"], model.rankers.effects)
 
 
 def test_responses_are_learned_from_training_days(trained):
     _, (_, model, *_) = trained
     other = copy.deepcopy(model)
-    other.causal = PROVEN
-    other.refresh()
-    learned = learn_responses(other)
-    late = other.trace.role != TRAIN
-    other.trace.valence[late] = -1.0
-    other.trace.present[late] = False
-    other.trace.engagement[late] = 9.0
-    other.refresh()
-    again = learn_responses(other)
+    other.learned = replace(other.learned, causal=PROVEN)
+    learned, trace = _responses(other), other.log.trace
+    late = trace.role != TRAIN
+    trace.valence[late] = -1.0
+    trace.present[late] = False
+    trace.engagement[late] = 9.0
+    again = _responses(other)
     assert np.array_equal(learned.susceptibility, again.susceptibility) and learned.elasticity == again.elasticity
+
+
+def test_what_a_feed_did_is_held_against_a_forecast_that_has_not_read_it(trained, monkeypatch):
+    """The encoder's forecast may know all that the day's feed did: what people's responses are learned from stays as it is."""
+    _, (_, model, *_) = trained
+    other = copy.deepcopy(model)
+    other.learned = replace(other.learned, causal=PROVEN)
+    seen, honest = [], model.beliefs()
+
+    def kept(surprise, uplift):
+        seen.append(surprise)
+        return np.ones(len(surprise))
+
+    monkeypatch.setattr("recbole_esmr.trainer.causal.susceptibility", kept)
+    _responses(other)
+    foreseen = torch.from_numpy(np.nan_to_num(shifted(model.log.trace.valence, -1))).float()
+    knowing = replace(honest, state=replace(honest.state, mean=foreseen))
+    learn_responses(other.log, knowing, other.learned.causal["effects"], other.rankers.effects)
+    known = np.isfinite(seen[0])
+    assert np.array_equal(*seen, equal_nan=True) and np.abs(seen[0][known]).mean() > 0.05
+    change = copy.deepcopy(model.log.trace)
+    change.exposure[:], change.features[:] = 0.9, 0.0
+    assert np.array_equal(model.encoder.tracked(change), honest.tracked)
 
 
 def test_the_elasticity_of_return_by_hand():

@@ -7,7 +7,7 @@ import pytest
 
 from recbole_esmr.feed import top_slates
 from recbole_esmr.simulation import FeedEnv, load_world
-from recbole_esmr.simulation.days import lived_days
+from recbole_esmr.simulation.days import rollout_days
 from recbole_esmr.simulation.oracle import Oracle
 
 WORLD = load_world("reference")
@@ -55,7 +55,7 @@ def test_the_oracle_keeps_its_budget_and_helps(world):
     ratios, valence = _oracle(world)
     assert (ratios[:, 0] >= 0.97 - 1e-6).all() and (ratios[:, 1] >= 0.85 - 1e-6).all()
     env = FeedEnv(load_world(world), 300, 100, seed=4)
-    usual = np.array([day.valence for day in lived_days(env, _Longest(env), 12, counts=False)])
+    usual = np.array([day.valence for day in rollout_days(env, _Longest(env), 12, counts=False)])
     assert (valence[3:] < 0).mean() < (usual[3:] < 0).mean() - 0.02
 
 

@@ -11,8 +11,8 @@ import torch
 from recbole_esmr.errors import ConfigError
 from recbole_esmr.feed import Feedback, Observation, top_slates
 from recbole_esmr.model.scoring import ItemScores
-from recbole_esmr.policy.baselines import Popular, Positive, Random
 from recbole_esmr.policy.recbole import RecBolePolicy, _appended
+from recbole_esmr.policy.untrained import Popular, Positive, Random
 from tests.feeds import evening_of, morning_of
 
 
@@ -121,7 +121,7 @@ def test_newcomers_of_a_model_that_knows_ids_get_the_mean_of_all(data_path):
     values = {"data_path": str(data_path), "epochs": 1, "state": "ERROR", "show_progress": False}
     result = run_recbole("BPR", "small", config_dict=values, arguments=[])
     _, model, dataset, *_ = load_data_and_model(result["checkpoint"])
-    scores = ItemScores(model, torch.device("cpu"))
+    scores = ItemScores(model, next(model.parameters()).device)
     everybody = scores(torch.arange(1, dataset.user_num))
     newcomer = scores(torch.tensor([dataset.user_num + 5, 3, 0]))
     assert torch.allclose(newcomer[0], everybody.mean(dim=0), atol=1e-5) and torch.equal(newcomer[0], newcomer[2])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_esmr.causal.persistence import persistence
+from recbole_esmr.causal.carry_over import carry_over
 from recbole_esmr.causal.reward import ItemEffects, Reward
 from recbole_esmr.causal.susceptibility import LIMITS, susceptibility
 
@@ -127,7 +127,7 @@ def test_a_reward_is_bounded_and_does_not_saturate(kind, weights, numbers, gone)
 
 
 @pytest.mark.parametrize("truth", [0.3, 0.7])
-def test_persistence_is_found_whatever_the_home_bases_and_the_gaps(truth):
+def test_carry_over_is_found_whatever_the_home_bases_and_the_gaps(truth):
     rng = np.random.default_rng(1)
     state, days = rng.standard_normal(2000) * 0.1, []
     for _ in range(30):
@@ -135,11 +135,11 @@ def test_persistence_is_found_whatever_the_home_bases_and_the_gaps(truth):
         state = truth * state + rng.normal(0, 0.1 * (1 - truth**2) ** 0.5, 2000)
     valence = np.stack(days, axis=1) + rng.normal(0, 0.4, (2000, 1))
     valence[rng.random(valence.shape) < 0.3] = np.nan
-    assert persistence(valence) == pytest.approx(truth, abs=0.08)
+    assert carry_over(valence) == pytest.approx(truth, abs=0.08)
 
 
-def test_persistence_of_too_little_is_none():
-    assert persistence(np.full((5, 10), np.nan)) == 0 and persistence(np.zeros((3, 3))) == 0
+def test_carry_over_of_too_little_is_none():
+    assert carry_over(np.full((5, 10), np.nan)) == 0 and carry_over(np.zeros((3, 3))) == 0
 
 
 def test_susceptibility_is_shrunk_to_what_a_month_can_say():

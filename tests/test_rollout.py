@@ -10,10 +10,10 @@ import pytest
 from recbole_esmr.cli import main
 from recbole_esmr.closed_loop import rollout
 from recbole_esmr.errors import ConfigError, UnknownNameError
-from recbole_esmr.evaluator.rollout import EMOTION_METRICS, joined, lives
-from recbole_esmr.policy.baselines import Positive
+from recbole_esmr.evaluator.rollout import EMOTION_METRICS, joined, rolled_out
+from recbole_esmr.policy.untrained import Positive
 from recbole_esmr.simulation import FeedEnv, load_world
-from recbole_esmr.simulation.days import item_names, lived_days
+from recbole_esmr.simulation.days import item_names, rollout_days
 from tests.conftest import QUICK
 
 KEYS = [f"--{key}={value}" for key, value in QUICK.items()]
@@ -31,7 +31,7 @@ def result():
 
 
 def test_what_a_rollout_says(result):
-    assert result["schema_version"] == 1 and result["compared_with"] == "engagement" and result["seed"] == [1, 2]
+    assert result["schema_version"] == 2 and result["compared_with"] == "engagement" and result["seed"] == [1, 2]
     for name, part in result["policies"].items():
         assert set(part) >= METRICS | set(EMOTION_METRICS)
         for figure in METRICS:
@@ -118,7 +118,7 @@ def test_chunks_of_people_are_judged_as_all_at_once():
 
     def lived(people):
         env = FeedEnv(world, people, 60, 1)
-        return lives(env, lived_days(env, Positive(item_names(60), env.catalogue.tone.numpy()), 5, counts=False), 0)
+        return rolled_out(env, rollout_days(env, Positive(item_names(60), env.catalogue.tone.numpy()), 5, counts=False), 0)
 
     whole, parts = lived(np.arange(90)), joined([lived(np.arange(40)), lived(np.arange(40, 90))])
     for name in ("valence", "negative_share", "episodes", "recoveries", "hours", "active"):

@@ -8,8 +8,7 @@ import yaml
 from recbole_esmr.config import Config, ESMRSettings
 from recbole_esmr.errors import ConfigError, UnknownNameError
 from recbole_esmr.files import shipped
-from recbole_esmr.model.retriever import retriever_config
-from recbole_esmr.settings import keys, parse, setting
+from recbole_esmr.settings import RERANKER, SERVING, flat_keys, parse, parse_flat, section, setting
 from recbole_esmr.simulation import load_world
 
 
@@ -60,10 +59,42 @@ def test_bad_values(change, says):
     assert says in str(caught.value)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    size: int = setting("a size", low=1, changes=RERANKER)
+    rate: float = setting("a rate", low=0, key="speed", changes=SERVING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    part: Part = section("part_")
+    inner: Inner = section("")
+
+
+def test_sections_of_a_flat_yaml():
+    """The yaml is flat, the settings nest: a key is the section's prefix and the field's name, or what it is declared to be."""
+    flat = {"part_size": 3, "speed": 1, "share": 0.5, "something": "else"}
+    assert parse_flat(Whole, flat, "here") == Whole(part=Part(size=3, rate=1.0), inner=Inner(share=0.5))
+    assert flat_keys(Whole) == ["part_size", "speed", "share"]
+    assert flat_keys(Whole, SERVING) == ["speed"] and flat_keys(Whole, RERANKER) == ["part_size"]
+    with pytest.raises(ConfigError, match=r"here: part_size is 0; expected a number in \[1, inf\]"):
+        parse_flat(Whole, flat | {"part_size": 0}, "here")
+    with pytest.raises(ConfigError, match=r"here: the key 'speed' is missing \(a rate\)"):
+        parse_flat(Whole, {"part_size": 3, "share": 0.5}, "here")
+
+
+def test_what_may_change_after_training_is_declared_with_the_key():
+    served = {"gate", "gate_streak", "gate_recovery", "min_engagement", "min_engagement_slate", "reranker_pessimism"}
+    assert set(flat_keys(ESMRSettings, SERVING)) == served
+    retrained = set(flat_keys(ESMRSettings, RERANKER))
+    assert retrained and all(key.startswith(("reward", "reranker_")) for key in retrained)
+    assert not retrained & {"reranker_hidden_size", "reranker_ensemble", "reranker_pessimism"}, "weights would not fit"
+
+
 def test_every_esmr_key_has_a_value_and_a_comment():
     path = shipped("properties") / "model" / "ESMR.yaml"
     values = yaml.safe_load(path.read_text())
-    assert set(keys(ESMRSettings)) <= set(values)
+    assert set(flat_keys(ESMRSettings)) <= set(values)
     lines = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", " "))]
     assert [line for line in lines if "# (" not in line] == []
 
@@ -78,6 +109,7 @@ def test_every_esmr_key_has_a_value_and_a_comment():
         ({"encoder_heads": 5}, "a width that the heads divide"),
         ({"day_split": [1, 1]}, "three shares"),
         ({"retriever": "FM"}, "neither a general nor a sequential model"),
+        ({"retriever_config": {"MAX_ITEM_LIST_LENGTH": 9}}, "MAX_ITEM_LIST_LENGTH is the data set's"),
         (
             {"retriever_config": {"embeding_size": 8}},
             "retriever_config: unknown key 'embeding_size'. Did you mean 'embedding_size'?",
@@ -92,7 +124,7 @@ def test_every_esmr_key_has_a_value_and_a_comment():
 )
 def test_bad_config_values(quick, change, says):
     with pytest.raises(ConfigError) as caught:
-        retriever_config(Config("ESMR", "small", config_dict={**quick, **change}))
+        Config("ESMR", "small", config_dict={**quick, **change}).of_retriever()
     assert says in str(caught.value)
 
 

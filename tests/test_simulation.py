@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from recbole_esmr.errors import ConfigError, DataError
 from recbole_esmr.files import shipped_names
 from recbole_esmr.simulation import FeedEnv, load_world, simulate
-from recbole_esmr.simulation.days import lived_days
-from recbole_esmr.simulation.hidden import load_hidden
+from recbole_esmr.simulation.days import rollout_days
+from recbole_esmr.simulation.environment_state import load_state
 from recbole_esmr.simulation.logging_policy import LoggingFeed, inclusion_probabilities, systematic_sample
 from recbole_esmr.simulation.random import normal, uniform, uniform_pair
 from recbole_esmr.simulation.twin import true_effects
@@ -56,32 +56,32 @@ def test_files_hold_what_a_platform_sees_and_no_latent(tmp_path):
 
 def test_the_people_of_a_log_go_on_where_it_ended(tmp_path):
     simulate(WORLD, 12, 30, 5, 4, tmp_path / "log", people=tmp_path / "people.npz", show_progress=False)
-    hidden = load_hidden(tmp_path / "people.npz")
+    hidden = load_state(tmp_path / "people.npz")
     assert (hidden.world, hidden.users, hidden.items, hidden.seed, int(hidden.state["day"])) == (WORLD, 12, 30, 4, 6)
     through, later = FeedEnv(WORLD, 12, 30, 4), FeedEnv(hidden.world, 12, 30, 4)
-    lived = [day.valence for day in lived_days(through, LoggingFeed(through), 5, counts=False)]
-    later.reset(seed=4, options={"hidden": hidden.state})
+    lived = [day.valence for day in rollout_days(through, LoggingFeed(through), 5, counts=False)]
+    later.reset(seed=4, options={"state": hidden.state})
     assert np.array_equal(later.valence, through.valence) and not np.array_equal(later.valence, lived[-1])
 
 
-def test_a_broken_hidden_state_is_refused(tmp_path):
+def test_a_broken_environment_state_is_refused(tmp_path):
     (tmp_path / "people.npz").write_bytes(b"PK\x03\x04 nonsense")
-    with pytest.raises(DataError, match="is not a hidden state"):
-        load_hidden(tmp_path / "people.npz")
+    with pytest.raises(DataError, match="is not an environment state"):
+        load_state(tmp_path / "people.npz")
     with pytest.raises(DataError, match="no such file"):
-        load_hidden(tmp_path / "none.npz")
+        load_state(tmp_path / "none.npz")
     np.save(tmp_path / "x.npy", np.zeros(3))
     np.savez(tmp_path / "y.npz", header=np.array('{"users": 3}'))
     for name in ("x.npy", "y.npz"):
-        with pytest.raises(DataError, match="is not a hidden state"):
-            load_hidden(tmp_path / name)
+        with pytest.raises(DataError, match="is not an environment state"):
+            load_state(tmp_path / name)
     env = FeedEnv(WORLD, 3, 30, 1)
     env.reset()
     with pytest.raises(ConfigError, match="is of 3 people; this world has 4"):
-        FeedEnv(WORLD, 4, 30, 1).reset(options={"hidden": env.hidden()})
+        FeedEnv(WORLD, 4, 30, 1).reset(options={"state": env.snapshot()})
 
 
-# -- lives -----------------------------------------------------------------------------------------------------------
+# -- rollouts -----------------------------------------------------------------------------------------------------------
 
 
 class _Feed:
@@ -104,28 +104,28 @@ class _Feed:
         return np.zeros(self.users, dtype=bool)
 
 
-def _life(users, world=WORLD, days=6):
+def _rolled_out(users, world=WORLD, days=6):
     env = FeedEnv(world, users, 60, seed=2)
-    return [(day.valence, day.hours, day.feedback.emotion, day.feedback.active) for day in lived_days(env, _Feed(), days)]
+    return [(day.valence, day.hours, day.feedback.emotion, day.feedback.active) for day in rollout_days(env, _Feed(), days)]
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=8, unique=True))
-def test_a_person_lives_the_same_life_in_any_batch(people):
-    among = _life(np.array(people))
-    alone = _life(np.array(people[-1:]))
+def test_a_person_fares_the_same_in_any_batch(people):
+    among = _rolled_out(np.array(people))
+    alone = _rolled_out(np.array(people[-1:]))
     for many, one in zip(among, alone, strict=True):
         for column, own in zip(many, one, strict=True):
             assert np.array_equal(column[-1:], own)
 
 
 def test_a_life_is_the_same_on_one_thread_and_two():
-    threads, lives = torch.get_num_threads(), []
+    threads, rollouts = torch.get_num_threads(), []
     for number in (1, 2):
         torch.set_num_threads(number)
-        lives.append(_life(3000, days=3))
+        rollouts.append(_rolled_out(3000, days=3))
     torch.set_num_threads(threads)
-    assert all(np.array_equal(a, b) for one, two in zip(*lives, strict=True) for a, b in zip(one, two, strict=True))
+    assert all(np.array_equal(a, b) for one, two in zip(*rollouts, strict=True) for a, b in zip(one, two, strict=True))
 
 
 def test_another_life_of_the_same_people():
@@ -138,7 +138,7 @@ def test_another_life_of_the_same_people():
     assert np.array_equal(env.valence, valence) and np.array_equal(env.morning().pool, pool)
 
 
-def test_a_reset_without_a_seed_goes_on_to_lives_that_follow_from_the_last_seed():
+def test_a_reset_without_a_seed_goes_on_to_rollouts_that_follow_from_the_last_seed():
     def mornings(env, seed=None):
         env.reset(seed=seed)
         found = [env.valence]
@@ -147,17 +147,17 @@ def test_a_reset_without_a_seed_goes_on_to_lives_that_follow_from_the_last_seed(
             found.append(env.valence)
         return found
 
-    env = FeedEnv(WORLD, 50, 60, seed=2, life_seed=7)
+    env = FeedEnv(WORLD, 50, 60, seed=2, rollout_seed=7)
     first = mornings(env)
     assert not any(np.array_equal(first[i], first[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
-    for again in (mornings(env, 7), mornings(FeedEnv(WORLD, 50, 60, seed=2, life_seed=7))):
+    for again in (mornings(env, 7), mornings(FeedEnv(WORLD, 50, 60, seed=2, rollout_seed=7))):
         assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
     assert not np.array_equal(mornings(env, 8)[1], first[1])
 
 
-def test_a_policy_lives_the_same_lives_whatever_was_reset_before():
+def test_a_policy_meets_the_same_chance_whatever_was_reset_before():
     env = FeedEnv(WORLD, 20, 60, seed=2)
-    one, other = ([day.valence for day in lived_days(env, _Feed(), 3, counts=False)] for _ in range(2))
+    one, other = ([day.valence for day in rollout_days(env, _Feed(), 3, counts=False)] for _ in range(2))
     assert np.array_equal(one, other)
 
 
@@ -204,15 +204,15 @@ def test_gymnasiums_own_checks():
     passive_env_checker.env_reset_passive_checker(env, seed=3)
     env_checker.check_returned_data_not_reused(FeedEnv(WORLD, 1, 60, seed=2))  # it asks `if terminated`: one person
     env.action_space.seed(1)
-    actions, lives = [env.action_space.sample() for _ in range(6)], []
+    actions, rollouts = [env.action_space.sample() for _ in range(6)], []
     for seed in (4, 4, 5):
         trace = [env.reset(seed=seed)]
         for action in actions:
             trace.append(env.step(action))
             passive_env_checker.check_obs(trace[-1][0], env.observation_space, "step")
-        lives.append(trace)
-    assert env_checker.data_equivalence(lives[0], lives[1], exact=True)
-    assert not env_checker.data_equivalence(lives[0], lives[2])
+        rollouts.append(trace)
+    assert env_checker.data_equivalence(rollouts[0], rollouts[1], exact=True)
+    assert not env_checker.data_equivalence(rollouts[0], rollouts[2])
 
 
 def test_gymnasiums_wrappers_take_it():
@@ -233,11 +233,11 @@ def test_what_cannot_be_shown_leaves_its_place_empty():
     asked = np.array([[a, b, a, c, -1], [off, a, off, b, c], [b, -1, c, a, b], [a, b, c, -1, off]])
     refused = [[0, 0, 1, 0, 0], [1, 0, 1, 0, 0], [0, 0, 0, 1, 1], [1, 1, 1, 0, 1]]
     assert env.refused(asked).astype(int).tolist() == refused
-    morning = env.hidden()
+    morning = env.snapshot()
     _, hours, _, _, info = env.step(asked)
     tomorrow = env.valence
     assert info["refused"].astype(int).tolist() == refused and (info["watch_ratio"][info["refused"]] == 0).all()
-    env.reset(seed=2, options={"hidden": morning})
+    env.reset(seed=2, options={"state": morning})
     env._size[:] = torch.tensor([3, 3, 2, 0])
     _, same, _, _, other = env.step(np.where(info["refused"], -1, asked))
     assert np.array_equal(hours, same) and np.array_equal(tomorrow, env.valence) and not other["refused"].any()
@@ -314,11 +314,11 @@ def _too_many(slates, observation):
 def test_a_policy_that_shows_what_cannot_be_shown_is_told_whom_and_what(spoil, says):
     env = FeedEnv(WORLD, np.array([4, 5, 6]), 60, seed=2)
     with pytest.raises(ConfigError, match=says):
-        list(lived_days(env, _Wrong(spoil), 2))
+        list(rollout_days(env, _Wrong(spoil), 2))
 
 
 def test_tensors_in_and_out_on_a_device():
-    lives = []
+    rollouts = []
     for device in (None, "cpu"):
         env = FeedEnv(WORLD, 20, 60, seed=2, device=device)
         seen, _ = env.reset()
@@ -326,8 +326,8 @@ def test_tensors_in_and_out_on_a_device():
         assert torch.equal(torch.as_tensor(np.array(seen["pool"])), torch.from_numpy(env.morning().pool).expand(20, 60))
         slates = torch.from_numpy(np.flatnonzero(env.morning().pool)[:3]).expand(20, 3)
         _, hours, _, _, info = env.step(slates)
-        lives.append([np.asarray(x) for x in (env.valence, hours, info["watch_ratio"], info["emotion"])])
-    assert all(np.array_equal(a, b) for a, b in zip(*lives, strict=True))
+        rollouts.append([np.asarray(x) for x in (env.valence, hours, info["watch_ratio"], info["emotion"])])
+    assert all(np.array_equal(a, b) for a, b in zip(*rollouts, strict=True))
 
 
 def test_the_expected_watch_time_is_the_mean_of_what_is_watched():
@@ -369,7 +369,7 @@ def test_habituation_by_hand():
 def test_delay_by_hand():
     """Three quarters of the effect come the next day, one quarter the day after, when the first part has decayed."""
     env = FeedEnv(replace(WORLD, exposure=replace(WORLD.exposure, habituation=0.0, delay=0.25)), 5, 60, seed=2)
-    nudge, empty, lives = torch.zeros(len(env.taxonomy)), np.full((5, 1), -1), []
+    nudge, empty, rollouts = torch.zeros(len(env.taxonomy)), np.full((5, 1), -1), []
     nudge[0] = 0.1
     for moved in (None, nudge):
         env.reset(seed=2)
@@ -377,10 +377,10 @@ def test_delay_by_hand():
         first = env.state.clone()
         env.active[:] = True
         env.step(empty)
-        lives.append((first, env.state.clone()))
+        rollouts.append((first, env.state.clone()))
     effect = 0.1 * env.exposure.susceptible(env.people, env.exposure.usual.expand(5, -1))[:, 0]
-    assert torch.allclose(lives[1][0] - lives[0][0], 0.75 * effect, atol=1e-6)
-    assert torch.allclose(lives[1][1] - lives[0][1], (0.75 * WORLD.affect.inertia + 0.25) * effect, atol=1e-6)
+    assert torch.allclose(rollouts[1][0] - rollouts[0][0], 0.75 * effect, atol=1e-6)
+    assert torch.allclose(rollouts[1][1] - rollouts[0][1], (0.75 * WORLD.affect.inertia + 0.25) * effect, atol=1e-6)
 
 
 def test_low_mood_and_life_events_draw_to_negative_content():
@@ -517,3 +517,9 @@ def test_every_key_of_a_world_is_explained():
     text = (Path(__file__).parents[1] / "docs" / "worlds.md").read_text(encoding="utf-8")
     sections = [getattr(WORLD, f.name) for f in fields(WORLD) if is_dataclass(getattr(WORLD, f.name))]
     assert [f.name for section in sections for f in fields(section) if f"`{f.name}`" not in text] == []
+
+
+def test_a_step_before_the_first_reset_is_refused():
+    env = FeedEnv(WORLD, 3, 30, 1)
+    with pytest.raises(ConfigError, match=r"call reset\(\) before step\(\)"):
+        env.step(np.full((3, 2), -1))

@@ -15,9 +15,22 @@ from recbole_esmr.causal.graph import DomainKnowledge
 from recbole_esmr.causal.panel import EMOTION, Panel
 from recbole_esmr.causal.refutation import SIGNIFICANCE
 from recbole_esmr.errors import DataError, IdentificationError
+from recbole_esmr.settings import setting
 
 MOODS = ("valence", "negative")
 """Outcomes for which watching and mood may have a common cause that no log holds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CausalSettings:
+    """How effects are asked for."""
+
+    level: float = setting("confidence level", low=0.5, high=0.999)
+    placebos: int = setting("placebo treatments in the refutation", low=10, high=10_000)
+    identification: str = setting("what stands for the exposure", choices=("slate", "back-door"))
+    within_person: bool = setting("compare each person with themself only")
+    graph: str | None = setting("yaml file of edges")
+    graph_samples: int = setting("bootstrap samples of the discovered graph", low=0, high=10_000)
 
 
 @dataclass(frozen=True)

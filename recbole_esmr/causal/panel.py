@@ -11,6 +11,7 @@ import pandas as pd
 from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.trace import Trace
+from recbole_esmr.data.user_days import UserDaySums, last_known, mean_so_far, shifted
 
 TREATMENTS = ("negative_exposure", "positive_exposure", "time_spent")
 OUTCOMES = ("valence", "negative", "engagement", "active")
@@ -94,59 +95,59 @@ def make_panel(
         what was shown is not logged, ``time_spent`` is no treatment, and neither it nor the number of items is adjusted for.
         Outcomes: tomorrow's reported valence and whether it is negative, watch hours, and whether the person came.
     """
-    days = _Days(trace, impressions)
+    sums = UserDaySums(impressions.user, impressions.day, trace.users, trace.days)
     said = np.isfinite(trace.valence)
-    level = _mean_so_far(trace.valence)
+    level = mean_so_far(trace.valence)
     guess = level if forecast is None else np.where(np.isfinite(forecast), forecast, level)
     today = np.where(said, trace.valence, np.nan_to_num(guess))
     item, ratio = impressions.item, impressions.watch_ratio
     use = np.asarray(use, dtype=bool) & trace.consent[:, None]
     usual = _usual_ratio(impressions, len(catalogue.emotion), use)
     hours = catalogue.duration[item] / 3600
-    tone = days.mean(ratio * (catalogue.valence * catalogue.intensity)[item], weight=ratio)
+    tone = sums.mean(ratio * (catalogue.valence * catalogue.intensity)[item], weight=ratio)
     columns: dict[str, np.ndarray] = {
         "negative_exposure": trace.exposure[..., 0],
         "positive_exposure": trace.exposure[..., 1],
         "time_spent": trace.engagement,
     }
     lagged = {
-        "watched_tone": np.nan_to_num(pd.DataFrame(_yesterday(tone)).ffill(axis=1).to_numpy()),
+        "watched_tone": np.nan_to_num(last_known(shifted(tone, 1))),
         "valence_today": today,
         "reported_today": said.astype(float),
-        "valence_yesterday": _known(_yesterday(trace.valence), level),
-        "valence_before": _known(_yesterday(_yesterday(trace.valence)), level),
+        "valence_yesterday": _known(shifted(trace.valence, 1), level),
+        "valence_before": _known(shifted(trace.valence, 2), level),
         "home_valence": np.nan_to_num(level),
-        "items_shown": days.count,
+        "items_shown": sums.count,
         "weekend": np.broadcast_to(
             np.isin((trace.first_day + np.arange(trace.days)) % 7, (6, 0)) * float(trace.shared_calendar), level.shape
         ),
     }
     lagged["watched_tone_cubed"] = lagged["watched_tone"] ** 3
     for name, value in columns.items():
-        usual_so_far = _yesterday(_mean_so_far(np.where(days.count > 0, value, np.nan)))
+        usual_so_far = shifted(mean_so_far(np.where(sums.count > 0, value, np.nan)), 1)
         lagged[f"usual_{name}"] = usual_so_far
-        lagged[f"{name}_yesterday"] = _known(_yesterday(np.where(days.count > 0, value, np.nan)), usual_so_far)
+        lagged[f"{name}_yesterday"] = _known(shifted(np.where(sums.count > 0, value, np.nan), 1), usual_so_far)
     for code, profile in enumerate(trace.profiles[1:], start=1):
         lagged[f"profile_{profile}"] = np.broadcast_to((trace.profile == code)[:, None].astype(float), level.shape)
     columns |= lagged
     parts = _parts(catalogue, labels)
     weights = {"shown_negative": catalogue.negative, "shown_positive": catalogue.positive}
     for name, value in weights.items():
-        columns[name] = days.mean(usual * value[item])
-    columns["shown_time"] = days.sum(usual * hours)
+        columns[name] = sums.mean(usual * value[item])
+    columns["shown_time"] = sums.sum(usual * hours)
     for name, (code, _) in parts.items():
         intensity = (catalogue.intensity * (catalogue.emotion == code))[item]
-        columns[name], columns[f"shown_{name}"] = days.mean(ratio * intensity), days.mean(usual * intensity)
+        columns[name], columns[f"shown_{name}"] = sums.mean(ratio * intensity), sums.mean(usual * intensity)
     outcomes = {
         "valence": trace.valence,
         "negative": trace.negative,
         "engagement": np.where(trace.consent[:, None], trace.engagement, np.nan),
         "active": trace.present.astype(float),
     }
-    rows = np.isfinite(trace.exposure[..., 0]) & _tomorrow(use.astype(float), 0.0).astype(bool)
+    rows = np.isfinite(trace.exposure[..., 0]) & shifted(use, -1, False)
     table = {"user": np.nonzero(rows)[0], "day": np.nonzero(rows)[1]}
     table |= {name: value[rows] for name, value in columns.items()}
-    table |= {f"tomorrow_{name}": _tomorrow(value)[rows] for name, value in outcomes.items()}
+    table |= {f"tomorrow_{name}": shifted(value, -1)[rows] for name, value in outcomes.items()}
     frame = pd.DataFrame(table).rename(columns={f"tomorrow_{name}": name for name in OUTCOMES})
     known = (said | (said.cumsum(axis=1) > 0))[rows]
     frame["state"] = np.where(known, frame["valence_today"] < 0, np.nan)
@@ -194,37 +195,5 @@ def _usual_ratio(impressions: Impressions, items: int, use: np.ndarray) -> np.nd
     return (total + _USUAL_VIEWS * everywhere) / (views + _USUAL_VIEWS)
 
 
-class _Days:
-    """Sums and means over the impressions of each user-day, (U, D)."""
-
-    def __init__(self, trace: Trace, impressions: Impressions) -> None:
-        self._shape = trace.users, trace.days
-        self._cell = impressions.user * trace.days + impressions.day
-        self.count = self.sum(np.ones(len(impressions)))
-
-    def sum(self, value: np.ndarray) -> np.ndarray:
-        users, days = self._shape
-        return np.bincount(self._cell, weights=value, minlength=users * days).reshape(users, days)
-
-    def mean(self, value: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
-        """Sum of the values over the count (or the sum of the weights); NaN where that is 0."""
-        divisor = self.count if weight is None else self.sum(weight)
-        return self.sum(value) / np.where(divisor > 0, divisor, np.nan)
-
-
-def _mean_so_far(value: np.ndarray) -> np.ndarray:
-    """Mean of the known values up to and with each day; NaN before the first."""
-    known = np.isfinite(value).cumsum(axis=1)
-    return np.nan_to_num(value).cumsum(axis=1) / np.where(known > 0, known, np.nan)
-
-
 def _known(value: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(value), value, otherwise)
-
-
-def _yesterday(value: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.full((len(value), 1), np.nan), value[:, :-1]], axis=1)
-
-
-def _tomorrow(value: np.ndarray, last: float = np.nan) -> np.ndarray:
-    return np.concatenate([value[:, 1:], np.full((len(value), 1), last)], axis=1)

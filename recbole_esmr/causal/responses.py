@@ -24,6 +24,10 @@ class Responses:
     susceptibility: np.ndarray
     elasticity: float = 0.0
 
+    def of(self, people: np.ndarray) -> np.ndarray:
+        """Susceptibility of people by RecBole's internal id; a newcomer (id 0) responds as everybody, 1."""
+        return self.susceptibility[people]
+
 
 def return_elasticity(effects: Iterable[Mapping[str, Any]], present: np.ndarray, hours: np.ndarray, use: np.ndarray) -> float:
     r"""Relative change of presence for one of watch time, in [0, 1].

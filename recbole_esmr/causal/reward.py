@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 from recbole_esmr.causal.effects import STATES, UNIT
 from recbole_esmr.causal.panel import EMOTION
+from recbole_esmr.settings import RERANKER, setting
 
 _STATES = STATES[1:]
 
@@ -66,8 +67,15 @@ class ItemEffects:
         return cls(total)
 
     def of(self, item: np.ndarray, vulnerable: np.ndarray) -> np.ndarray:
-        """Effects of items for people in a state; same shape as ``item`` and ``vulnerable`` (bool)."""
-        return self.valence[vulnerable.astype(int), item]
+        """Effects of items for people who are vulnerable with a chance p, (1 − p) e_stable + p e_vulnerable.
+
+        Args:
+            item: ids, any shape.
+            vulnerable: the chance, broadcast to ``item``.
+        """
+        stable, weak = self.valence[:, item]
+        effect: np.ndarray = (1 - vulnerable) * stable + vulnerable * weak
+        return effect
 
 
 @dataclass(frozen=True)
@@ -80,25 +88,16 @@ class Reward:
     The kinds differ in how an item is credited with the mood R, and in nothing else: ``engagement`` not at all; ``emotion`` (the
     paper's) by what followed, the R of the day after being that of all items shown; ``causal`` by what the item is proven to
     cause, :math:`δ_i\, ∂E[R]/∂v'` with δ the item's effect on tomorrow's valence.
-
-    Attributes:
-        kind: engagement, emotion or causal.
-        engagement, negative, transition, volatility, churn: the weights a, n, b, c, d.
     """
 
-    kind: str
-    engagement: float
-    negative: float
-    transition: float
-    volatility: float
-    churn: float
-
-    @classmethod
-    def of(cls, settings: Any) -> Reward:
-        """From ESMR's settings: their ``reward`` and the keys that begin with it."""
-        names = ("engagement", "negative", "transition", "volatility", "churn")
-        weights = {name: getattr(settings, f"reward_{name}") for name in names}
-        return cls(settings.reward, **weights)
+    kind: str = setting(
+        "what the re-ranker maximises", choices=("engagement", "emotion", "causal"), key="reward", changes=RERANKER
+    )
+    engagement: float = setting("weight a of the watch ratio", low=0, high=1000, changes=RERANKER)
+    negative: float = setting("cost n of a negative day", low=0, high=1000, changes=RERANKER)
+    transition: float = setting("bonus b for leaving the negative", low=0, high=1000, changes=RERANKER)
+    volatility: float = setting("weight c of the day-to-day change of valence", low=0, high=1000, changes=RERANKER)
+    churn: float = setting("penalty d for not coming back", low=0, high=1000, changes=RERANKER)
 
     def of_items(self, watch_ratio: np.ndarray) -> np.ndarray:
         """What the items bring themselves; same shape as ``watch_ratio``, 0–1."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from recbole.data.dataset import Dataset
 
 from recbole_esmr.data.schema import read_atomic
 from recbole_esmr.emotion import Taxonomy, load_taxonomy
 from recbole_esmr.errors import DataError
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,16 @@ import numpy as np
 import pandas as pd
 import torch
 from recbole.config import Config
+from recbole.data import create_dataset, data_preparation
 from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
-from recbole.utils import FeatureSource, FeatureType
+from recbole.utils import FeatureSource, FeatureType, init_logger, init_seed
 
 from recbole_esmr.data.catalogue import load_catalogue
 from recbole_esmr.data.history import History
 from recbole_esmr.data.impressions import Impressions, make_impressions
+from recbole_esmr.data.item_past import ItemPast
+from recbole_esmr.data.log import Log
 from recbole_esmr.data.proxy import label_by_behaviour
 from recbole_esmr.data.schema import SCHEMA, read_atomic
 from recbole_esmr.data.trace import TRAIN, Trace, make_trace, split_days
@@ -23,6 +26,14 @@ from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import DataError
 
 _OWN_SUFFIXES = ("day", "imp")
+
+
+def load_data(config: Config) -> tuple[Any, Any, Any, Any]:
+    """The data set that a config asks for, of any model, and RecBole's loaders of its training, validation and test parts."""
+    init_seed(config["seed"], config["reproducibility"])
+    init_logger(config)
+    dataset = create_dataset(config)
+    return dataset, *data_preparation(config, dataset)
 
 
 class ESMRDataset(SequentialDataset):
@@ -39,6 +50,7 @@ class ESMRDataset(SequentialDataset):
         impressions: what was shown.
         trace: people's days.
         history: what was watched before a day.
+        past: what the days before say of each item.
 
     Raises:
         DataError: a file that breaks the schema, or no emotion anywhere; the message names file, line, column and mend.
@@ -144,11 +156,12 @@ class ESMRDataset(SequentialDataset):
         days = last - first + 1
         self.impressions: Impressions = make_impressions(shown, watched)
         user, day, item = (watched[name].to_numpy() for name in ("user", "day", "item"))
-        self.history = History(user, day, item, days)
+        self.history = History(user, day, item, days, longest=int(config["MAX_ITEM_LIST_LENGTH"] or 1))
+        self.past = ItemPast.of(self.impressions, self.item_num, days, known=not config["days_are_steps"])
         self.trace: Trace = make_trace(
             first_day=first,
             days=days,
-            user_days=user_days,
+            user_days=user_days if user_days is None else {str(name): user_days[name].to_numpy() for name in user_days},
             impressions=self.impressions,
             catalogue=self.catalogue,
             taxonomy=self.taxonomy,
@@ -165,6 +178,11 @@ class ESMRDataset(SequentialDataset):
             )
         if "day" in own and not self.trace.has_emotion and not self.proxy_label:
             self.logger.warning(f"No emotion in {self.dataset_name}.day: the engagement ranking is never re-ranked.")
+
+    @property
+    def log(self) -> Log:
+        """All of it: every person by RecBole's internal id."""
+        return Log(np.arange(self.user_num), self.trace, self.impressions, self.history, self.past)
 
     def _calendar(self, days: pd.Series) -> tuple[int, int]:
         """First and last day of all files together."""
@@ -212,7 +230,8 @@ class ESMRDataset(SequentialDataset):
             return frame.assign(**{name: frame.get(name, default) for name, default in (("position", 0), ("propensity", np.nan))})
         frame = frame.assign(emotion=frame.get("emotion", ""), valence=frame.get("valence", np.nan))
         numbers = frame.select_dtypes("number").columns.difference(["user", "day", "valence"])
-        return frame[["user", "day", "emotion", "valence", *sorted(numbers)]].astype({"user": int})
+        frame = frame[["user", "day", "emotion", "valence", *sorted(numbers)]]
+        return frame.astype({"user": int, "emotion": str, "valence": float, **dict.fromkeys(numbers, float)})
 
     def _profiles(self) -> tuple[np.ndarray, tuple[str, ...]]:
         name, profile = str(self.config["PROFILE_FIELD"]), np.full(self.user_num, -1)

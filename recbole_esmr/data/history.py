@@ -6,39 +6,61 @@ import numpy as np
 
 
 class History:
-    """All views, ordered by user and time.
+    """All views, ordered by person and time.
 
     Args:
-        user, day, item: shape (N,) each, ordered by user and, within a user, by time; days never go back.
-        days: number of days D in the data.
+        row, day, item: shape (N,) each, ordered by person (row of the log) and, within a person, by time; days never go back.
+        days: number of days D in the log.
+        longest: items of a history that anybody reads. What lies before the log's window is kept up to that length.
     """
 
-    def __init__(self, user: np.ndarray, day: np.ndarray, item: np.ndarray, days: int) -> None:
-        self._days = days
-        self._key = user.astype(np.int64) * (days + 1) + day
+    def __init__(self, row: np.ndarray, day: np.ndarray, item: np.ndarray, days: int, longest: int) -> None:
+        self._days, self._longest = days, longest
+        self._key = row.astype(np.int64) * (days + 1) + day
         self._item = item
 
-    def next_day(self, user: np.ndarray, item: np.ndarray) -> History:
-        """The views one day later: days move one back (the first keeps its place), ``user`` watched ``item`` on the last."""
-        old_user, old_day = np.divmod(self._key, self._days + 1)
-        users = np.concatenate([old_user, user])
-        days = np.concatenate([np.maximum(old_day - 1, 0), np.full(len(user), self._days - 1)])
-        order = np.lexsort((days, users))
-        return History(users[order], days[order], np.concatenate([self._item, item])[order], self._days)
+    def __len__(self) -> int:
+        return len(self._item)
 
-    def before(self, user: np.ndarray, day: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    def of(self, rows: np.ndarray) -> History:
+        """The histories of the people in these rows, as rows 0, 1, …"""
+        base = rows.astype(np.int64) * (self._days + 1)
+        start, end = np.searchsorted(self._key, base), np.searchsorted(self._key, base + self._days + 1)
+        place, row = ranges(start, end)
+        return History(row, self._key[place] % (self._days + 1), self._item[place], self._days, self._longest)
+
+    def next_day(self, row: np.ndarray, item: np.ndarray) -> History:
+        """The views one day later: days move one back (the first keeps its place), ``row`` watched ``item`` on the last."""
+        old_row, old_day = np.divmod(self._key, self._days + 1)
+        rows = np.concatenate([old_row, row])
+        days = np.concatenate([np.maximum(old_day - 1, 0), np.full(len(row), self._days - 1)])
+        order = np.lexsort((days, rows))
+        rows, days, items = rows[order], days[order], np.concatenate([self._item, item])[order]
+        # of the views of the window's first day, and of all before it, the last ones are enough
+        first_of = np.searchsorted(rows * (self._days + 1) + days, rows * (self._days + 1) + 1)
+        keep = (days > 0) | (first_of - np.arange(len(rows)) <= self._longest)
+        return History(rows[keep], days[keep], items[keep], self._days, self._longest)
+
+    def before(self, row: np.ndarray, day: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
         """The last ``length`` items that each person watched on days before ``day``.
 
         Args:
-            user, day: shape (B,).
+            row, day: shape (B,).
 
         Returns:
             items, shape (B, length), the oldest first, 0 after the last; and how many there are, shape (B,).
         """
-        start = np.searchsorted(self._key, user * (self._days + 1))
-        end = np.searchsorted(self._key, user * (self._days + 1) + day)
+        start = np.searchsorted(self._key, row * (self._days + 1))
+        end = np.searchsorted(self._key, row * (self._days + 1) + day)
         start = np.maximum(start, end - length)
         place = start[:, None] + np.arange(length)
         inside = place < end[:, None]
-        items = np.where(inside, self._item[np.minimum(place, len(self._item) - 1)], 0)
-        return items, end - start
+        item = np.append(self._item, 0)  # a history without any view reads as zeros
+        return np.where(inside, item[np.minimum(place, len(self._item))], 0), end - start
+
+
+def ranges(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers start_i … end_i − 1 of each i one after another, and the i that each is of; (sum of lengths,) each."""
+    size = end - start
+    row = np.repeat(np.arange(len(start)), size)
+    return np.arange(len(row)) - np.repeat(size.cumsum() - size, size) + start[row], row

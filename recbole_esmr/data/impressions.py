@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+
+from recbole_esmr.data.history import ranges
 
 _COLUMNS = ("user", "day", "item", "label", "watch_ratio", "propensity")
 
@@ -15,7 +17,8 @@ class Impressions:
     """One row an item shown, ordered by user, day and position.
 
     Attributes:
-        user, item: RecBole's internal ids.
+        user: the person's row in the log. In the log of a whole data set rows are RecBole's internal ids.
+        item: RecBole's internal id.
         day: day index of the trace (0 is the first day of the data).
         label: 1 watched, 0 skipped.
         watch_ratio: share of the item that was watched, 0–1; 0 for a skip.
@@ -37,6 +40,11 @@ class Impressions:
     def take(self, rows: np.ndarray) -> Impressions:
         """The impressions of the given rows (a mask or an index)."""
         return Impressions(**{name: getattr(self, name)[rows] for name in _COLUMNS}, has_skips=self.has_skips)
+
+    def of(self, rows: np.ndarray) -> Impressions:
+        """The impressions of the people in these rows, as people 0, 1, …"""
+        place, row = ranges(np.searchsorted(self.user, rows), np.searchsorted(self.user, rows, side="right"))
+        return replace(self.take(place), user=row)
 
     def followed_by(self, later: Impressions) -> Impressions:
         """These impressions and later ones, in order."""

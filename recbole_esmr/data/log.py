@@ -1,70 +1,73 @@
-"""The log of a platform one day later: what a deployed model reads goes on as the days pass."""
+"""What a platform has logged of its people, and the same log one day later."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.history import History
-from recbole_esmr.data.impressions import Impressions, make_impressions
+from recbole_esmr.data.impressions import Impressions
+from recbole_esmr.data.item_past import ItemPast
 from recbole_esmr.data.trace import TEST, Trace, make_trace, withheld
 from recbole_esmr.emotion import Taxonomy
 
 
 @dataclass(frozen=True)
 class Log:
-    """Trace, impressions and history of the same people. The trace is a window: a new day pushes the oldest out."""
+    """What is known of P people, a row each: a window of D days, which a new day moves on.
 
+    Attributes:
+        people: (P,) RecBole's internal ids; 0 for a newcomer, of whom the data know nothing.
+        trace: their days.
+        impressions: what was shown to them.
+        history: what they watched.
+        past: what everybody's impressions say of the items, people outside this log included.
+    """
+
+    people: np.ndarray
     trace: Trace
     impressions: Impressions
     history: History
+    past: ItemPast
 
-    def with_newcomers(self, number: int) -> Log:
-        """The log with ``number`` people more, of whom nothing is known; their ids follow those of the known."""
+    def of(self, rows: np.ndarray) -> Log:
+        """The log of the people in these rows alone; it costs what they cost, not what everybody costs.
 
-        def grown(array: np.ndarray) -> np.ndarray:
-            fill: float = np.nan if array.dtype.kind == "f" else 0
-            return np.concatenate([array, np.full((number, *array.shape[1:]), fill, dtype=array.dtype)])
+        In the log of a whole data set a row is RecBole's id, and row 0 stands for any newcomer.
+        """
+        return Log(self.people[rows], self.trace.of(rows), self.impressions.of(rows), self.history.of(rows), self.past)
 
-        old = self.trace
-        every: dict[str, Any] = {f.name: getattr(old, f.name) for f in fields(old)}
-        arrays: dict[str, Any] = {name: grown(value) for name, value in every.items() if isinstance(value, np.ndarray)}
-        arrays["emotion"][old.users :] = -1
-        arrays["profile"][old.users :] = -1
-        arrays["consent"][old.users :] = True
-        for name in ("engagement", "emotion_hours", "category_hours"):
-            arrays[name][old.users :] = 0.0
-        return replace(self, trace=replace(old, **arrays))
+    def with_consent(self, consent: np.ndarray) -> Log:
+        """The log with other consents, (P,) bool; nothing of who does not consent is read from here on."""
+        return replace(self, trace=withheld(replace(self.trace, consent=np.array(consent, dtype=bool))))
 
-    def with_consent(self, user: np.ndarray, consent: np.ndarray) -> Log:
-        """The log with other consents of some people; nothing of who does not consent is read from here on."""
-        old, given = self.trace, self.trace.consent.copy()
-        given[user] = consent
-        return replace(self, trace=withheld(replace(old, consent=given)))
-
-    def next_day(self, shown: pd.DataFrame, user_days: pd.DataFrame, catalogue: Catalogue, taxonomy: Taxonomy) -> Log:
-        """The log after one day more.
+    def next_day(
+        self, shown: Impressions, user_days: Mapping[str, np.ndarray], catalogue: Catalogue, taxonomy: Taxonomy, items: bool
+    ) -> Log:
+        """The log after one day more, each day read exactly as the data set would have read its files.
 
         Args:
-            shown: columns user, item, position, label, watch_ratio (internal ids): the day's impressions.
-            user_days: columns user, emotion (label) and the behaviour columns.
+            shown: the day's impressions, their ``day`` being 0.
+            user_days: columns emotion (label) and the behaviour columns, (P,) each.
             catalogue: the items.
             taxonomy: of the labels.
+            items: whether what these people watch is all that is known of the items from here on; otherwise what the log says
+                of items stays as it is.
         """
-        old, last = self.trace, self.trace.days - 1
-        watched = shown[shown["label"] == 1].assign(day=0)
-        today = make_impressions(
-            shown.drop(columns="watch_ratio").assign(day=0, propensity=np.nan), watched[["user", "day", "item", "watch_ratio"]]
-        )
+        old, people = self.trace, len(self.people)
         column = make_trace(
             first_day=old.first_day + old.days,
             days=1,
-            user_days=user_days.assign(day=0, valence=np.nan),
-            impressions=today,
+            user_days={
+                "user": np.arange(people),
+                "day": np.zeros(people, dtype=int),
+                "valence": np.full(people, np.nan),
+                **user_days,
+            },
+            impressions=shown,
             catalogue=catalogue,
             taxonomy=taxonomy,
             profile=(old.profile, old.profiles),
@@ -72,16 +75,18 @@ class Log:
             shared_calendar=old.shared_calendar,
         )
         place = {name: index for index, name in enumerate(column.feature_names)}
-        unknown = np.full((*column.features.shape[:2], 1), np.nan)
-        known = np.concatenate([column.features, unknown], axis=-1)
+        known = np.concatenate([column.features, np.full((people, 1, 1), np.nan)], axis=-1)
         column = replace(
             column,
             features=known[..., [place.get(name, -1) for name in old.feature_names]],
-            role=np.full((old.users, 1), TEST, dtype=np.int8),
+            role=np.full((people, 1), TEST, dtype=np.int8),
         )
         kept = self.impressions.take(self.impressions.day > 0)
+        watched = shown.label == 1
         return Log(
+            people=self.people,
             trace=old.rolled(column),
-            impressions=replace(kept, day=kept.day - 1).followed_by(replace(today, day=today.day + last)),
-            history=self.history.next_day(today.user[today.label == 1], today.item[today.label == 1]),
+            impressions=replace(kept, day=kept.day - 1).followed_by(replace(shown, day=shown.day + old.days - 1)),
+            history=self.history.next_day(shown.user[watched], shown.item[watched]),
+            past=self.past.next_day(shown) if items else self.past,
         )

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import pandas as pd
 
 from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.impressions import Impressions
+from recbole_esmr.data.user_days import UserDaySums
 from recbole_esmr.emotion import Taxonomy
+from recbole_esmr.settings import setting
 
 TRAIN, VALID, TEST = 0, 1, 2
 
 
+@dataclass(frozen=True, kw_only=True)
+class DaySettings:
+    """How people's days are read."""
+
+    day_split: list[float] = setting("shares of train, valid and test days", low=0, high=1)
+    label: str = setting("where the people's emotions come from", choices=("reported", "behaviour-clusters"))
+
+
 @dataclass
 class Trace:
-    """People's days. U users (row 0 is RecBole's padding), D days, F behaviour features, E emotions, C categories.
+    """People's days: U people, D days, F behaviour features, E emotions, C categories.
+
+    In the trace of a whole data set a row is RecBole's internal id, and row 0 (RecBole's padding) is nobody: of whom nothing is
+    known, as of a newcomer.
 
     Attributes:
         first_day: the calendar day of column 0.
@@ -58,6 +71,11 @@ class Trace:
     def days(self) -> int:
         return self.emotion.shape[1]
 
+    def of(self, rows: np.ndarray) -> Trace:
+        """The days of the people in these rows alone."""
+        arrays = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray) and len(value)}
+        return replace(self, **arrays)
+
     def rolled(self, column: Trace) -> Trace:
         """The trace one day later: without its first day, and with ``column``, a trace of the same people's next day."""
         moving = (
@@ -79,6 +97,10 @@ class Trace:
         """Whether anybody reported an emotion on any day."""
         return bool(np.isfinite(self.valence).any())
 
+    def reported_in(self, part: int) -> bool:
+        """Whether anybody reported an emotion on a day of the part (TRAIN, VALID or TEST)."""
+        return bool((np.isfinite(self.valence) & (self.role == part)).any())
+
     @property
     def negative(self) -> np.ndarray:
         """(U, D) 1.0 where the state is negative (valence < 0), 0.0 where not, NaN where unknown."""
@@ -88,7 +110,7 @@ class Trace:
 def make_trace(
     first_day: int,
     days: int,
-    user_days: pd.DataFrame | None,
+    user_days: Mapping[str, np.ndarray] | None,
     impressions: Impressions,
     catalogue: Catalogue,
     taxonomy: Taxonomy,
@@ -106,7 +128,7 @@ def make_trace(
         first_day: calendar day of column 0.
         days: number of columns D.
         user_days: columns user, day (index), emotion (label), valence, and the behaviour columns (``churned`` 1 on days
-            away); None without a ``.day`` file.
+            away), (N,) each; None without a ``.day`` file.
         impressions: what was shown.
         catalogue: the items.
         taxonomy: the emotions.
@@ -115,17 +137,14 @@ def make_trace(
         shared_calendar: as in :class:`Trace`.
     """
     users = len(consent)
-    watched = _Cells(impressions, users, days)
+    sums = UserDaySums(impressions.user, impressions.day, users, days)
     item, ratio = impressions.item, impressions.watch_ratio
-    shown = watched.sum(np.ones(len(impressions)))
+    shown = sums.count
     hours = ratio * catalogue.duration[item] / 3600
-    mean_over = np.where(shown > 0, shown, np.nan)
-    exposure = np.stack(
-        [watched.sum(ratio * part[item]) / mean_over for part in (catalogue.negative, catalogue.positive)], axis=-1
-    )
-    engagement = watched.sum(hours)
-    emotion_hours = watched.sum_by(hours, catalogue.emotion[item], len(taxonomy))
-    category_hours = watched.sum_by(hours, catalogue.category[item], max(len(catalogue.categories), 1))
+    exposure = np.stack([sums.mean(ratio * part[item]) for part in (catalogue.negative, catalogue.positive)], axis=-1)
+    engagement = sums.sum(hours)
+    emotion_hours = sums.sum_by(hours, catalogue.emotion[item], len(taxonomy))
+    category_hours = sums.sum_by(hours, catalogue.category[item], max(len(catalogue.categories), 1))
     emotion = np.full((users, days), -1)
     valence = np.full((users, days), np.nan)
     present = shown > 0
@@ -139,15 +158,15 @@ def make_trace(
     }
     behaviour: dict[str, np.ndarray] = {}
     if user_days is not None:
-        cell = user_days["user"].to_numpy(), user_days["day"].to_numpy()
-        present[cell] = user_days["churned"].to_numpy() != 1 if "churned" in user_days else True
-        emotion[cell] = taxonomy.encode(user_days["emotion"].to_numpy(dtype=str))
+        cell = user_days["user"], user_days["day"]
+        present[cell] = user_days["churned"] != 1 if "churned" in user_days else True
+        emotion[cell] = taxonomy.encode(user_days["emotion"])
         valence = taxonomy.valence_of(emotion)
-        said = user_days["valence"].to_numpy(float)
+        said = user_days["valence"]
         valence[cell] = np.where(np.isfinite(said), said, valence[cell])
-        for name in user_days.columns.drop(["user", "day", "emotion", "valence"]):
+        for name in [column for column in user_days if column not in ("user", "day", "emotion", "valence")]:
             behaviour[name] = np.full((users, days), np.nan)
-            behaviour[name][cell] = user_days[name].to_numpy(float)
+            behaviour[name][cell] = user_days[name]
     features = behaviour | derived
     trace = Trace(
         first_day=first_day,
@@ -193,24 +212,6 @@ def _watched_shares(hours: np.ndarray, names: tuple[str, ...], codes: np.ndarray
     """A feature for each name that an item has, (U, D), NaN on days without watching."""
     share = hours / np.where(total > 0, total, np.nan)[..., None]
     return {f"{CONTENT}{name}": share[..., code] for code, name in enumerate(names) if (codes == code).any()}
-
-
-class _Cells:
-    """Sums over the impressions of each (user, day)."""
-
-    def __init__(self, impressions: Impressions, users: int, days: int) -> None:
-        self.shape = users, days
-        self.cell = impressions.user * days + impressions.day
-
-    def sum(self, value: np.ndarray) -> np.ndarray:
-        users, days = self.shape
-        return np.bincount(self.cell, weights=value, minlength=users * days).reshape(users, days)
-
-    def sum_by(self, value: np.ndarray, code: np.ndarray, size: int) -> np.ndarray:
-        users, days = self.shape
-        known = code >= 0
-        flat = self.cell[known] * size + code[known]
-        return np.bincount(flat, weights=value[known], minlength=users * days * size).reshape(users, days, size)
 
 
 def withheld(trace: Trace) -> Trace:

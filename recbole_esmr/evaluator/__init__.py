@@ -1,1 +1,1 @@
-"""Judging: RecBole metrics of emotion, and how well the encoder forecasts beside simple opponents."""
+"""Judging: RecBole metrics of emotion, and how well the encoder forecasts beside simple baselines."""

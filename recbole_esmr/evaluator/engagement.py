@@ -8,23 +8,26 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from recbole_esmr.data.impressions import Impressions
+from recbole_esmr.data.log import Log
 from recbole_esmr.data.trace import TEST
-from recbole_esmr.model.esmr import ESMR
+from recbole_esmr.data.user_days import SlateIndex
+from recbole_esmr.model.beliefs import Beliefs
+from recbole_esmr.model.ranking import Rankers
 from recbole_esmr.trainer.engagement import impression_features, ndcg, with_negatives
 
 
-def engagement_report(model: ESMR, seed: int) -> dict[str, Any] | None:
+def engagement_report(log: Log, beliefs: Beliefs, rankers: Rankers, negatives: int, seed: int) -> dict[str, Any] | None:
     """The ``engagement`` part of ``run.json``: AUC and NDCG@10 over the test days' slates; None without a test impression.
 
-    ``retriever`` holds the same of the retriever's scores alone. Where skips were not logged, sampled items stand for them, as in
-    training.
+    ``retriever`` holds the same of the retriever's scores alone. Where skips were not logged, ``negatives`` sampled items a view
+    stand for them, as in training.
     """
-    shown = with_negatives(model.impressions, model.settings.ranker_negatives, model.n_items, np.random.default_rng([seed, 5]))
-    shown = shown.take(model.trace.role[shown.user, shown.day] == TEST)
+    shown = with_negatives(log.impressions, negatives, len(rankers.catalogue.emotion), np.random.default_rng([seed, 5]))
+    shown = shown.take(log.trace.role[shown.user, shown.day] == TEST)
     if len(shown) == 0:
         return None
-    features = impression_features(model, shown)
-    return {**_quality(shown, model.watch_ranker.predict(features)), "retriever": _quality(shown, features[:, 0])}
+    features = impression_features(log, beliefs, rankers, shown)
+    return {**_quality(shown, rankers.watch.predict(features)), "retriever": _quality(shown, features[:, 0])}
 
 
 def _quality(shown: Impressions, score: np.ndarray) -> dict[str, float]:
@@ -43,9 +46,6 @@ def slate_ndcg(shown: Impressions, score: np.ndarray, k: int) -> float:
         score: (N,) by which each user-day's items are ranked.
         k: cut-off.
     """
-    slate, size = np.unique(np.stack([shown.user, shown.day]), axis=1, return_inverse=True, return_counts=True)[1:]
-    order = np.argsort(slate.reshape(-1), kind="stable")
-    inside = np.arange(size.max()) < size[:, None]
-    scores, labels = np.full(inside.shape, -np.inf), np.zeros(inside.shape, dtype=int)
-    scores[inside], labels[inside] = score[order], shown.label[order]
-    return float(ndcg(scores, labels, k)[labels.any(axis=1)].mean())
+    slates = SlateIndex(shown.user, shown.day)
+    labels = slates.padded(shown.label)
+    return float(ndcg(slates.padded(score, -np.inf), labels, k)[labels.any(axis=1)].mean())

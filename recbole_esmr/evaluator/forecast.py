@@ -1,4 +1,4 @@
-"""How well tomorrow's (and today's) emotion is foretold on the test days, by ESMR's encoder and by simple opponents."""
+"""How well tomorrow's (and today's) emotion is foretold on the test days, by ESMR's encoder and by simple baselines."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from recbole_esmr.config import ESMRSettings
 from recbole_esmr.data.trace import TEST, TRAIN, Trace
+from recbole_esmr.model.beliefs import Beliefs
 from recbole_esmr.model.days import level_tracker
-from recbole_esmr.model.esmr import ESMR
 
 NORMAL_80 = 1.2815515655446004
 """Half-width of the central 80 % of a normal distribution, in standard deviations."""
@@ -50,7 +51,7 @@ class Task:
 
     Attributes:
         user, day: (N,) the target days.
-        known: (N, K) features that a tabular opponent may use.
+        known: (N, K) features that a tabular baseline may use.
         last: (N,) code of the last report, −1 without one.
         tracker: (N, 4) the level tracker's features.
     """
@@ -62,34 +63,35 @@ class Task:
     tracker: np.ndarray
 
 
-def emotion_report(model: ESMR, seed: int) -> dict[str, object] | None:
-    """The ``emotion`` part of ``run.json``; None where nobody reported an emotion on a test day.
+def emotion_report(
+    trace: Trace, beliefs: Beliefs, labels: tuple[str, ...], settings: ESMRSettings, seed: int
+) -> dict[str, object] | None:
+    """The ``emotion`` part of ``run.json``; None where no training day, or no test day, with a report has a day before it.
 
-    ``nowcast`` and ``forecast`` of the encoder, the same of each opponent under ``baselines`` (the cheap ones, or all with
+    ``nowcast`` and ``forecast`` of the encoder, the same of each baseline under ``baselines`` (the cheap ones, or all with
     ``forecast_baselines: all``), under ``diagnostics`` what a figure of the forecast needs, under ``circular`` whether the labels
     were made from behaviour. Every forecaster is trained on the training days (the encoder also stops and is
     calibrated on the validation days) and judged on the same test days; inputs are the
     days before (for the nowcast also the behaviour of the day itself, never its report).
     """
-    trace = model.trace
-    if not ((trace.role == TEST) & (trace.emotion >= 0)).any():
+    tasks = {kind: [_task(trace, kind, part) for part in (TRAIN, TEST)] for kind in ("nowcast", "forecast")}
+    if not all(len(task.user) for pair in tasks.values() for task in pair):
         return None
-    opponents = CHEAP if model.settings.forecast_baselines == "cheap" else CHEAP | COSTLY
+    baselines = CHEAP if settings.encoder.baselines == "cheap" else CHEAP | COSTLY
     report: dict[str, dict[str, dict[str, float]]] = {"nowcast": {}, "forecast": {}}
-    for kind in ("nowcast", "forecast"):
-        train, test = (_task(trace, kind, part) for part in (TRAIN, TEST))
-        said = _encoder_says(model, test, kind)
+    for kind, (train, test) in tasks.items():
+        said = _encoder_says(beliefs, test, kind)
         report[kind]["encoder"] = judge_forecast(trace, test, said, kind)
-        for name, opponent in opponents.items():
+        for name, baseline in baselines.items():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                report[kind][name] = judge_forecast(trace, test, opponent(trace, train, test, kind, seed), kind)
+                report[kind][name] = judge_forecast(trace, test, baseline(trace, train, test, kind, seed), kind)
     return {
         "nowcast": report["nowcast"]["encoder"],
         "forecast": report["forecast"]["encoder"],
-        "baselines": {name: {kind: report[kind][name] for kind in report} for name in opponents},
-        "diagnostics": diagnostics(trace, test, said, model.taxonomy.labels),
-        "circular": model.settings.label == "behaviour-clusters",
+        "baselines": {name: {kind: report[kind][name] for kind in report} for name in baselines},
+        "diagnostics": diagnostics(trace, test, said, labels),
+        "circular": settings.days.label == "behaviour-clusters",
     }
 
 
@@ -132,8 +134,8 @@ def _task(trace: Trace, kind: str, part: int) -> Task:
     return Task(user, day, known, last, tracker)
 
 
-def _encoder_says(model: ESMR, task: Task, kind: str) -> Forecast:
-    state = model.day_state()
+def _encoder_says(beliefs: Beliefs, task: Task, kind: str) -> Forecast:
+    state = beliefs.state
     if kind == "nowcast":
         return Forecast(state.nowcast.softmax(dim=-1).numpy()[task.user, task.day])
     before = task.user, task.day - 1
@@ -142,7 +144,7 @@ def _encoder_says(model: ESMR, task: Task, kind: str) -> Forecast:
         mean=state.mean.numpy()[before],
         scale=state.scale.numpy()[before],
         negative=state.negative.sigmoid().numpy()[before],
-        half_width=state.scale.numpy()[before] * float(model.encoder.half_width),
+        half_width=beliefs.half_width[before],
     )
 
 

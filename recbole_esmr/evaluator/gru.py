@@ -1,4 +1,4 @@
-"""A GRU that forecasts days: the plain recurrent opponent of the encoder."""
+"""A GRU that forecasts days: the plain recurrent baseline of the encoder."""
 
 from __future__ import annotations
 

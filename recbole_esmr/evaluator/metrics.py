@@ -87,6 +87,3 @@ class Collector(RecBoleCollector):
             self.data_struct.set(name, value)
             struct.set(name, value)
         return struct
-
-
-METRICS = (NegativeExposure, ExpectedValence)

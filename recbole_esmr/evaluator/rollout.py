@@ -1,4 +1,4 @@
-"""What a policy does to people: their lives under it, and the figures that judge it."""
+"""What a policy does to people: their rollouts under it, and the figures that judge it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ EMOTION_METRICS = (
 
 
 @dataclass(frozen=True)
-class Lives:
-    """N people's lives under one policy, a row each; daily traces are reduced to what the figures need.
+class Rollouts:
+    """N people's rollouts under one policy, a row each; daily traces are reduced to what the figures need.
 
     Attributes:
-        seed, user: (N,) under which seed the row was lived, and by whom.
+        seed, user: (N,) under which seed, and whose.
         profile: (N,) codes; vulnerable: (N,) bool.
-        days: (N,) lived days; active, acted: (N,) days on which the person was here and the policy intervened.
+        days: (N,) days of the rollout; active, acted: (N,) days on which the person was here and the policy intervened.
         hours, expected_hours: (N,) watch hours in all, and their expectation.
         valence, negative_share, sd, rmssd, level, volatility: (N,), as :mod:`~recbole_esmr.evaluator.trajectory` defines them.
         volatility_parts, centroid: (N, 2), as ``volatility_split`` and ``centroid`` there.
@@ -63,19 +63,19 @@ class Lives:
     def __len__(self) -> int:
         return len(self.seed)
 
-    def take(self, rows: np.ndarray) -> Lives:
-        """The lives of the given rows."""
+    def take(self, rows: np.ndarray) -> Rollouts:
+        """The given rows."""
         kept = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "by_day"}
-        return Lives(**kept, by_day=self.by_day)
+        return Rollouts(**kept, by_day=self.by_day)
 
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
-def lives(env: FeedEnv, days: Iterable[Day], seed: int) -> Lives:
-    """Live the days (see :func:`~recbole_esmr.simulation.days.lived_days`) and keep what the figures need.
+def rolled_out(env: FeedEnv, days: Iterable[Day], seed: int) -> Rollouts:
+    """Run the days (see :func:`~recbole_esmr.simulation.days.rollout_days`) and keep what the figures need.
 
-    Memory is that of one trace (U, D) in float32; for more people than fit, live them in chunks and :func:`joined` the lives.
+    Memory is that of one trace (U, D) in float32; for more people than fit, run them in chunks and :func:`joined` the rollouts.
     """
     valence: list[np.ndarray] = []
     hours = expected = np.zeros(len(env.people), dtype=np.float32)
@@ -88,7 +88,7 @@ def lives(env: FeedEnv, days: Iterable[Day], seed: int) -> Lives:
     people = env.people
     home, spread = people.home.cpu().numpy(), people.within_sd.cpu().numpy()
     number = len(people)
-    return Lives(
+    return Rollouts(
         seed=np.full(number, seed),
         user=people.number.cpu().numpy(),
         profile=people.profile.cpu().numpy(),
@@ -112,13 +112,13 @@ def lives(env: FeedEnv, days: Iterable[Day], seed: int) -> Lives:
     )
 
 
-def joined(parts: list[Lives]) -> Lives:
-    """Several lives as one; daily quantiles are averaged."""
-    columns = {f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Lives) if f.name != "by_day"}
-    return Lives(**columns, by_day=np.mean([part.by_day for part in parts], axis=0))
+def joined(parts: list[Rollouts]) -> Rollouts:
+    """Several rollouts as one; daily quantiles are averaged."""
+    columns = {f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Rollouts) if f.name != "by_day"}
+    return Rollouts(**columns, by_day=np.mean([part.by_day for part in parts], axis=0))
 
 
-def figures(here: Lives, usual: Lives) -> dict[str, Statistic]:
+def figures(here: Rollouts, usual: Rollouts) -> dict[str, Statistic]:
     """Every figure of a policy as a function of people's weights.
 
     ``negative_day_share`` share of days with valence < 0; ``episode_days`` and ``recovery_days`` Kaplan–Meier means restricted to
@@ -130,8 +130,8 @@ def figures(here: Lives, usual: Lives) -> dict[str, Statistic]:
     ``usual`` by more than :data:`WORSE_OFF`; ``worst_decile_change`` mean change of valence of the tenth that fared worst.
 
     Args:
-        here: lives under the policy.
-        usual: the same people's lives under the policy it is compared with, row by row.
+        here: rollouts under the policy.
+        usual: the same people's rollouts under the policy it is compared with, row by row.
     """
     change = here.valence - usual.valence
     return {
@@ -157,7 +157,9 @@ def figures(here: Lives, usual: Lives) -> dict[str, Statistic]:
     }
 
 
-def judge(policies: dict[str, Lives], usual: str, bootstrap: Bootstrap, ceiling: str | None = None) -> dict[str, dict[str, Any]]:
+def judge(
+    policies: dict[str, Rollouts], usual: str, bootstrap: Bootstrap, ceiling: str | None = None
+) -> dict[str, dict[str, Any]]:
     """All figures of all policies with intervals, and their paired differences from the policy ``usual``.
 
     With a ceiling, ``gain``: the part of the distance from ``usual`` to it in negative-day share that a policy covers.

@@ -45,7 +45,7 @@ class Bootstrap:
     seeds vary: its interval is that of people alone. An interval may reach beyond a figure's range.
 
     Args:
-        seed_of: (N,) codes 0 … S−1: the seed under which each row was lived.
+        seed_of: (N,) codes 0 … S−1: the seed of each row's rollout.
         replicates: number of resamples.
         generator: of the resamples.
         person_of: (N,) codes of the people where the same people live under several seeds; None where each row is another person.

@@ -9,7 +9,7 @@ _STEPS = 18
 _DECADES = 4.0
 
 
-class Slates:
+class SlateBudget:
     r"""The slates of B people as a function of how much the benefit weighs in each.
 
     A person's slate holds the K items with the largest
@@ -68,23 +68,29 @@ class Slates:
         weight = 10**low * self._unit
         return torch.where(self.engagement(weight) >= least, weight, 0.0)
 
-    def multiplier(self, most: Tensor, floor: float) -> float:
+    def multiplier(self, most: Tensor, floor: float, shares: Tensor | None = None) -> float:
         """The largest λ for which the slates of weights min(λ, most) keep ``floor`` of all usual engagement together.
 
         Args:
             most: (B,) each slate's largest weight, 0 for who is to be left alone.
             floor: share, 0–1.
+            shares: (B,) bool, whose engagement counts; everybody's unless given.
         """
-        least = floor * float(self.usual_engagement.sum())
+        counts = torch.ones_like(most) if shares is None else shares.to(most.dtype)
+        least = floor * float((self.usual_engagement * counts).sum())
+
+        def kept(weight: Tensor) -> float:
+            return float((self.engagement(weight) * counts).sum())
+
         high = float(most.max()) if len(most) else 0.0
-        if high <= 0 or float(self.engagement(most).sum()) >= least:
+        if high <= 0 or kept(most) >= least:
             return high
         low = high * 10 ** (-2 * _DECADES)
         for _ in range(_STEPS + 4):
             middle = (low * high) ** 0.5
-            enough = float(self.engagement(most.clamp(max=middle)).sum()) >= least
+            enough = kept(most.clamp(max=middle)) >= least
             low, high = (middle, high) if enough else (low, middle)
-        return low if float(self.engagement(most.clamp(max=low)).sum()) >= least else 0.0
+        return low if kept(most.clamp(max=low)) >= least else 0.0
 
 
 def _total(value: Tensor, inside: Tensor) -> Tensor:
@@ -92,7 +98,9 @@ def _total(value: Tensor, inside: Tensor) -> Tensor:
 
 
 def _spread(value: Tensor, real: Tensor) -> Tensor:
-    """Largest less smallest of each row, (B,)."""
+    """Largest less smallest of each row, (B,); 0 where there is none."""
+    if not value.numel():
+        return value.new_zeros(len(value))
     top = value.masked_fill(~real, -torch.inf).amax(dim=1)
     bottom = value.masked_fill(~real, torch.inf).amin(dim=1)
     return torch.where(real.any(dim=1), top - bottom, 0.0)

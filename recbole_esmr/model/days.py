@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from recbole_esmr.data.trace import Trace
+from recbole_esmr.data.user_days import eve, last_known, mean_so_far, shifted, window_mean
 
 TRACKER = ("running mean", "last", "3-day mean", "7-day mean")
 """The level tracker's features of the reported valence."""
@@ -121,8 +122,7 @@ def own_scale(scaled: np.ndarray) -> np.ndarray:
     value = np.where(known, scaled, 0.0)
 
     def before(x: np.ndarray) -> np.ndarray:
-        total = x.cumsum(axis=1)
-        return np.concatenate([np.zeros_like(total[:, :1]), total[:, :-1]], axis=1)
+        return eve(x.cumsum(axis=1))[:, :-1]
 
     count = before(known.astype(float)) + PRIOR_DAYS
     mean = before(value) / count
@@ -141,19 +141,10 @@ def level_tracker(valence: np.ndarray) -> np.ndarray:
     Returns:
         shape (U, D, 4).
     """
-    said = np.isfinite(valence)
-    value = np.where(said, valence, 0.0)
-    total, count = value.cumsum(axis=1), said.cumsum(axis=1)
-    running = np.where(count > 0, total / np.maximum(count, 1), 0.0)
-    day = np.arange(valence.shape[1])
-    latest = np.maximum.accumulate(np.where(said, day, -1), axis=1)
-    last = np.where(latest >= 0, np.take_along_axis(value, np.maximum(latest, 0), axis=1), running)
-    means = [running, last]
-    for window in (3, 7):
-        before_total = np.pad(total, ((0, 0), (window, 0)))[:, :-window]
-        before_count = np.pad(count, ((0, 0), (window, 0)))[:, :-window]
-        within = count - before_count
-        means.append(np.where(within > 0, (total - before_total) / np.maximum(within, 1), running))
+    running = np.nan_to_num(mean_so_far(valence))
+    means = [running]
+    for value in (last_known(valence), window_mean(valence, 3), window_mean(valence, 7)):
+        means.append(np.where(np.isfinite(value), value, running))
     return np.stack(means, axis=-1)
 
 
@@ -162,20 +153,13 @@ def day_labels(trace: Trace, use: np.ndarray, horizon: int) -> DayLabels:
     emotion = np.where(use, trace.emotion, -1)
     negative = np.where(use, trace.negative, np.nan)
     valence = np.where(use, trace.valence, np.nan)
-    ahead = np.stack([_shifted(negative, step, np.nan) for step in range(1, horizon + 1)])
+    ahead = np.stack([shifted(negative, -step) for step in range(1, horizon + 1)])
     unknown = np.isnan(ahead).any(axis=0)  # a window with a gap would be known only where it is negative
     episode = np.where(unknown, np.nan, (ahead == 1).any(axis=0))
     return DayLabels(
         today=torch.as_tensor(emotion),
-        tomorrow=torch.as_tensor(_shifted(emotion, 1, -1)),
-        valence=torch.as_tensor(_shifted(valence, 1, np.nan), dtype=torch.float32),
-        negative=torch.as_tensor(_shifted(negative, 1, np.nan), dtype=torch.float32),
+        tomorrow=torch.as_tensor(shifted(emotion, -1, -1)),
+        valence=torch.as_tensor(shifted(valence, -1), dtype=torch.float32),
+        negative=torch.as_tensor(shifted(negative, -1), dtype=torch.float32),
         episode=torch.as_tensor(episode, dtype=torch.float32),
     )
-
-
-def _shifted(array: np.ndarray, step: int, fill: float) -> np.ndarray:
-    moved = np.full_like(array, fill)
-    if step < array.shape[1]:
-        moved[:, :-step] = array[:, step:]
-    return moved

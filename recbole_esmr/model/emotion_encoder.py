@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -14,17 +13,37 @@ from torch.nn import functional
 
 from recbole_esmr.data.trace import Trace
 from recbole_esmr.errors import CheckpointError
+from recbole_esmr.model.attention import BINS, AcrossDays, WithinDay
 from recbole_esmr.model.days import TRACKER, DayBatch, DayLabels, day_batch, level_tracker
+from recbole_esmr.settings import setting
 
 RECENT = len(TRACKER) + 2
 """Numbers of the reports that every head reads: the level tracker, today's valence, and whether it was reported."""
 
 
-BINS = 4
-"""Quantile bins of the piecewise-linear encoding of a number."""
-
 SETTLED = 4
 """Reports from which on a person's running mean tells their level: the tracker is fitted on later days where enough exist."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSettings:
+    """Shape and training of the encoder."""
+
+    hidden_size: int = setting("width of the day vectors", low=4, high=1024)
+    layers: int = setting("Transformer layers across days", low=1, high=24)
+    heads: int = setting("attention heads", low=1, high=64)
+    dropout: float = setting("dropout", low=0, high=0.9)
+    epochs: int = setting("epochs of the encoder", low=1, high=100_000)
+    stopping_step: int = setting("epochs without progress before the encoder stops", low=1, high=100_000)
+    learning_rate: float = setting("learning rate of the encoder", low=1e-8, high=1)
+    weight_decay: float = setting("weight decay of the encoder", low=0, high=10)
+    calibrate: bool = setting("calibrate on the validation days")
+    batch_users: int = setting("people in a batch", low=1, high=1_000_000)
+    horizon: int = setting("reach of the episode forecast", low=1, high=60, unit="days", key="forecast_horizon")
+    pretrained: str | None = setting("file of `recbole-esmr pretrain` to begin from", key="pretrained_encoder")
+    baselines: str = setting(
+        "which baselines `run` trains beside the encoder", choices=("cheap", "all"), key="forecast_baselines"
+    )
 
 
 @dataclass
@@ -63,95 +82,6 @@ class Scales:
     edges: Tensor
 
 
-class WithinDay(nn.Module):
-    """Attention within a day: a [CLS] query reads the day's feature tokens (FT-Transformer, Gorishniy et al. 2021).
-
-    A number is encoded piecewise linearly over its quantiles (Gorishniy et al. 2022), so that a token can bend where the data
-    do. Its token is linear in that, in the number itself and in the number on the person's own scale, or a vector of its own
-    where the number is missing. A token of a category is an embedding. Each head scores the tokens and mixes their values; keys
-    and values are linear in the token, so they are learned for each feature at once, and a day costs what its tokens cost, not
-    their square.
-
-    Args:
-        features: number F of numeric features.
-        sizes: number of codes of each categorical feature.
-        width: of a day vector H.
-        heads: attention heads.
-        attend: false takes the plain mean of the tokens, for comparison.
-    """
-
-    edges: Tensor
-
-    def __init__(
-        self, features: int, sizes: tuple[int, ...], width: int, heads: int, dropout: float, attend: bool = True
-    ) -> None:
-        super().__init__()
-        self.heads, self.attend = heads, attend
-        parts = 4 + BINS  # the number, on the person's own scale, known, missing, and its place among the quantiles
-        self.value = nn.Parameter(torch.randn(parts, features, width) / math.sqrt(width))
-        self.key = nn.Parameter(torch.zeros(parts, features, heads))
-        self.register_buffer("edges", torch.linspace(-2, 2, BINS + 1).repeat(features, 1))
-        tables = [nn.Embedding(size, width + heads) for size in sizes]
-        for table in tables:
-            nn.init.normal_(table.weight, std=1 / math.sqrt(width))
-        self.codes = nn.ModuleList(tables)
-        self.mlp = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, features: Tensor, own: Tensor, known: Tensor, codes: list[Tensor]) -> Tensor:
-        """(B, D, F) numbers, their own-scaled twins and whether they are known, (B, D) codes → (B, D, H)."""
-        there = known.to(features.dtype)
-        low, high = self.edges[:, :-1], self.edges[:, 1:]
-        place = ((features[..., None] - low) / (high - low)).clamp(0, 1)
-        parts = torch.cat([torch.stack([features, own, torch.ones_like(own)], dim=-1), place], dim=-1) * there[..., None]
-        parts = torch.cat([parts, 1 - there[..., None]], dim=-1)  # (B, D, F, 4 + BINS)
-        values = self.value.unflatten(-1, (self.heads, -1))  # (4 + BINS, F, heads, w)
-        tables = [table(code) for table, code in zip(self.codes, codes, strict=True)]
-        width = self.value.shape[-1]
-        scores = [torch.einsum("bdfk,kfh->bdfh", parts, self.key), *(table[..., None, width:] for table in tables)]
-        score = torch.cat(scores, dim=2)
-        weight = score.softmax(dim=2) if self.attend else torch.full_like(score, 1 / score.shape[2])
-        count = features.shape[-1]
-        # weight of a token times its parts first: the (B, D, F, H) values are never made
-        weighted = weight[:, :, :count].permute(3, 0, 1, 2)[..., None] * parts  # (heads, B, D, F, 4 + BINS)
-        day = torch.bmm(weighted.flatten(3).flatten(1, 2), values.permute(2, 1, 0, 3).flatten(1, 2))  # (heads, B · D, w)
-        day = day.transpose(0, 1).reshape(*parts.shape[:2], self.heads, -1)
-        for index, table in enumerate(tables):
-            day = day + weight[:, :, count + index, :, None] * table[..., :width].unflatten(-1, (self.heads, -1))
-        day = day.flatten(2) * math.sqrt(score.shape[2])
-        return day + self.dropout(self.mlp(day))
-
-
-class AcrossDays(nn.Module):
-    """A pre-norm Transformer block over days: each day attends to itself and to the known days before it.
-
-    A score falls with the days in between, a rate a head (ALiBi, Press et al. 2022), so a gap of missing days counts as the time
-    that it is, and a trace may be longer than any in training.
-    """
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads, self.dropout = heads, dropout
-        self.before_attention, self.before_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.project, self.join = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-        self.rate = nn.Parameter(torch.linspace(-3.0, 0.0, heads))  # log of the fall in the score a day
-
-    def forward(self, days: Tensor, present: Tensor) -> Tensor:
-        """(B, D, H) day vectors, (B, D) whether anything is known of each day → (B, D, H)."""
-        length = days.shape[1]
-        day = torch.arange(length, device=days.device)
-        gap = (day[:, None] - day[None, :]).clamp(min=0)
-        allowed = (day[:, None] > day) & present[:, None, None, :] | (day[:, None] == day)
-        bias = (-self.rate.exp()[:, None, None] * gap).expand(len(days), -1, -1, -1).masked_fill(~allowed, -torch.inf)
-        parts = self.project(self.before_attention(days)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        dropout = self.dropout if self.training else 0.0
-        query, key, value = parts.unbind(0)
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(parts.dtype))
-        days = days + functional.dropout(self.join(mixed.transpose(1, 2).flatten(2)), dropout)
-        return days + functional.dropout(self.mlp(self.before_mlp(days)), dropout)
-
-
 class EmotionEncoder(nn.Module):
     """Reads days, remembers them causally, and says what today and tomorrow may feel like.
 
@@ -182,6 +112,7 @@ class EmotionEncoder(nn.Module):
     widening: Tensor
     half_width: Tensor
     fitted: Tensor
+    labelled: Tensor
     within_day: WithinDay
 
     def __init__(
@@ -226,6 +157,7 @@ class EmotionEncoder(nn.Module):
         self.register_buffer("widening", torch.ones(()))
         self.register_buffer("half_width", torch.tensor(1.2815516))
         self.register_buffer("fitted", torch.tensor(False))
+        self.register_buffer("labelled", torch.tensor(False))  # whether it was trained on labels, or on valence alone
 
     @property
     def width(self) -> int:
@@ -375,20 +307,25 @@ class EmotionEncoder(nn.Module):
             memory = block(memory, days.present)
         return memory
 
+    def tracked(self, trace: Trace) -> np.ndarray:
+        """Tomorrow's valence as the level tracker foretells it from the reports alone, (U, D), in [−1, 1].
+
+        It has read nothing of what the day's feed held, so what tomorrow brings beyond it may be credited to that feed.
+        """
+        weight, bias = self.tracker_weight.cpu().numpy(), float(self.tracker_bias)
+        tracked: np.ndarray = np.clip(level_tracker(trace.valence) @ weight + bias, -1, 1)
+        return tracked
+
     @torch.no_grad()
     def encode(self, trace: Trace, batch_users: int = 256) -> DayState:
-        """Beliefs for all people of a trace, without dropout and gradients; (U, D, …) on the CPU."""
+        """Beliefs for all people of a trace, of an encoder in evaluation mode; (U, D, …) on the CPU."""
         batches = [(users, trace.days) for users in torch.arange(trace.users).split(batch_users)]
         return join_states(self.encode_batches(self.inputs(trace), batches), trace.days)
 
     @torch.no_grad()
     def encode_batches(self, days: DayBatch, batches: list[tuple[Tensor, int]]) -> list[DayState]:
-        """Beliefs for each batch (people, number of days), without dropout and gradients."""
-        training = self.training
-        self.eval()
-        states = [self(days.rows(users, count)) for users, count in batches]
-        self.train(training)
-        return states
+        """Beliefs for each batch (people, number of days), of an encoder in evaluation mode."""
+        return [self(days.rows(users, count)) for users, count in batches]
 
     # -- saving --------------------------------------------------------------------------------------------------------
 
@@ -401,6 +338,13 @@ class EmotionEncoder(nn.Module):
             "heads": self.within_day.heads,
             "dropout": self._dropout,
         }
+
+    @classmethod
+    def of_settings(
+        cls, settings: EncoderSettings, features: tuple[str, ...], emotions: tuple[str, ...], profiles: tuple[str, ...]
+    ) -> EmotionEncoder:
+        """An untrained encoder for data with these behaviour features, emotions and profiles."""
+        return cls(features, emotions, profiles, settings.hidden_size, settings.layers, settings.heads, settings.dropout)
 
     @classmethod
     def of_shape(cls, shape: Mapping[str, Any]) -> EmotionEncoder:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from recbole_esmr.model.esmr import ESMR
+from recbole_esmr.model.beliefs import Beliefs
 
 
 @dataclass(frozen=True)
@@ -36,18 +34,17 @@ class Outlook:
     trend: np.ndarray
 
 
-def outlook(model: ESMR, day: int = -1) -> Outlook:
-    """What a trained ESMR believes at the end of a day.
+def outlook(beliefs: Beliefs, day: int = -1) -> Outlook:
+    """What is believed at the end of a day.
 
     Args:
-        model: its trace's people are the rows, by RecBole's internal id (row 0 is nobody).
-        day: column of the trace; the last unless given.
+        beliefs: of the people, who are the rows.
+        day: column; the last unless given.
     """
-    state, silent = model.day_state(), ~model.trace.consent
-    column = range(model.trace.days)[day]
-    half = state.scale[:, column].numpy() * float(model.encoder.half_width)
-    mean = state.mean[:, column].numpy()
-    _, believed = model.believed_days()
+    state, silent = beliefs.state, ~beliefs.consent
+    column = range(state.mean.shape[1])[day]
+    half, mean = beliefs.half_width[:, column], state.mean[:, column].numpy()
+    believed = beliefs.valence
     trend = (believed[:, column] - believed[:, column - 2]) / 2 if column >= 2 else np.zeros(len(mean))
     tomorrow = state.forecast[:, column].softmax(dim=-1).numpy()
 

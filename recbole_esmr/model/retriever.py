@@ -2,82 +2,91 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recbole_esmr.config import Config, check_keys, model_class
-from recbole_esmr.data.dataset import ESMRDataset
+from recbole_esmr.data.log import Log
 from recbole_esmr.model.scoring import ItemScores
+from recbole_esmr.settings import setting
 
-_SHARED = (
-    *("seed", "reproducibility", "gpu_id", "use_gpu", "checkpoint_dir", "show_progress", "state", "log_wandb"),
-    *("epochs", "learner", "learning_rate", "weight_decay", "clip_grad_norm", "train_batch_size", "stopping_step"),
-    *("eval_args", "eval_batch_size", "repeatable", "topk", "valid_metric", "metric_decimal_place"),
-    *("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD", "MAX_ITEM_LIST_LENGTH", "LIST_SUFFIX", "ITEM_LIST_LENGTH_FIELD"),
-)
+if TYPE_CHECKING:
+    from recbole.config import Config
+    from recbole.data.dataset import Dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrieverSettings:
+    """Which model proposes."""
+
+    backbone: str | None = setting("a RecBole model whose own order is the engagement ranking")
+    retriever: str = setting("a general or sequential RecBole model")
+    retriever_config: dict[str, Any] = setting("RecBole keys of the retriever")
+
+    @property
+    def name(self) -> str:
+        """The RecBole model that proposes candidates: the backbone where there is one."""
+        return self.backbone or self.retriever
 
 
 class Retriever(nn.Module):
     """A RecBole model that scores all items for a person on a day, from what was watched on days before.
 
     Args:
-        config: of ESMR; ``retriever`` (or ``backbone``) names the model and ``retriever_config`` holds its own keys.
-        dataset: the training part of the data.
+        config: RecBole's config of the model itself.
+        dataset: what it learns from.
     """
 
-    def __init__(self, config: Config, dataset: ESMRDataset) -> None:
+    def __init__(self, config: Config, dataset: Dataset) -> None:
         super().__init__()
-        name = config.esmr.retriever_name
-        self.config = retriever_config(config)
-        self.config["device"] = config["device"]
-        self.model = model_class(name)(self.config, dataset.on_training_days()).to(config["device"])
-        self._score = ItemScores(self.model, config["device"])
+        self.config = config
+        self.model = config.model_class(config, dataset).to(config["device"])
         self.trained = False  # some models of RecBole, Pop for one, cannot answer before they are
-        self.history = dataset.history
-        self._longest = int(config["MAX_ITEM_LIST_LENGTH"])
 
-    @torch.no_grad()
-    def scores(self, user: Tensor, day: Tensor) -> Tensor:
-        """Scores of all items, standardised within a row; the padding item has −inf.
-
-        Args:
-            user: (B,) internal ids; one beyond the data's is a newcomer, see :class:`~recbole_esmr.model.scoring.ItemScores`.
-            day: (B,) day indices; only days before count.
-
-        Returns:
-            (B, I), on the model's device; all zero before training.
-        """
-        if not self.trained:
-            scores = torch.zeros(len(user), self.model.n_items, device=self.config["device"])
-            scores[:, 0] = -torch.inf
-            return scores
-        items = length = None
-        if self._score.sequential:
-            items, length = self.history.before(user.cpu().numpy(), day.cpu().numpy(), self._longest)
-        scores = self._score(user.cpu(), items, length)
-        real = scores[:, 1:]
-        scores = (scores - real.mean(dim=1, keepdim=True)) / real.std(dim=1, keepdim=True).clamp(min=1e-6)
-        scores[:, 0] = -torch.inf
-        return scores
-
-    def forget(self) -> None:
-        """Drop what was computed from the weights; call it after they change."""
-        self._score.forget()
+    def frozen(self) -> Retrieval:
+        """Its scores as they are now; make a new one when the weights have changed."""
+        scores = ItemScores(self.model, self.config["device"]) if self.trained else None
+        return Retrieval(scores, self.model.n_items, int(self.config["MAX_ITEM_LIST_LENGTH"]))
 
     def other_parameter(self) -> dict[str, Any]:
         """RecBole's ``other_parameter`` without modules, whose weights are in the state dict anyway."""
         return {k: v for k, v in self.model.other_parameter().items() if not isinstance(v, nn.Module)}
 
 
-def retriever_config(config: Config) -> Config:
-    """RecBole's config of the retriever: its own yaml, what it shares with ESMR's config, then ``retriever_config``."""
-    settings = config.esmr
-    check_keys(settings.retriever_config, "retriever_config: unknown key")
-    metric = str(config["valid_metric"]).split("@")[0]
-    shared = {key: config[key] for key in _SHARED if config[key] is not None}
-    folder = Path(str(config["data_path"])).resolve().parent
-    values = shared | {"metrics": [metric], "data_path": str(folder)} | settings.retriever_config
-    return Config(settings.retriever_name, str(config["dataset"]), config_dict=values, arguments=[])
+@dataclass(frozen=True)
+class Retrieval:
+    """A retriever's scores, standardised within a row.
+
+    Attributes:
+        scores: of the trained model; None before training.
+        items: I.
+        longest: items of a history that it reads.
+    """
+
+    scores: ItemScores | None
+    items: int
+    longest: int
+
+    @torch.no_grad()
+    def __call__(self, log: Log, row: np.ndarray, day: np.ndarray) -> Tensor:
+        """Scores of all items for the people in these rows of the log.
+
+        Args:
+            log: whose history is read.
+            row: (B,) rows of the log.
+            day: (B,) day indices; only days before count.
+
+        Returns:
+            (B, I) on the CPU, −inf for the padding item; all zero before training.
+        """
+        scores = torch.zeros(len(row), self.items)
+        if self.scores is not None and len(row):
+            history = log.history.before(row, day, self.longest) if self.scores.sequential else (None, None)
+            scores = self.scores(torch.from_numpy(log.people[row]), *history).cpu()
+            real = scores[:, 1:]
+            scores = (scores - real.mean(dim=1, keepdim=True)) / real.std(dim=1, keepdim=True).clamp(min=1e-6)
+        scores[:, 0] = -torch.inf
+        return scores

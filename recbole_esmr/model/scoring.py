@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,14 @@ from recbole_esmr.errors import ConfigError
 
 
 class ItemScores:
-    """Scores of all items by a trained RecBole model.
+    """Scores of all items by a trained RecBole model, whose weights must not change from here on.
 
-    A person the model has never met is scored from the history alone by a sequential model, and with the mean of all known
-    people's scores by one that knows people only by their id.
+    Many threads may ask it at once: what is kept (the mean over all people) is the same whoever makes it. A person the model
+    has never met is scored from the history alone by a sequential model, and with the mean of all known people's scores by one
+    that knows people only by their id.
 
     Args:
-        model: general or sequential.
+        model: general or sequential; it is put into evaluation mode.
         device: where it lives.
 
     Raises:
@@ -33,9 +35,8 @@ class ItemScores:
                 f"{type(model).__name__} is neither a general nor a sequential model of RecBole: it cannot score all items from "
                 "a person and a history. Take BPR, LightGCN, SASRec or another of those."
             )
-        self.model, self._device = model, device
+        self.model, self._device = model.eval(), device
         self.sequential = model.type == ModelType.SEQUENTIAL
-        self._newcomer: Tensor | None = None
 
     @torch.no_grad()
     def __call__(self, user: Tensor, items: np.ndarray | None = None, length: np.ndarray | None = None) -> Tensor:
@@ -48,8 +49,6 @@ class ItemScores:
         Returns:
             (B, I) on the model's device, as the model gives them; the padding item's column means nothing.
         """
-        training = self.model.training
-        self.model.eval()
         known = (user > 0) & (user < getattr(self.model, "n_users", len(user) + 1))
         fields = {self.model.USER_ID: torch.where(known, user, 1)} if hasattr(self.model, "USER_ID") else {}
         if self.sequential:
@@ -59,20 +58,15 @@ class ItemScores:
             fields[self.model.ITEM_SEQ_LEN] = torch.from_numpy(length).clamp(min=1)
         scores = self._of_rows(Interaction(fields))
         if not self.sequential and not bool(known.all()):
-            scores = torch.where(known.to(scores.device)[:, None], scores, self._of_newcomers())
-        self.model.train(training)
+            scores = torch.where(known.to(scores.device)[:, None], scores, self._newcomer)
         return scores
 
-    def forget(self) -> None:
-        """Drop what was computed from the weights; call it after they change."""
-        self._newcomer = None
-
-    def _of_newcomers(self) -> Tensor:
-        if self._newcomer is None:
-            parts = torch.arange(1, self.model.n_users).split(1024)
-            totals = [self._of_rows(Interaction({self.model.USER_ID: part})).double().sum(dim=0) for part in parts]
-            self._newcomer = (torch.stack(totals).sum(dim=0) / (self.model.n_users - 1)).float()
-        return self._newcomer
+    @cached_property
+    def _newcomer(self) -> Tensor:
+        """(I,) mean over all known people."""
+        parts = torch.arange(1, self.model.n_users).split(1024)
+        totals = [self._of_rows(Interaction({self.model.USER_ID: part})).double().sum(dim=0) for part in parts]
+        return (torch.stack(totals).sum(dim=0) / (self.model.n_users - 1)).float()
 
     def _of_rows(self, rows: Interaction) -> Tensor:
         rows = rows.to(self._device)

@@ -1,4 +1,4 @@
-"""What the re-ranker sees of a person in the morning."""
+"""What the re-ranker sees of a person in the morning, and of an item."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.trace import Trace
+from recbole_esmr.data.user_days import window_mean
 from recbole_esmr.emotion.episodes import streak_length
 
 RECENT = 3
@@ -31,21 +33,24 @@ def policy_states(trace: Trace, hidden: Tensor, beliefs: np.ndarray, negative: n
         weeks, at most one), the mean negative and positive exposure of three days, their mean watch hours (log1p, in minutes) and
         that less the running mean's.
     """
-    recent = _mean(np.nan_to_num(trace.exposure), np.isfinite(trace.exposure[..., :1]), RECENT)
+    recent = np.nan_to_num(window_mean(np.nan_to_num(trace.exposure), RECENT, np.isfinite(trace.exposure[..., :1])))
     there = trace.present[..., None]
     minutes = np.log1p(60 * trace.engagement)[..., None]
-    lately, usually = _mean(minutes, there, RECENT), _mean(minutes, there, trace.days)
+    lately, usually = (np.nan_to_num(window_mean(minutes, days, there)) for days in (RECENT, trace.days))
     streak = np.minimum(streak_length(negative), 7)[..., None] / 7
     extra = np.concatenate([streak, recent, lately, lately - usually], axis=-1)
     state = torch.cat([hidden, torch.from_numpy(beliefs).float(), torch.from_numpy(extra).float()], dim=-1)
     return functional.pad(state * torch.from_numpy(trace.consent)[:, None, None], (0, 0, 1, 0))
 
 
-def _mean(value: np.ndarray, known: np.ndarray, days: int) -> np.ndarray:
-    """Mean of the known values of the last ``days`` days, (U, D, F); 0 where there is none."""
+def item_features(items: Catalogue, emotions: int) -> Tensor:
+    """(I, X): emotion (of so many) and category one-hot, valence, intensity and their products, log length."""
+    emotion = np.eye(emotions + 1)[items.emotion][:, :-1]
+    category = np.eye(len(items.categories) + 1)[items.category][:, :-1]
+    numbers = [items.valence, items.intensity, items.negative, items.positive, np.log(items.duration) / 5]
+    return torch.from_numpy(np.column_stack([emotion, category, *numbers])).float()
 
-    def within(x: np.ndarray) -> np.ndarray:
-        total = x.cumsum(axis=1)
-        return total - np.pad(total, ((0, 0), (days, 0), (0, 0)))[:, : x.shape[1]]
 
-    return within(np.where(known, value, 0.0)) / np.maximum(within(known.astype(float)), 1)
+def with_ratio(features: Tensor, ratio: Tensor) -> Tensor:
+    """Features of items (…, X) with the expected watch ratio (…,) as the last; (…, X + 1)."""
+    return torch.cat([features, ratio.unsqueeze(-1)], dim=-1)

@@ -1,108 +1,103 @@
-"""Contextual bandits as opponents of ESMR: which emotion in the feed lifts a person in this state, learned by association."""
+"""Contextual bandits as baselines: which emotion in the feed lifts a person in this state, learned by association."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from recbole.data.dataset import Dataset
 from torch import Tensor
 
-from recbole_esmr.data.impressions import Impressions
-from recbole_esmr.model.esmr import ESMR, Candidates
-from recbole_esmr.policy.opponent import Opponent
+from recbole_esmr.data.dataset import ESMRDataset
+from recbole_esmr.data.log import Log
+from recbole_esmr.model.beliefs import Beliefs
+from recbole_esmr.model.esmr import ESMR
+from recbole_esmr.model.ranking import Candidates
+from recbole_esmr.policy.baseline import Baseline
 
 RIDGE = 1.0
 
 
-class LinUCB(Opponent):
-    """The upper confidence bound of what an item does to tomorrow's valence (LinUCB, Li et al. 2010), within each slate's floor.
+class LinUCB(Baseline):
+    r"""The upper confidence bound of what an item does to tomorrow's valence (LinUCB, Li et al. 2010), within the same budget.
 
-    The surprise of the day after, v − v̂, is explained by what was watched, z by emotion (mean of ratio · intensity over the
-    items shown), in the person's context x: φ = z ⊗ x,
+    What the day after brings beyond what the reports foretold, v − v̂ (the level tracker's, which has read nothing of the day's
+    feed), is explained by what was watched, z by emotion (mean of ratio · intensity over the items shown), in the context x of
+    the evening before: φ = z ⊗ x,
 
-    .. math:: \\hat θ = A^{-1} \\sum φ\\, (v - \\hat v), \\quad A = I + \\sum φ φ^T, \\quad
-              q_i = φ_i^T \\hat θ + α\\, σ \\sqrt{φ_i^T A^{-1} φ_i}
+    .. math:: \hat θ = A^{-1} \sum φ\, (v - \hat v), \quad A = I + \sum φ φ^T, \quad
+              q_i = φ_i^T \hat θ + α\, σ \sqrt{φ_i^T A^{-1} φ_i}
 
-    fitted anew each evening on the log's window. What is credited is what followed; nothing is identified or refuted.
+    over the training's log and every day since. What is credited is what followed; nothing is identified or refuted.
 
     Args:
-        model, dataset, batch: as of :class:`~recbole_esmr.policy.opponent.Opponent`.
+        model, dataset: as of :class:`~recbole_esmr.policy.baseline.Baseline`.
         optimism: α.
     """
 
-    def __init__(self, model: ESMR, dataset: Dataset, optimism: float = 1.0, batch: int = 128) -> None:
-        super().__init__(model, dataset, batch)
+    def __init__(self, model: ESMR, dataset: ESMRDataset, optimism: float = 1.0) -> None:
+        super().__init__(model, dataset)
         self._optimism = optimism
 
-    def _prepare(self) -> None:
-        super()._prepare()
-        model = self._model
-        trace, state = model.trace, model.day_state()
-        self._context = _contexts(model)
-        surprise = trace.valence[:, 1:] - state.mean[:, :-1].numpy()
-        exposure = emotion_exposure(model.impressions, model, trace.users, trace.days)
-        rows = np.nonzero(np.isfinite(surprise) & trace.consent[:, None])
-        features = np.einsum("ne,nx->nex", exposure[rows], self._context[rows])
-        features = features.reshape(len(rows[0]), exposure.shape[2] * self._context.shape[2])
-        target = surprise[rows]
-        self._covariance = np.linalg.inv(RIDGE * np.eye(features.shape[1]) + features.T @ features)
-        self._theta = self._covariance @ features.T @ target
-        self._noise = float((target - features @ self._theta).std()) if len(target) else 1.0
+    def lift(self, context: np.ndarray) -> np.ndarray:
+        """Expected lift of a unit of each emotion in contexts (U, X); (U, E)."""
+        return context @ self._theta.reshape(-1, context.shape[1]).T
 
-    def _benefit(self, user: Tensor, day: Tensor, found: Candidates) -> tuple[Tensor, Tensor]:
-        x = self._context[user.numpy(), -1]
-        emotions = len(self._model.taxonomy)
+    def _learn(self, log: Log, beliefs: Beliefs, days: slice) -> None:
+        # what is shown on day t is chosen in the context of the evening before, and is rewarded on day t + 1
+        context, exposure = contexts(beliefs)[:, :-2], self._exposure(log)[:, 1:-1]
+        surprise = log.trace.valence[:, 2:] - beliefs.tracked[:, 1:-1]
+        context, exposure, surprise = context[:, days], exposure[:, days], surprise[:, days]
+        rows = np.isfinite(surprise) & log.trace.consent[:, None]
+        target = surprise[rows]
+        size = exposure.shape[2] * context.shape[2]
+        features = np.einsum("ne,nx->nex", exposure[rows], context[rows]).reshape(len(target), size)
+        if days.start == 0:
+            self._precision, self._moment, self._square, self._count = RIDGE * np.eye(size), np.zeros(size), 0.0, 0
+        self._precision, self._moment = self._precision + features.T @ features, self._moment + features.T @ target
+        self._square, self._count = self._square + float(target @ target), self._count + len(target)
+        self._covariance = np.linalg.inv(self._precision)
+        self._theta = self._covariance @ self._moment
+        seen = self._precision - RIDGE * np.eye(len(self._theta))  # Σ φφᵀ, so that Σ (t − θᵀφ)² needs no day again
+        left = self._square - 2 * self._theta @ self._moment + self._theta @ seen @ self._theta
+        self._noise = float(np.sqrt(np.maximum(left, 0.0) / self._count)) if self._count else 1.0
+
+    def _value(self, found: Candidates) -> tuple[Tensor, Tensor]:
+        x = contexts(self.beliefs)[found.row, -1]
+        emotions = len(self._rankers.taxonomy)
         blocks = self._covariance.reshape(emotions, x.shape[1], emotions, x.shape[1])
         own = np.stack([blocks[e, :, e] for e in range(emotions)])
         spread = self._noise * np.sqrt(np.einsum("ux,exy,uy->ue", x, own, x))
-        return self._by_emotion(self._mean(x) + self._optimism * spread, user, found)
+        return self._lifted(self.lift(x) + self._optimism * spread, found)
 
-    def _mean(self, x: np.ndarray) -> np.ndarray:
-        """Expected lift of a unit of each emotion in contexts (U, X); (U, E)."""
-        return x @ self._theta.reshape(-1, x.shape[1]).T
-
-    def _by_emotion(self, lift: np.ndarray, user: Tensor, found: Candidates) -> tuple[Tensor, Tensor]:
-        items, item = self._model.catalogue, found.item.numpy()
-        of_item = np.take_along_axis(lift, np.maximum(items.emotion[item], 0), axis=1) * items.intensity[item]
-        return torch.from_numpy(of_item).float() * found.ratio, torch.from_numpy(self._model.trace.consent[user.numpy()])
+    def _lifted(self, lift: np.ndarray, found: Candidates) -> tuple[Tensor, Tensor]:
+        worth = torch.from_numpy(self._of_items(lift, found)).float() * found.ratio
+        return worth, torch.from_numpy(self.beliefs.consent[found.row])
 
 
 class Thompson(LinUCB):
     """As :class:`LinUCB`, but each person's lift is drawn from what is believed of it (Thompson sampling, Agrawal & Goyal 2013).
 
     Args:
-        model, dataset, batch: as of :class:`LinUCB`.
+        model, dataset: as of :class:`LinUCB`.
         seed: of the draws.
     """
 
-    def __init__(self, model: ESMR, dataset: Dataset, seed: int = 0, batch: int = 128) -> None:
-        super().__init__(model, dataset, 0.0, batch)
+    def __init__(self, model: ESMR, dataset: ESMRDataset, seed: int = 0) -> None:
+        super().__init__(model, dataset, 0.0)
         self._seed = seed
 
     def reset(self, users: np.ndarray, items: np.ndarray, consent: np.ndarray | None = None) -> None:
         self._generator = np.random.default_rng(self._seed)
         super().reset(users, items, consent)
 
-    def _benefit(self, user: Tensor, day: Tensor, found: Candidates) -> tuple[Tensor, Tensor]:
-        x = self._context[user.numpy(), -1]
+    def _value(self, found: Candidates) -> tuple[Tensor, Tensor]:
+        x = contexts(self.beliefs)[found.row, -1]
         root = np.linalg.cholesky(self._covariance)
         drawn = self._theta + self._noise * self._generator.standard_normal((len(x), len(self._theta))) @ root.T
-        return self._by_emotion(np.einsum("uex,ux->ue", drawn.reshape(len(x), -1, x.shape[1]), x), user, found)
+        return self._lifted(np.einsum("uex,ux->ue", drawn.reshape(len(x), -1, x.shape[1]), x), found)
 
 
-def _contexts(model: ESMR) -> np.ndarray:
+def contexts(beliefs: Beliefs) -> np.ndarray:
     """(U, D, 4): one, the believed valence of the day, the forecast of the next, the chance that it is negative."""
-    state, (_, valence) = model.day_state(), model.believed_days()
-    parts = [np.ones_like(valence), valence, state.mean.numpy(), state.negative.sigmoid().numpy()]
-    return np.stack(parts, axis=-1) * model.trace.consent[:, None, None]
-
-
-def emotion_exposure(shown: Impressions, model: ESMR, users: int, days: int) -> np.ndarray:
-    """Exposure to each emotion on each day, (U, D, E): mean of watch ratio · intensity over the items shown; 0 without any."""
-    items, emotions = model.catalogue, len(model.taxonomy)
-    cell, emotion = shown.user * days + shown.day, items.emotion[shown.item]
-    known = emotion >= 0
-    felt = (shown.watch_ratio * items.intensity[shown.item])[known]
-    total = np.bincount(cell[known] * emotions + emotion[known], weights=felt, minlength=users * days * emotions)
-    count = np.bincount(cell, minlength=users * days)
-    return total.reshape(users, days, emotions) / np.maximum(count, 1).reshape(users, days, 1)
+    state = beliefs.state
+    parts = [np.ones_like(beliefs.valence), beliefs.valence, state.mean.numpy(), state.negative.sigmoid().numpy()]
+    return np.stack(parts, axis=-1) * beliefs.consent[:, None, None]

@@ -1,4 +1,4 @@
-"""ESMR as a feed policy: the same model, reading each day's feedback before it fills the next day's feeds."""
+"""ESMR as a feed policy: the same ranking, reading each day's feedback before it fills the next day's feeds."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
-import torch
-from recbole.data.dataset import Dataset
-from torch import Tensor
 
+from recbole_esmr.data.dataset import ESMRDataset
+from recbole_esmr.data.impressions import Impressions
+from recbole_esmr.data.log import Log
 from recbole_esmr.errors import ConfigError, nearest
 from recbole_esmr.feed import Feedback, Observation
-from recbole_esmr.model.budget import Slates
-from recbole_esmr.model.esmr import ESMR, Candidates
-from recbole_esmr.policy.ledger import Ledger
+from recbole_esmr.model.beliefs import Beliefs, believe
+from recbole_esmr.model.esmr import ESMR
+from recbole_esmr.model.gate import ALWAYS
+from recbole_esmr.model.ranking import GOALS, WATCH_TIME, Benefit, Candidates, Ranking, rank
+from recbole_esmr.policy.online_calibration import OnlineCalibration
 from recbole_esmr.policy.recbole import known_ids
-
-GOALS = ("uplift", "calm")
-"""What a person may ask for: a better mood tomorrow, or to be spared what harms it and what excites."""
 
 CROWD = 50
 """People from which on a day's engagement budget is spent by its own multiplier, and items are known by what these people watch;
@@ -29,26 +27,38 @@ fewer are served by the multiplier of the days before and by what the training's
 class ESMRPolicy:
     """Fills feeds with the items on offer: the engagement ranking, and as much benefit as the engagement budget allows.
 
-    The model's weights stay. Its log goes on: a window as long as the log it was trained on. People it has never met begin with
-    nothing known; items it has never met are not shown. With ``gate="never"`` it is the engagement ranker alone. A deployed feed
-    is judged by watch time, so that is what the engagement ranking maximises here. What is observed corrects what is expected
-    (:class:`~recbole_esmr.policy.ledger.Ledger`), and so the budget.
+    The trained model is read once and never written: many policies may serve one model, in many threads. What changes from day to
+    day is the policy's own: the log of the people it serves (a window as long as the log of the training), what is believed of
+    them, and the calibration of what was expected by what came
+    (:class:`~recbole_esmr.policy.online_calibration.OnlineCalibration`). People it has never met begin with nothing known;
+    items it has never met are not shown. A deployed feed is judged by watch time, so that is what the engagement ranking
+    maximises here. With ``gate="never"`` it is the engagement ranking alone.
 
-    The same object serves one person, a batch or everybody: it serves whom it was :meth:`reset` with.
+    The same object serves one person, a batch or everybody: it serves whom it was :meth:`reset` with, and costs what they cost.
 
     Args:
-        model: a trained ESMR; the policy sets its log, ranking and gate, so give each policy its own.
+        model: a trained ESMR.
         dataset: the data it was trained on.
         gate: instead of the model's own.
-        batch: people scored at once.
+
+    Attributes:
+        log, beliefs: of the people served, a row each in the order of :meth:`reset`.
+        rule: by which they are served.
+        ranking: the last one, with all its parts, for who was here; None before it.
     """
 
-    def __init__(self, model: ESMR, dataset: Dataset, gate: str | None = None, batch: int = 128) -> None:
-        self._model, self._dataset, self._batch = model, dataset, batch
-        self._trained_on = model.log
-        model.settings = replace(model.settings, rank_by="watch_time", gate=gate or model.settings.gate)
-        self._unit = np.ones(model.n_items) if model.settings.backbone else model.catalogue.duration
-        self._sign = np.sign(model.catalogue.valence).astype(int)
+    log: Log
+    beliefs: Beliefs
+    ranking: Ranking | None
+    _expected: Candidates | None
+
+    def __init__(self, model: ESMR, dataset: ESMRDataset, gate: str | None = None) -> None:
+        self._encoder, self._rankers, self._trained_on = model.encoder, model.rankers, model.log
+        self._dataset, self._settings = dataset, model.settings
+        rule = replace(self._settings.serving, rank_by=WATCH_TIME)
+        self.rule = replace(rule, gate=replace(rule.gate, rule=gate or rule.gate.rule))
+        items = self._rankers.catalogue
+        self._unit = np.ones(len(items.duration)) if self._rankers.backbone else items.duration
 
     def reset(self, users: np.ndarray, items: np.ndarray, consent: np.ndarray | None = None) -> None:
         """Begin with these people and items.
@@ -58,31 +68,22 @@ class ESMRPolicy:
             consent: bool, whether each of the people consents to their emotion being read; None leaves what the data say, and
                 takes the consent of who is not in the data as given: the platform asks before it reports anybody's emotion.
         """
-        user = known_ids(self._dataset, self._dataset.uid_field, users)
-        new = user == 0
-        user[new] = self._trained_on.trace.users + np.arange(new.sum())
-        self._user, self._acted = user, np.zeros(len(users), dtype=bool)
+        log = self._trained_on.of(known_ids(self._dataset, self._dataset.uid_field, users))
+        self.log = log if consent is None else log.with_consent(consent)
         self._item = known_ids(self._dataset, self._dataset.iid_field, items)
-        self._number = np.full(self._model.n_items, -1)
+        self._number = np.full(len(self._unit), -1)
         self._number[self._item] = np.arange(len(items))
         self._number[0] = -1
-        self._ledger, self._multiplier = Ledger(), self._model.multiplier["watch_time"]
-        log = self._trained_on.with_newcomers(int(new.sum()))
-        if consent is not None:
-            log = log.with_consent(user, consent)
-        self._model.log = self._trained_on
-        self._model.item_past = self._model.past_of_items() if len(users) < CROWD else None
-        self._model.log = log
-        self._nothing_expected()
-        self._prepare()
+        self._calibration, self._multiplier = OnlineCalibration(), self._first_multiplier()
+        self._here, self.ranking, self._expected = np.zeros(0, dtype=int), None, None
+        self.beliefs = self._believe(self.log)
 
     def recommend(self, observation: Observation, goal: str | Sequence[str | None] | None = None) -> np.ndarray:
         """Slates of the day.
 
         Args:
             observation: of the morning.
-            goal: what people ask for, one of :data:`GOALS` or None; one for all, or one each. Who asks gets as much as the floor
-                under a slate allows, by the same proven effects, whatever the gate says; it takes nothing from others' budget.
+            goal: what people ask for, one of :data:`~recbole_esmr.model.ranking.GOALS` or None; one for all, or one each.
 
         Returns:
             (U, K) item numbers, best first, −1 after a person's slate.
@@ -90,128 +91,92 @@ class ESMRPolicy:
         Raises:
             ConfigError: a goal that does not exist.
         """
-        rows = np.flatnonzero(observation.active)
-        slates = np.full((len(self._user), int(observation.slate_size.max(initial=0))), -1)
-        self._acted = np.zeros(len(self._user), dtype=bool)
-        self._nothing_expected()
-        asked = _goals(goal, len(self._user))[rows]
-        if not len(rows) or not slates.shape[1] or not (self._item[observation.pool] > 0).any():
+        self._here, self.ranking, self._expected = np.flatnonzero(observation.active), None, None
+        people, longest = len(self.log.people), int(observation.slate_size.max(initial=0))
+        slates = np.full((people, longest), -1)
+        asked = _goals(goal, people)[self._here]
+        offered = np.zeros(len(self._number), dtype=bool)
+        offered[self._item[observation.pool]] = True
+        offered[0] = False
+        if not len(self._here) or not longest or not offered.any():
             return slates
-        found = self._candidates(rows, observation.pool)
-        choice, weight = self._choice(rows, found, torch.from_numpy(observation.slate_size[rows]), asked)
-        columns, inside = choice.chosen(weight)
-        item = found.item.numpy()
-        inside = inside & (found.engagement.gather(1, columns) > -torch.inf)
-        shown = self._number[np.take_along_axis(item, columns.numpy(), 1)]
-        slates[rows, : columns.shape[1]] = np.where(inside.numpy(), shown, -1)
-        self._acted[rows] = (~choice.usual.gather(1, columns) & inside).any(dim=1).numpy()
-        self._expected[rows[:, None], self._number[item]] = found.engagement.numpy()
-        self._usual[rows[:, None], self._number[item]] = choice.usual.numpy()
+        crowd = len(self._here) >= CROWD
+        self.ranking = ranking = rank(
+            self._rankers, self.log, self.beliefs, self._here, np.full(len(self._here), self.log.trace.days), self.rule,
+            observation.slate_size[self._here], offered=offered, multiplier=None if crowd else self._multiplier,
+            correction=self._calibration.correction(), goal=asked, benefit=self._benefit(),
+        )  # fmt: skip
+        self._expected = ranking.candidates
+        if ranking.multiplier is not None:
+            self._multiplier = ranking.multiplier if crowd else self._after(ranking, ranking.multiplier)
+        items = ranking.items
+        slates[self._here, : items.shape[1]] = self._number[items]
         return slates
 
     def observe(self, feedback: Feedback) -> None:
-        row, position = cells = np.nonzero((feedback.slates >= 0) & (self._item[np.maximum(feedback.slates, 0)] > 0))
-        ratio, number = feedback.watch_ratio[cells].astype(float), feedback.slates[cells]
-        item = self._item[number]
-        expected = self._expected[row, number]
-        foreseen = np.isfinite(expected) & self._model.trace.consent[self._user[row]]
-        observed, sign, usual = ratio * self._unit[item], self._sign[item], self._usual[row, number]
-        self._ledger.book(observed[foreseen], expected[foreseen].astype(float), sign[foreseen], usual[foreseen])
-        shown = pd.DataFrame(
-            {
-                "user": self._user[row],
-                "item": item,
-                "position": position,
-                "label": (ratio > 0).astype(int),
-                "watch_ratio": ratio,
-            }
+        """Read the day: what was shown and watched, what was reported, and what it says of the expectations."""
+        cells = np.nonzero((feedback.slates >= 0) & (self._item[np.maximum(feedback.slates, 0)] > 0))
+        row, item = cells[0], self._item[feedback.slates[cells]]
+        ratio = feedback.watch_ratio[cells].astype(float)
+        self._calibrate(row, item, ratio)
+        if not self.log.impressions.has_skips:  # the training's log knows what was watched alone, so no day may know more
+            row, item, ratio = row[ratio > 0], item[ratio > 0], ratio[ratio > 0]
+        shown = Impressions(
+            user=row,
+            day=np.zeros(len(row), dtype=np.int64),
+            item=item,
+            label=(ratio > 0).astype(np.int64),
+            watch_ratio=ratio,
+            propensity=np.full(len(row), np.nan),
+            has_skips=self.log.impressions.has_skips,
         )
-        away = (~feedback.active).astype(int)
-        user_days = pd.DataFrame({"user": self._user, "emotion": feedback.emotion, "churned": away, **feedback.behaviour})
-        model = self._model
-        model.log = model.log.next_day(shown, user_days, model.catalogue, model.taxonomy)
-        self._prepare()
+        columns = {"churned": (~feedback.active).astype(float), **feedback.behaviour, "emotion": feedback.emotion}
+        items = self._rankers.catalogue, self._rankers.taxonomy
+        self.log = self.log.next_day(shown, columns, *items, items=len(self.log.people) >= CROWD)
+        self.beliefs = self._believe(self.log)
 
     def acted(self) -> np.ndarray:
         """Whose last slate was not the engagement ranking's."""
-        return self._acted
-
-    # -- what another re-ranker does in its own way ----------------------------------------------------------------------
-
-    def _benefit(self, user: Tensor, day: Tensor, found: Candidates) -> tuple[Tensor, Tensor]:
-        """What each candidate is good for, (B, C), and who may be served by it, (B,) bool."""
-        return found.benefit, found.open
-
-    def _weights(self, slates: Slates, may_act: Tensor) -> Tensor:
-        """How much the benefit weighs in each slate, (B,)."""
-        if self._model.settings.gate != "forecast" or len(may_act) >= CROWD:
-            weight = self._model.weights(slates, may_act)
-            self._multiplier = float(weight.max()) or self._multiplier
-            return weight
-        if self._multiplier <= 0:  # nothing was to be done on the days before: begin small
-            self._multiplier = 0.01 * float(slates.largest_weights(self._model.settings.min_engagement_slate).max())
-        weight = self._model.weights(slates, may_act, self._multiplier)
-        usual, floor = float(slates.usual_engagement.sum()), self._model.floor()
-        if bool(may_act.any()) and usual > 0 and floor < 1:  # a step of dual ascent, for the people still to come
-            spare = (float(slates.engagement(weight).sum()) / usual - floor) / (1 - floor)
-            self._multiplier *= float(np.exp(0.1 * np.clip(spare, -1, 1)))
-        return weight
+        acted = np.zeros(len(self.log.people), dtype=bool)
+        if self.ranking is not None:
+            acted[self._here] = self.ranking.acted.numpy()
+        return acted
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 
-    def _nothing_expected(self) -> None:
-        self._expected = np.full((len(self._user), len(self._item)), np.nan, dtype=np.float32)
-        self._usual = np.zeros(self._expected.shape, dtype=bool)
+    def _benefit(self) -> Benefit | None:
+        """What another re-ranker takes items to be good for; None leaves it to the learned one."""
+        return None
 
-    def _prepare(self) -> None:
-        """Do in the evening what does not depend on the morning's pool."""
-        with torch.no_grad():
-            self._model.gate(), self._model.policy_state(), self._model.engagement_features()
+    def _believe(self, log: Log) -> Beliefs:
+        return believe(self._encoder, log.trace, self._rankers.taxonomy)
 
-    def _candidates(self, rows: np.ndarray, pool: np.ndarray) -> Candidates:
-        model = self._model
-        offered = torch.zeros(model.n_items, dtype=torch.bool)
-        offered[torch.from_numpy(self._item[pool])] = True
-        offered[0] = False
-        parts = []
-        for start in range(0, len(rows), self._batch):
-            user = torch.from_numpy(self._user[rows[start : start + self._batch]])
-            today = torch.full_like(user, model.trace.days)
-            scores = model.retriever.scores(user, today).cpu().masked_fill(~offered, -torch.inf)
-            parts.append(model.candidates(user, today, scores))
-        names = ("item", "engagement", "ratio", "benefit", "open")
-        return Candidates(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+    def _first_multiplier(self) -> float | None:
+        """Of the budget, for the first people where they are no crowd; None takes what they may spend on their first day."""
+        return self._rankers.multiplier[WATCH_TIME]
 
-    def _choice(self, rows: np.ndarray, found: Candidates, size: Tensor, asked: np.ndarray) -> tuple[Slates, Tensor]:
-        """The slates of the people in ``rows`` as a function of the benefit's weight, and the weight of each."""
-        model = self._model
-        user, today = torch.from_numpy(self._user[rows]), torch.full((len(rows),), model.trace.days)
-        benefit, may_act = self._benefit(user, today, found)
-        for name in GOALS:
-            wants = torch.from_numpy(np.flatnonzero(asked == name))
-            if len(wants):
-                benefit[wants] = self._asked(name, user[wants], today[wants], found.item[wants], found.ratio[wants])
-        factor = np.where(model.trace.consent[user, None], self._ledger.factor(self._sign[found.item.numpy()]), 1.0)
-        choice = Slates(found.engagement * torch.from_numpy(factor), benefit, size, self._ledger.distrust())
-        asks = torch.from_numpy(asked != "")
-        weight = self._weights(choice, may_act & ~asks)
-        if asks.any():
-            weight = torch.where(asks, choice.largest_weights(model.settings.min_engagement_slate), weight)
-        return choice, weight
+    def _after(self, ranking: Ranking, multiplier: float) -> float:
+        """The multiplier after a step of dual ascent, for the people still to come; who asks for a goal moves it not."""
+        shares, floor = ranking.shares, self.rule.floor(self._rankers.responses.elasticity)
+        usual, kept = float(ranking.usual_engagement[shares].sum()), float(ranking.engagement[shares].sum())
+        if self.rule.gate.rule == ALWAYS or not bool((ranking.weight[shares] > 0).any()) or usual <= 0 or floor >= 1:
+            return multiplier
+        return multiplier * float(np.exp(0.1 * np.clip((kept / usual - floor) / (1 - floor), -1, 1)))
 
-    def _asked(self, goal: str, user: Tensor, day: Tensor, item: Tensor, ratio: Tensor) -> Tensor:
-        """What items do for a goal, by the proven effects alone; 0 for who did not consent.
-
-        ``calm`` counts every harm and, of what lifts the mood, only what does not excite: an effect of an arousing item above 0
-        counts as 0.
-        """
-        model = self._model
-        effect = model.effect_on(user, day, item, ratio) * torch.from_numpy(model.trace.consent[user.numpy()])[:, None]
-        if goal == "calm":
-            emotion = model.catalogue.emotion[item.numpy()]
-            excites = torch.from_numpy((model.taxonomy.arousal[emotion] > 0) & (emotion >= 0))
-            effect = torch.where(excites, effect.clamp(max=0), effect)
-        return effect
+    def _calibrate(self, row: np.ndarray, item: np.ndarray, ratio: np.ndarray) -> None:
+        """Hold what came of the items shown against what was expected of them, where they were among the candidates."""
+        if self.ranking is None or self._expected is None:
+            return
+        (found, self._expected), size = (self._expected, None), len(self._number)  # an evening calibrates its own morning alone
+        key = (self._here[:, None] * size + found.item.numpy()).reshape(-1)
+        order = np.argsort(key, kind="stable")
+        asked = row * size + item
+        place = order[np.minimum(np.searchsorted(key[order], asked), len(key) - 1)]
+        use = (key[place] == asked) & self.beliefs.consent[row]
+        expected = found.engagement.reshape(-1).numpy()[place][use]
+        usual = self.ranking.usual.reshape(-1).numpy()[place][use]
+        sign = np.sign(self._rankers.catalogue.valence[item[use]]).astype(int)
+        self._calibration.add(ratio[use] * self._unit[item[use]], expected, sign, usual)
 
 
 def _goals(goal: str | Sequence[str | None] | None, users: int) -> np.ndarray:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
-from recbole.data.dataset import Dataset
 
 from recbole_esmr.feed import Feedback, Observation, top_slates
 from recbole_esmr.model.scoring import ItemScores
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
 
 
 class RecBolePolicy:
@@ -29,14 +34,17 @@ class RecBolePolicy:
         self._history, self._length = self._logged()
 
     def recommend(self, observation: Observation) -> np.ndarray:
-        score = np.zeros((len(self._user), len(self._item)), dtype=np.float32)
-        for rows in np.array_split(np.flatnonzero(observation.active), max(1, len(self._user) // 1024)):
-            if len(rows):
-                user = torch.from_numpy(self._user[rows])
-                scores = self._scores(user, self._history[rows], self._length[rows])
-                score[rows] = scores.cpu().numpy()[:, self._item]
-        score[:, self._item == 0] = -np.inf  # items that the model has never met
-        return top_slates(score, observation)
+        longest = min(int(observation.slate_size.max(initial=0)), int(observation.pool.sum()))
+        slates = np.full((len(self._user), longest), -1)
+        here = np.flatnonzero(observation.active)
+        for rows in np.array_split(here, max(1, len(here) // 1024)) if len(here) else ():
+            scores = self._scores(torch.from_numpy(self._user[rows]), self._history[rows], self._length[rows])
+            score = scores.cpu().numpy()[:, self._item]
+            score[:, self._item == 0] = -np.inf  # items that the model has never met
+            part = replace(observation, active=observation.active[rows], slate_size=observation.slate_size[rows])
+            found = top_slates(score, part)
+            slates[rows, : found.shape[1]] = found
+        return slates
 
     def observe(self, feedback: Feedback) -> None:
         """Append what was watched to the histories, in the order in which it was shown."""

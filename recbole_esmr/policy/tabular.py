@@ -1,19 +1,19 @@
-"""Opponents that need no network: the paper's tabular Q-learning, and a rule."""
+"""Baselines that need no network: the paper's tabular Q-learning, and a rule."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_esmr.causal.reward import Reward
+from recbole_esmr.data.log import Log
 from recbole_esmr.emotion.episodes import streak_length
-from recbole_esmr.model.esmr import Candidates
-from recbole_esmr.model.gate import gate_open
-from recbole_esmr.policy.bandit import emotion_exposure
-from recbole_esmr.policy.opponent import Opponent
+from recbole_esmr.model.beliefs import Beliefs
+from recbole_esmr.model.gate import STREAK
+from recbole_esmr.model.ranking import Candidates
+from recbole_esmr.policy.baseline import Baseline
 
 LEARNING_RATE, DISCOUNT, SWEEPS = 0.1, 0.95, 1000
 """The paper's α and γ; passes over the logged days."""
@@ -21,76 +21,100 @@ LEARNING_RATE, DISCOUNT, SWEEPS = 0.1, 0.95, 1000
 MOODS, STREAKS, HABITS = 3, 4, 3
 
 
-class TabularQ(Opponent):
-    """The paper's tabular Q-learning: emotions in the feed as actions, discretised states, the streak gate.
+class TabularQ(Baseline):
+    r"""The paper's tabular Q-learning: emotions in the feed as actions, discretised states, the streak gate.
 
     A state is the believed mood of the day (negative, about neutral, positive), the negative days in a row (0 to 3 or more) and
     the third of the day's watch time; an action is an emotion, done as much as it was watched. With r, the terms of the day in
     the paper's emotion reward,
 
-    .. math:: Q(s, a) \\leftarrow Q(s, a) + α\\, \\overline{(r + γ \\max_{a'} Q(s', a') - Q(s, a))}
+    .. math:: Q(s, a) \leftarrow Q(s, a) + α\, \overline{(r + γ \max_{a'} Q(s', a') - Q(s, a))}
 
-    the mean being over all logged days in *s*, weighted by the exposure to *a*: the log is read as often as it takes.
+    the mean being over all days so far in *s*, weighted by the exposure to *a*: the log is read as often as it takes.
 
     Args:
-        model, dataset, batch: as of :class:`~recbole_esmr.policy.opponent.Opponent`.
+        model, dataset: as of :class:`~recbole_esmr.policy.baseline.Baseline`.
     """
 
-    def _prepare(self) -> None:
-        super()._prepare()
-        model = self._model
-        trace, settings = model.trace, model.settings
-        negative, valence = model.believed_days()
-        mood = np.digitize(valence, [0.0, 0.2]) * ~negative
-        edges = np.quantile(trace.engagement[trace.present], [1 / 3, 2 / 3]) if trace.present.any() else [0.0, 0.0]
-        streak = np.minimum(streak_length(negative), STREAKS - 1)
-        self._state = (mood * STREAKS + streak) * HABITS + np.digitize(trace.engagement, edges)
-        self._open = gate_open("streak", negative, valence, settings.gate_streak, settings.gate_recovery)[:, -1] & trace.consent
-        exposure = emotion_exposure(model.impressions, model, trace.users, trace.days)
+    def _learn(self, log: Log, beliefs: Beliefs, days: slice) -> None:
+        trace, exposure = log.trace, self._exposure(log)
+        if days.start == 0:
+            here = trace.engagement[trace.present]
+            self._edges = np.quantile(here, [1 / 3, 2 / 3]) if len(here) else np.zeros(2)
+            self._steps = Steps.none(exposure.shape[2])
+        state = self._states(log, beliefs)
         # what is shown on day t is chosen in the state of the evening before, and is rewarded by the step to day t + 1
-        use = trace.present[:, 1:-1] & trace.consent[:, None]
-        before, after, shown = self._state[:, :-2][use], self._state[:, 1:-1][use], exposure[:, 1:-1][use]
-        rewards = replace(Reward.of(settings), kind="emotion")
-        today, tomorrow = trace.valence[:, 1:-1][use], trace.valence[:, 2:][use]
-        self.q = table(before, shown, rewards.of_days(today, tomorrow, ~trace.present[:, 2:][use]), after)
+        use = (trace.present[:, 1:-1] & trace.consent[:, None])[:, days]
 
-    def _benefit(self, user: Tensor, day: Tensor, found: Candidates) -> tuple[Tensor, Tensor]:
-        items, item = self._model.catalogue, found.item.numpy()
-        value = self.q[self._state[user.numpy(), -1]]
-        value = value - value.mean(axis=1, keepdims=True)
-        of_item = np.take_along_axis(value, np.maximum(items.emotion[item], 0), axis=1) * items.intensity[item]
-        return torch.from_numpy(of_item).float() * found.ratio, torch.from_numpy(self._open[user.numpy()])
+        def part(value: np.ndarray) -> np.ndarray:
+            return value[:, days][use]
 
+        rewards = replace(self._settings.reward, kind="emotion")
+        reward = rewards.of_days(part(trace.valence[:, 1:-1]), part(trace.valence[:, 2:]), part(~trace.present[:, 2:]))
+        self._steps = self._steps.followed_by(part(state[:, :-2]), part(exposure[:, 1:-1]), reward, part(state[:, 1:-1]))
+        self.q = self._steps.solved()
 
-def table(before: np.ndarray, action: np.ndarray, reward: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Q of each state and action, (36, A).
+    def _states(self, log: Log, beliefs: Beliefs) -> np.ndarray:
+        """State at the end of each day, (U, D)."""
+        mood = np.digitize(beliefs.valence, [0.0, 0.2]) * ~beliefs.negative
+        streak = np.minimum(streak_length(beliefs.negative), STREAKS - 1)
+        return (mood * STREAKS + streak) * HABITS + np.digitize(log.trace.engagement, self._edges)
 
-    Args:
-        before, after: (N,) states.
-        action: (N, A) how much of each action was done.
-        reward: (N,).
-    """
-    states, actions = MOODS * STREAKS * HABITS, action.shape[1]
-    q, brought = np.zeros((states, actions)), np.zeros((states, actions))
-    led = np.zeros((states, states, actions))
-    np.add.at(led, (before, after), action)
-    np.add.at(brought, before, action * reward[:, None])
-    weight = led.sum(axis=1)
-    seen = weight > 0
-    for _ in range(SWEEPS):
-        goal = brought + DISCOUNT * np.einsum("san,a->sn", led, q.max(axis=1))
-        q += LEARNING_RATE * np.where(seen, goal / np.maximum(weight, 1e-12) - q, 0.0)
-    return q
+    def _value(self, found: Candidates) -> tuple[Tensor, Tensor]:
+        value = self.q[self._states(self.log, self.beliefs)[found.row, -1]]
+        worth = self._of_items(value - value.mean(axis=1, keepdims=True), found)
+        opens = self.beliefs.gate(replace(self.rule.gate, rule=STREAK))[found.row, -1]
+        return torch.from_numpy(worth).float() * found.ratio, torch.from_numpy(opens)
 
 
-class PositiveWhileNegative(Opponent):
-    """A rule: positive items for who was negative yesterday, within each slate's floor; nothing is learned.
+@dataclass(frozen=True)
+class Steps:
+    """Sums over steps from state to state, all that the Q-table needs of them.
 
-    Args:
-        model, dataset, batch: as of :class:`~recbole_esmr.policy.opponent.Opponent`.
+    Attributes:
+        led: (S, S, A) how much of each action was done on the way from a state to another.
+        brought: (S, A) reward that came with it.
     """
 
-    def _benefit(self, user: Tensor, day: Tensor, found: Candidates) -> tuple[Tensor, Tensor]:
-        items, item, model = self._model.catalogue, found.item.numpy(), self._model
+    led: np.ndarray
+    brought: np.ndarray
+
+    @classmethod
+    def none(cls, actions: int) -> Steps:
+        states = MOODS * STREAKS * HABITS
+        return cls(np.zeros((states, states, actions)), np.zeros((states, actions)))
+
+    def followed_by(self, before: np.ndarray, action: np.ndarray, reward: np.ndarray, after: np.ndarray) -> Steps:
+        """With N steps more.
+
+        Args:
+            before, after: (N,) states.
+            action: (N, A) how much of each action was done.
+            reward: (N,).
+        """
+        led, brought = self.led.copy(), self.brought.copy()
+        np.add.at(led, (before, after), action)
+        np.add.at(brought, before, action * reward[:, None])
+        return Steps(led, brought)
+
+    def solved(self) -> np.ndarray:
+        """Q of each state and action, (S, A); 0 where an action was never done."""
+        weight = self.led.sum(axis=1)
+        q = np.zeros(self.brought.shape)
+        for _ in range(SWEEPS):
+            target = self.brought + DISCOUNT * np.einsum("san,a->sn", self.led, q.max(axis=1))
+            q += LEARNING_RATE * np.where(weight > 0, target / np.maximum(weight, 1e-12) - q, 0.0)
+        return q
+
+
+class PositiveWhileNegative(Baseline):
+    """A rule: positive items for who was negative yesterday; nothing is learned.
+
+    Args:
+        model, dataset: as of :class:`~recbole_esmr.policy.baseline.Baseline`.
+    """
+
+    def _value(self, found: Candidates) -> tuple[Tensor, Tensor]:
+        items, item = self._rankers.catalogue, found.item.numpy()
         tone = torch.from_numpy(items.valence[item] * items.intensity[item]).float() * found.ratio
-        return tone, torch.from_numpy(model.believed_days()[0][user.numpy(), -1] & model.trace.consent[user.numpy()])
+        return tone, torch.from_numpy(self.beliefs.negative[found.row, -1] & self.beliefs.consent[found.row])

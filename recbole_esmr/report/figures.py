@@ -1,4 +1,4 @@
-"""Figures: lives under several policies, and traces of a world. matplotlib is imported only here."""
+"""Figures: rollouts under several policies, and traces of a world. matplotlib is imported only here."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def run_table(result: dict[str, Any]) -> str:
 
 
 def emotion_frame(emotion: dict[str, Any]) -> pd.DataFrame:
-    """One row a forecaster: the encoder first, then its opponents."""
+    """One row a forecaster: the encoder first, then its baselines."""
     said = {"ESMR encoder": emotion, **emotion["baselines"]}
     return pd.DataFrame(
         {name: {"nowcast_accuracy": part["nowcast"]["accuracy"], **part["forecast"]} for name, part in said.items()}

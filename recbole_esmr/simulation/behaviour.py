@@ -26,7 +26,7 @@ def behaviour(env: FeedEnv, day: int, valence: np.ndarray, slates: np.ndarray, r
     watching, shown = seconds.sum(axis=1), (slates >= 0).sum(axis=1)
 
     def follows(name: str, mood: float) -> np.ndarray:
-        noise = normal(env.life_seed, f"behaviour {name}", people.number, day).cpu().numpy()
+        noise = normal(env.rollout_seed, f"behaviour {name}", people.number, day).cpu().numpy()
         return np.exp(mood * settings.behaviour_mood * feeling * 2 + settings.behaviour_noise * noise)
 
     scrolling = 12 * shown * follows("scrolling", -1)

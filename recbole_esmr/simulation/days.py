@@ -43,21 +43,21 @@ def item_names(items: int) -> np.ndarray:
     return np.array([f"v{n + 1}" for n in range(items)])
 
 
-def lived_days(
+def rollout_days(
     env: FeedEnv,
     policy: Policy,
     days: int,
-    hidden: dict | None = None,
+    state: dict | None = None,
     counts: bool = True,
     description: str = "",
 ) -> Iterator[Day]:
     """Days of the world under the policy.
 
     Args:
-        env: the world; its ``life_seed`` is lived, so that the same env lives the same lives under each policy.
+        env: the world; its ``rollout_seed`` counts, so that the same env gives the same random numbers to each policy.
         policy: fills the feeds.
         days: how many.
-        hidden: a hidden state to go on from; None begins at day 1.
+        state: an environment state to go on from; None begins at day 1.
         counts: whether behaviour columns are made (they cost more than the day itself).
         description: of the progress bar; empty shows none.
 
@@ -65,7 +65,7 @@ def lived_days(
         ConfigError: a slate holds an item that is not on offer, an item twice, or more items than the person is to be shown.
     """
     labels = np.append(env.taxonomy.labels, "")
-    env.reset(seed=env.life_seed, options={"hidden": hidden} if hidden else None)
+    env.reset(seed=env.rollout_seed, options={"state": state} if state else None)
     policy.reset(user_names(env.people.number.cpu().numpy()), item_names(len(env.catalogue)))
     for _ in tqdm(range(days), desc=description, unit="day", disable=not description):
         morning, valence = env.morning(), env.valence

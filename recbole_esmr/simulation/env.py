@@ -16,9 +16,9 @@ from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import ConfigError
 from recbole_esmr.feed import Observation
 from recbole_esmr.simulation import affect
-from recbole_esmr.simulation.catalogue import largest_slate, make_catalogue, on_offer
 from recbole_esmr.simulation.population import make_population
 from recbole_esmr.simulation.random import uniform, uniform_pair
+from recbole_esmr.simulation.videos import largest_slate, make_videos, on_offer
 from recbole_esmr.simulation.world import World
 
 LEAST_WATCHED = 0.05
@@ -35,10 +35,10 @@ class FeedEnv(VectorEnv):
 
     Args:
         world: the world.
-        users: number of people U, or their numbers (user 7 lives the same life alone and among ten thousand).
+        users: number of people U, or their numbers (user 7 fares the same alone and among ten thousand).
         items: number of items I.
         seed: of who the people and what the items are.
-        life_seed: of what happens to them; ``seed`` unless given. A new env stands as after ``reset(seed=life_seed)``.
+        rollout_seed: of what happens to them; ``seed`` unless given. The first ``reset()`` begins with it.
         device: give a torch device to compute there and get tensors; None computes on the CPU and gives numpy arrays.
 
     Attributes:
@@ -47,7 +47,7 @@ class FeedEnv(VectorEnv):
     """
 
     metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.DISABLED}
-    _lived: bool
+    _begun: bool
 
     def __init__(
         self,
@@ -55,14 +55,14 @@ class FeedEnv(VectorEnv):
         users: int | np.ndarray,
         items: int,
         seed: int,
-        life_seed: int | None = None,
+        rollout_seed: int | None = None,
         device: str | torch.device | None = None,
     ) -> None:
         self.world, self.seed = world, seed
-        self._set_lives(seed if life_seed is None else life_seed)
+        self._set_rollout(seed if rollout_seed is None else rollout_seed)
         self._numpy, self.device = device is None, torch.device(device or "cpu")
         self.taxonomy = load_taxonomy(world.emotion_taxonomy)
-        self.catalogue = make_catalogue(world, self.taxonomy, items, seed, self.device)
+        self.catalogue = make_videos(world, self.taxonomy, items, seed, self.device)
         number = torch.arange(users) if isinstance(users, int) else torch.as_tensor(users, dtype=torch.int64)
         self.people = make_population(world, self.taxonomy, number.to(self.device), seed)
         self.exposure = affect.Exposure(world, self.taxonomy, self.device)
@@ -100,47 +100,49 @@ class FeedEnv(VectorEnv):
         return batch_space(self.single_action_space, self.num_envs)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Begin day 1, or go on from ``options["hidden"]``, what :meth:`hidden` of such an env gave.
+        """Begin day 1, or go on from ``options["state"]``, what :meth:`snapshot` of such an env gave.
 
         Args:
-            seed: of the lives, kept as ``life_seed``; the same seed gives the same lives. Without one a new env begins with its
-                ``life_seed``, and each later reset begins new lives, whose seed ``np_random`` draws: the whole sequence follows
-                from the last seed that was given.
-            options: ``hidden``, a hidden state.
+            seed: of what happens to people, kept as ``rollout_seed``; the same seed gives the same rollout. Without one the first
+                reset begins with the env's ``rollout_seed``, and each later one begins a new rollout, whose seed
+                ``np_random`` draws: the whole sequence follows from the last seed that was given.
+            options: ``state``, an environment state.
 
         Returns:
             the observation of the morning and an empty info.
 
         Raises:
-            ConfigError: a hidden state of another number of people.
+            ConfigError: an environment state of another number of people.
         """
         if seed is not None:
-            self._set_lives(seed)
-        elif self._lived:
-            self.life_seed = int(self.np_random.integers(2**63))
-        self._lived = True
+            self._set_rollout(seed)
+        elif self._begun:
+            self.rollout_seed = int(self.np_random.integers(2**63))
+        self._begun = True
         users, emotions = len(self.people), len(self.taxonomy)
         start = {
             "day": 1,
-            "state": affect.first_state(self.people, self.life_seed),
+            "state": affect.first_state(self.people, self.rollout_seed),
             "load": self.exposure.usual.expand(users, emotions),
             "pending": torch.zeros(users, device=self.device),
             "active": torch.ones(users, dtype=torch.bool, device=self.device),
         }
-        hidden = start | ((options or {}).get("hidden") or {})
-        self.day = int(hidden["day"])
-        values = {name: torch.as_tensor(value, device=self.device).clone() for name, value in hidden.items()}
+        standing = start | ((options or {}).get("state") or {})
+        self.day = int(standing["day"])
+        values = {name: torch.as_tensor(value, device=self.device).clone() for name, value in standing.items()}
         self._state, self._load, self._pending, self.active = (values[name] for name in ("state", "load", "pending", "active"))
         if len(self._state) != users:
-            raise ConfigError(f"the hidden state is of {len(self._state)} people; this world has {users}. Give the same people.")
+            raise ConfigError(
+                f"the environment state is of {len(self._state)} people; this world has {users}. Give the same people."
+            )
         return self._wake(), {}
 
     def step(self, slates: Any, nudge: Any = None) -> tuple[dict[str, Any], Any, Any, Any, dict[str, Any]]:
         """Live one day with the given feed, and wake on the next.
 
         An item that cannot be shown (see :meth:`refused`) is not: its place stays empty, as if it were −1, and
-        ``info["refused"]`` says so. Any sample of the action space can be lived, then; a policy that lives by
-        :func:`~recbole_esmr.simulation.days.lived_days` is held to slates that can be shown as they are.
+        ``info["refused"]`` says so. Any sample of the action space can be played, then; a policy in
+        :func:`~recbole_esmr.simulation.days.rollout_days` is held to slates that can be shown as they are.
 
         Args:
             slates: (U, K) item numbers, any K up to ``slate_width``; −1 shows nothing in that place.
@@ -152,8 +154,11 @@ class FeedEnv(VectorEnv):
             ``refused`` (U, K) bool.
 
         Raises:
-            ConfigError: slates of another shape, of no whole numbers, or with an item that does not exist.
+            ConfigError: before the first :meth:`reset`; slates of another shape, of no whole numbers, or with an item that does
+                not exist.
         """
+        if not self._begun:
+            raise ConfigError("nobody has woken in this environment yet: call reset() before step().")
         slates = self._checked(slates)
         refused = self._refused(slates)
         shown = (slates >= 0) & ~refused
@@ -200,8 +205,8 @@ class FeedEnv(VectorEnv):
         """The true valence of today, (U,)."""
         return self._out(self._valence)
 
-    def hidden(self) -> dict[str, Any]:
-        """All that a later ``reset(options={"hidden": ...})`` needs to go on from this morning."""
+    def snapshot(self) -> dict[str, Any]:
+        """All that a later ``reset(options={"state": ...})`` needs to go on from this morning."""
         names = {"state": self._state, "load": self._load, "pending": self._pending, "active": self.active}
         return {"day": self.day} | {name: self._out(value.clone()) for name, value in names.items()}
 
@@ -240,7 +245,7 @@ class FeedEnv(VectorEnv):
     # -- a day -------------------------------------------------------------------------------------------------------
 
     def _wake(self) -> dict[str, Any]:
-        world, people, seed = self.world, self.people, self.life_seed
+        world, people, seed = self.world, self.people, self.rollout_seed
         self._valence = affect.day_valence(people, self._state, self.day, seed)
         mood = ((self._valence - people.home) / people.within_sd).clamp(-2, 2)
         in_mind = affect.event_in_mind(world, people, self.day, seed)
@@ -248,7 +253,7 @@ class FeedEnv(VectorEnv):
         weekend = world.feed.weekend_factor if self.day % 7 in (6, 0) else 1.0
         visits = torch.floor(self._sessions * weekend + uniform(seed, "visits", people.number, self.day)).clamp(min=1)
         size = (visits * world.feed.session_size).clamp(max=self.slate_width).long()
-        self._pool = on_offer(world, len(self.catalogue), self.day, self.life_seed).to(self.device)
+        self._pool = on_offer(world, len(self.catalogue), self.day, self.rollout_seed).to(self.device)
         self._size = torch.where(self.active, size, 0)
         self._not_offered = torch.nn.functional.pad(~self._pool, (0, 1))  # −1 looks up the last, which is never refused
         pool, shape = self._pool.clone(), (len(self.people), len(self._pool))
@@ -256,17 +261,17 @@ class FeedEnv(VectorEnv):
         return {"active": self._out(self.active.clone()), "slate_size": self._out(self._size.clone()), "pool": view}
 
     def _report(self) -> Tensor:
-        people, seed = self.people, self.life_seed
+        people, seed = self.people, self.rollout_seed
         reports = uniform(seed, "reports", people.number, self.day) < self.world.observation.report_share
         return torch.where(self.active & reports, self._label(), -1)
 
     def _label(self) -> Tensor:
-        return affect.reported_emotion(self.world, self._places, self.people, self._valence, self.day, self.life_seed)
+        return affect.reported_emotion(self.world, self._places, self.people, self._valence, self.day, self.rollout_seed)
 
     def _watch(self, item: Tensor) -> Tensor:
         """Watch ratio of each shown item, (U, K), 0 for a skip."""
         interest = self.interest(item).sub_(self._tired[: item.shape[1]])
-        chance, length = uniform_pair(self.life_seed, "watch", self.people.number, self.day, item)
+        chance, length = uniform_pair(self.rollout_seed, "watch", self.people.number, self.day, item)
         watches = chance < interest.sigmoid()
         ratio = length.log_().mul_(interest.mul_(-0.5).exp_()).exp_()
         return ratio.mul_(1 - LEAST_WATCHED).add_(LEAST_WATCHED).mul_(watches)
@@ -278,18 +283,18 @@ class FeedEnv(VectorEnv):
         now = (1 - delay) * impact + self._pending
         self._pending = delay * impact
         self._load = self.exposure.next_load(self._load, felt)
-        self._state = affect.next_state(self.world, self.people, self._state, now, self.day + 1, self.life_seed)
+        self._state = affect.next_state(self.world, self.people, self._state, now, self.day + 1, self.rollout_seed)
 
     def _stay(self, seconds: Tensor) -> None:
         """Who comes tomorrow: the longer the items shown today held a person (mean seconds), the fewer stop coming."""
-        draw = uniform(self.life_seed, "comes", self.people.number, self.day + 1)
+        draw = uniform(self.rollout_seed, "comes", self.people.number, self.day + 1)
         satisfied = (seconds / self.world.catalogue.duration_median - self.world.exposure.usual_watch) / 0.1
         stop = (self._churn * torch.exp(-self.world.retention.loyalty * satisfied)).clamp(max=1)
         self.active = torch.where(self.active, draw >= stop, draw < self._returning)
 
-    def _set_lives(self, seed: int) -> None:
+    def _set_rollout(self, seed: int) -> None:
         super().reset(seed=int(seed) % 2**64)  # of np_random
-        self.life_seed, self._lived = seed, False
+        self.rollout_seed, self._begun = seed, False
 
     def _checked(self, slates: Any) -> Tensor:
         slates = torch.as_tensor(slates, device=self.device)

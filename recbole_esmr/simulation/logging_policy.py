@@ -80,10 +80,12 @@ class LoggingFeed:
         weight = (1 - settings.exploration) * softmax + settings.exploration / len(offered)
         probability = inclusion_probabilities(weight, np.maximum(size, 1))
         number, day = env.people.number, observation.day
-        draw = uniform(env.life_seed, "slate", number, day).cpu().numpy()
+        draw = uniform(env.rollout_seed, "slate", number, day).cpu().numpy()
         shown = systematic_sample(probability, draw) & (size > 0)[:, None]
         longest = int(shown.sum(axis=1).max(initial=0))
-        place = uniform(env.life_seed, "place in slate", number, day, torch.from_numpy(offered).to(number.device)).cpu().numpy()
+        place = (
+            uniform(env.rollout_seed, "place in slate", number, day, torch.from_numpy(offered).to(number.device)).cpu().numpy()
+        )
         order = np.argsort(np.where(shown, place, np.inf), axis=1, kind="stable")[:, :longest]
         here = np.take_along_axis(shown, order, axis=1)
         self.propensity = np.where(here, np.take_along_axis(probability, order, axis=1), 0.0)

@@ -10,9 +10,9 @@ import pandas as pd
 from recbole_esmr.feed import Feedback
 from recbole_esmr.files import write_atomic_files
 from recbole_esmr.protocol import BY_TIME
-from recbole_esmr.simulation.days import item_names, lived_days, user_names
+from recbole_esmr.simulation.days import item_names, rollout_days, user_names
 from recbole_esmr.simulation.env import FeedEnv
-from recbole_esmr.simulation.hidden import log_fingerprint, save_hidden
+from recbole_esmr.simulation.environment_state import log_fingerprint, save_state
 from recbole_esmr.simulation.logging_policy import LoggingFeed
 from recbole_esmr.simulation.world import World
 
@@ -37,7 +37,8 @@ def simulate(
     Args:
         world, users, items, days, seed: what to simulate.
         output: the folder.
-        people: where to save the hidden state of the evening after the last day, for a rollout that goes on with the same people.
+        people: where to save the environment state of the evening after the last day, for a rollout that goes on with the same
+        people.
         show_progress: whether to show a bar.
 
     Returns:
@@ -46,7 +47,7 @@ def simulate(
     env = FeedEnv(world, users, items, seed)
     feed = LoggingFeed(env)
     impressions, user_days = [], []
-    for day in lived_days(env, feed, days, description=f"Simulating {world.name}" if show_progress else ""):
+    for day in rollout_days(env, feed, days, description=f"Simulating {world.name}" if show_progress else ""):
         seen = day.feedback
         impressions.append(_impressions(seen, feed.propensity))
         columns = {"user": np.arange(users), "day": seen.day, "emotion": seen.emotion, **seen.behaviour}
@@ -56,7 +57,7 @@ def simulate(
     settings = {"emotion_taxonomy": world.emotion_taxonomy, "load_col": _LOADED, **BY_TIME}
     write_atomic_files(output, frames, settings, made)
     if people is not None:
-        save_hidden(people, env, log_fingerprint(output))
+        save_state(people, env, log_fingerprint(output))
     return {suffix: len(frame) for suffix, frame in frames.items()}
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from recbole_esmr.emotion import Taxonomy
-from recbole_esmr.simulation.catalogue import Catalogue
 from recbole_esmr.simulation.random import choose, normal, uniform
+from recbole_esmr.simulation.videos import Videos
 from recbole_esmr.simulation.world import GROUPS, World
 
 
@@ -70,7 +70,7 @@ def make_population(world: World, taxonomy: Taxonomy, number: Tensor, seed: int)
     )
 
 
-def known_taste(world: World, people: Population, catalogue: Catalogue, seed: int) -> Tensor:
+def known_taste(world: World, people: Population, catalogue: Videos, seed: int) -> Tensor:
     """The platform's estimate, (U, I) logits, of how much each person likes each item: the truth and an error that stays."""
     item = torch.arange(len(catalogue), device=people.number.device)
     error = world.feed.knowledge_noise * normal(seed, "known taste", people.number, index=item)

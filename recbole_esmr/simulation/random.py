@@ -2,7 +2,7 @@
 
 A generator with a hidden position would give user 7 other numbers in a batch of ten than in a batch of ten thousand, and
 other numbers once a policy acts. Here each draw hashes its own address (SplitMix64, Steele et al. 2014), so policies and
-twins are compared on the same lives.
+twins share every random number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Twins: the same lives under two feeds that differ in one thing. The true causal effects of a world."""
+"""Twins: the same people and random numbers under two feeds that differ in one thing. The true causal effects of a world."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def true_effects(
     .. math:: τ = \frac{1}{n} \sum_{u,t} \left( y_{u,t+1}(x_{ut} + 0.1) - y_{u,t+1}(x_{ut}) \right)
 
     Args:
-        world, users, items, days, seed: whose lives; the same as of :func:`~recbole_esmr.simulation.logs.simulate`.
+        world, users, items, days, seed: whose days; the same as of :func:`~recbole_esmr.simulation.logs.simulate`.
         amount: added to the exposure; 0 gives twins with equal feeds.
 
     Returns:
@@ -51,7 +51,7 @@ def true_effects(
     feed = LoggingFeed(env)
     env.reset(seed=seed)
     for _ in tqdm(range(days), desc=f"Twins of {world.name}", unit="day", disable=not show_progress):
-        morning, valence = env.hidden(), env.valence
+        morning, valence = env.snapshot(), env.valence
         seen = env.morning()
         slates = feed.recommend(seen)
         negative_days += int((valence < 0).sum())
@@ -78,7 +78,7 @@ def _next_day(
     twin: FeedEnv, feed: LoggingFeed, morning: dict[str, Any], slates: np.ndarray, nudge: np.ndarray | None
 ) -> np.ndarray:
     """Outcomes, one row each, (6, U), of the day after a day with ``slates`` and an exposure moved by ``nudge``."""
-    twin.reset(seed=twin.life_seed, options={"hidden": morning})
+    twin.reset(seed=twin.rollout_seed, options={"state": morning})
     today = twin.morning()
     *_, info = twin.step(slates, nudge)
     feed.observe(_feedback(today, slates, info))

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from recbole_esmr.causal.analysis import Analysis, analyse
+from recbole_esmr.causal.analysis import Analysis, CausalSettings, analyse
 from recbole_esmr.causal.effects import Method
 from recbole_esmr.causal.graph import domain_graph, read_knowledge
 from recbole_esmr.causal.panel import make_panel
 from recbole_esmr.causal.responses import Responses, return_elasticity
+from recbole_esmr.causal.reward import ItemEffects
 from recbole_esmr.causal.susceptibility import susceptibility
-from recbole_esmr.config import ESMRSettings
 from recbole_esmr.data.catalogue import Catalogue
-from recbole_esmr.data.impressions import Impressions
-from recbole_esmr.data.trace import TRAIN, Trace
-from recbole_esmr.model.esmr import ESMR
+from recbole_esmr.data.log import Log
+from recbole_esmr.data.trace import TRAIN
+from recbole_esmr.data.user_days import UserDaySums, shifted
+from recbole_esmr.model.beliefs import Beliefs
 
 
 def causal_stage(
-    trace: Trace, impressions: Impressions, catalogue: Catalogue, labels: Sequence[str], settings: ESMRSettings, seed: int,
-    use: np.ndarray, forecast: np.ndarray | None = None, show_progress: bool = False,
+    log: Log, catalogue: Catalogue, labels: Sequence[str], settings: CausalSettings, seed: int, use: np.ndarray,
+    forecast: np.ndarray | None = None, show_progress: bool = False,
 ) -> Analysis:  # fmt: skip
     """Estimate the effects of a log's feed.
 
     Args:
-        trace, impressions, catalogue, labels: the log.
-        settings: the keys that begin with ``causal_``.
+        log, catalogue, labels: people's days, the items, the names of the emotions.
+        settings: of the estimation.
         seed: of refutations and bootstrap.
         use: (U, D) bool, the days whose outcome may be used.
         forecast: (U, D) valence as forecast the evening before, for days without a report.
@@ -36,33 +38,38 @@ def causal_stage(
     Raises:
         ConfigError: a ``causal_graph`` that cannot be used.
     """
-    if settings.causal_identification == "back-door":
+    impressions = log.impressions
+    if settings.identification == "back-door":
         impressions = replace(impressions, has_skips=False)  # as if what was shown were not known
-    panel = make_panel(trace, impressions, catalogue, use, labels, forecast)
-    knowledge = read_knowledge(settings.causal_graph, panel.design) if settings.causal_graph else None
+    panel = make_panel(log.trace, impressions, catalogue, use, labels, forecast)
+    knowledge = read_knowledge(settings.graph, panel.design) if settings.graph else None
     method = Method(
         graph=domain_graph(panel.design, knowledge),
-        level=settings.causal_level,
-        placebos=settings.causal_placebos,
+        level=settings.level,
+        placebos=settings.placebos,
         seed=seed,
-        within_person=settings.causal_within_person,
+        within_person=settings.within_person,
     )
-    return analyse(panel, method, settings.causal_graph_samples, knowledge, show_progress)
+    return analyse(panel, method, settings.graph_samples, knowledge, show_progress)
 
 
-def learn_responses(model: ESMR) -> Responses:
-    """How the people of a log respond, from its training days, with the effects that the model holds."""
-    trace, shown = model.trace, model.impressions
+def learn_responses(log: Log, beliefs: Beliefs, effects: Sequence[Mapping[str, Any]], of_items: ItemEffects) -> Responses:
+    """How the people of a log respond, from its training days.
+
+    Susceptibility is what tomorrow brings beyond what the reports foretold, held against what the day's feed promised. (The
+    encoder's own forecast has read the day's exposure, so its error holds only what is left of the response.)
+
+    Args:
+        log, beliefs: of everybody.
+        effects: what the causal stage found; of_items: the same of each item.
+    """
+    trace, shown = log.trace, log.impressions
     use = trace.role == TRAIN
-    vulnerable = model.believed_days()[0][shown.user, shown.day]
-    usual = model.engagement_features().usual_ratio(shown.day, shown.item)
-    promised = usual * model.item_effects().of(shown.item, vulnerable)
-    cell = shown.user * trace.days + shown.day
-    total, count = (np.bincount(cell, weights=x, minlength=trace.users * trace.days) for x in (promised, None))
-    uplift = np.where(count > 0, total / np.maximum(count, 1), np.nan).reshape(trace.users, trace.days)
-    surprise = np.full(uplift.shape, np.nan)
-    surprise[:, :-1] = np.where(use[:, 1:], trace.valence[:, 1:] - model.day_state().mean[:, :-1].numpy(), np.nan)
+    effect = of_items.of(shown.item, beliefs.vulnerable[shown.user, shown.day])
+    promised = log.past.usual_ratio(shown.day, shown.item) * effect
+    uplift = UserDaySums(shown.user, shown.day, trace.users, trace.days).mean(promised)
+    surprise = np.where(shifted(use, -1, False), shifted(trace.valence, -1) - beliefs.tracked, np.nan)
     return Responses(
         susceptibility(surprise, uplift),
-        return_elasticity(model.effects, trace.present, trace.engagement, use),
+        return_elasticity(effects, trace.present, trace.engagement, use),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,35 +14,10 @@ from tqdm import tqdm
 from recbole_esmr.data.trace import TRAIN, VALID, Trace
 from recbole_esmr.model.calibration import believable_share, believable_spread, calibrate
 from recbole_esmr.model.days import DayBatch, day_labels
-from recbole_esmr.model.emotion_encoder import EmotionEncoder, encoder_loss, join_states
+from recbole_esmr.model.emotion_encoder import EmotionEncoder, EncoderSettings, encoder_loss, join_states
 
 AVERAGING = 0.98
 """Share of the averaged weights kept at each step: what is judged and kept is the mean of about the last fifty steps' weights."""
-
-
-class EncoderSettings(Protocol):
-    """The keys of ``properties/model/ESMR.yaml`` that the training of the encoder reads."""
-
-    @property
-    def encoder_epochs(self) -> int: ...
-
-    @property
-    def encoder_stopping_step(self) -> int: ...
-
-    @property
-    def encoder_learning_rate(self) -> float: ...
-
-    @property
-    def encoder_weight_decay(self) -> float: ...
-
-    @property
-    def encoder_batch_users(self) -> int: ...
-
-    @property
-    def encoder_calibrate(self) -> bool: ...
-
-    @property
-    def forecast_horizon(self) -> int: ...
 
 
 def fit_encoder(
@@ -66,15 +41,14 @@ def fit_encoder(
     """
     encoder.fit_simple(traces, [trace.role == TRAIN for trace in traces])
     encoder.forget_calibration()
+    encoder.labelled.fill_(any(bool((trace.emotion >= 0).any()) for trace in traces))
     tasks = [_Task(encoder, trace, settings) for trace in traces]
-    optimizer = torch.optim.AdamW(
-        encoder.parameters(), lr=settings.encoder_learning_rate, weight_decay=settings.encoder_weight_decay
-    )
-    averaged = AveragedModel(encoder, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING))
+    optimizer = torch.optim.AdamW(encoder.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    averaged = AveragedModel(encoder, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING)).eval()
     best, best_weights, since = float("inf"), None, 0
     device = encoder.center.device
     mixed = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
-    bar = tqdm(range(settings.encoder_epochs), desc="1 Emotion encoder", unit="epoch", disable=not show_progress)
+    bar = tqdm(range(settings.epochs), desc="1 Emotion encoder", unit="epoch", disable=not show_progress)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))  # dropout draws from the global state
         for _ in bar:
@@ -97,12 +71,13 @@ def fit_encoder(
             since += 1
             if score < best:
                 best, best_weights, since = score, copy.deepcopy(averaged.module.state_dict()), 0
-            elif since >= settings.encoder_stopping_step:
+            elif since >= settings.stopping_step:
                 break
     bar.close()
+    encoder.eval()
     if best_weights is not None:
         encoder.load_state_dict(best_weights)
-    tasks[-1].settle(encoder, settings.encoder_calibrate)
+    tasks[-1].settle(encoder, settings.calibrate)
     encoder.fit_simple(traces, [trace.role <= VALID for trace in traces])  # the stopping is done: use those days, too
     encoder.fitted.fill_(True)
 
@@ -111,16 +86,16 @@ class _Task:
     """One trace's days, batches and labels, and its scales, in use whenever the encoder reads it."""
 
     def __init__(self, encoder: EmotionEncoder, trace: Trace, settings: EncoderSettings) -> None:
-        self.trace, self._size = trace, settings.encoder_batch_users
+        self.trace, self._size = trace, settings.batch_users
         self._scales = encoder.fit_scales(trace, trace.role == TRAIN)
         said = np.isfinite(trace.valence)
         self._learned, held_in = said & (trace.role == TRAIN), said & (trace.role <= VALID)
         self._users = torch.from_numpy(np.flatnonzero(self._learned.any(axis=1)))
         self._days: DayBatch = encoder.inputs(trace)
-        self._labels = day_labels(trace, trace.role == TRAIN, settings.forecast_horizon).to(encoder.center.device)
-        self.valid = day_labels(trace, trace.role == VALID, settings.forecast_horizon)
+        self._labels = day_labels(trace, trace.role == TRAIN, settings.horizon).to(encoder.center.device)
+        self.valid = day_labels(trace, trace.role == VALID, settings.horizon)
         self.judged = bool(torch.isfinite(self.valid.valence).any())
-        self._everybody = batches_by_length(torch.arange(trace.users), held_in, settings.encoder_batch_users)
+        self._everybody = batches_by_length(torch.arange(trace.users), held_in, settings.batch_users)
         self._valid_in_order = self.valid.rows(torch.cat([batch for batch, _ in self._everybody]))
 
     def batches(self, generator: torch.Generator) -> list[tuple[torch.Tensor, int]]:

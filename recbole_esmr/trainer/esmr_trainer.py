@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
-from recbole.utils import calculate_valid_score, set_color
-from torch.nn import functional
 
-from recbole_esmr.data.trace import VALID
-from recbole_esmr.model.esmr import ESMR, STAGES
+from recbole_esmr.config import ESMRSettings
+from recbole_esmr.data.log import Log
+from recbole_esmr.data.trace import TRAIN, VALID
+from recbole_esmr.data.user_days import shifted
+from recbole_esmr.model.beliefs import Beliefs
+from recbole_esmr.model.esmr import ESMR
+from recbole_esmr.model.learned import CAUSAL, ENCODER, ENGAGEMENT, RERANKER, STAGES, Learned
+from recbole_esmr.model.ranking import Rankers
+from recbole_esmr.rl.double_q import fit_value
+from recbole_esmr.rl.transitions import Transitions
 from recbole_esmr.trainer.causal import causal_stage, learn_responses
 from recbole_esmr.trainer.checkpointing import SafeCheckpoints
 from recbole_esmr.trainer.emotion import fit_encoder
-from recbole_esmr.trainer.engagement import fit_rankers, fit_retriever
-from recbole_esmr.trainer.off_policy import diagnose, find_multipliers
-from recbole_esmr.trainer.offline_rl import fit_reranker, logged_days
+from recbole_esmr.trainer.engagement import Asked, fit_rankers
+from recbole_esmr.trainer.off_policy import find_multipliers, off_policy_estimates, value_report
+from recbole_esmr.trainer.reranker import logged_transitions
+from recbole_esmr.trainer.retriever import fit_retriever
 
 
 class ESMRTrainer(SafeCheckpoints):
@@ -45,30 +53,29 @@ class ESMRTrainer(SafeCheckpoints):
         """
         self._remember_ids(train_data._dataset)
         self.eval_collector.data_collect(train_data)
-        stages: dict[str, Callable[[], None]] = {
-            "emotion encoder": lambda: self._fit_encoder(show_progress),
-            "engagement": lambda: self._fit_engagement(train_data, valid_data, show_progress),
-            "causal reward": lambda: self._fit_effects(show_progress),
-            "re-ranker": lambda: self._fit_reranker(show_progress),
+        stages: dict[str, Callable[[], bool]] = {
+            ENCODER: lambda: self._fit_encoder(show_progress),
+            ENGAGEMENT: lambda: self._fit_engagement(train_data, valid_data, show_progress),
+            CAUSAL: lambda: self._fit_effects(show_progress),
+            RERANKER: lambda: self._fit_reranker(show_progress),
         }
         for number, name in enumerate(STAGES):
-            if name in self.model.stages_done:
-                continue
-            if name in ("causal reward", "re-ranker") and not self.model.can_learn_emotion:
+            if name in self._learned.done or (name in (CAUSAL, RERANKER) and not self._can_learn_emotion):
                 continue
             start = perf_counter()
-            stages[name]()
-            self._mark_done(name)
-            self.model.timings[name] = round(perf_counter() - start, 2)
+            if not stages[name]():
+                continue
+            self._learned = self._learned.finished(name, perf_counter() - start)
             if verbose:
-                self.logger.info(set_color(f"stage {number + 1}, {name}", "green") + f": {self.model.timings[name]:.1f} s")
+                seconds = self._learned.timings[name]
+                self.logger.info(f"stage {number + 1}, {name}: {seconds:.1f} s")
             if saved:
                 self._save_checkpoint(number, verbose=False)
         if not self.config["single_spec"]:
             self._agree()
         if valid_data:
             result = self.evaluate(valid_data, load_best_model=False, show_progress=False)
-            self.best_valid_score, self.best_valid_result = calculate_valid_score(result, self.valid_metric), result
+            self.best_valid_score, self.best_valid_result = result[self.valid_metric], result
             if callback_fn:
                 callback_fn(0, self.best_valid_score)
         else:
@@ -77,10 +84,6 @@ class ESMRTrainer(SafeCheckpoints):
             self._save_checkpoint(len(STAGES) - 1, verbose=verbose)
         return self.best_valid_score, self.best_valid_result
 
-    def evaluate(self, eval_data, load_best_model=True, model_file=None, show_progress=False):
-        self.model.refresh()
-        return super().evaluate(eval_data, load_best_model, model_file, show_progress)
-
     def _agree(self) -> None:
         """Give every process the weights of the first, for threads and library versions may differ between them."""
         content = [self.model.state_dict(), self.model.other_parameter()]
@@ -88,34 +91,39 @@ class ESMRTrainer(SafeCheckpoints):
         self.model.load_state_dict(content[0])
         self.model.load_other_parameter(content[1])
 
-    def _fit_encoder(self, show_progress: bool) -> None:
-        model = self.model
-        if not model.can_learn_emotion:
+    # -- stages --------------------------------------------------------------------------------------------------------
+
+    def _fit_encoder(self, show_progress: bool) -> bool:
+        """As every stage: train it, and say whether it is done or left out."""
+        if not self._can_learn_emotion:
             self.logger.warning(
                 "Nobody reported an emotion on a training day: the encoder is not trained, the gate stays closed."
             )
-            return
-        fit_encoder(model.encoder, [model.trace], model.settings, self._generator(1), show_progress)
-        model.refresh()
+            return True
+        fit_encoder(self.model.encoder, [self._log.trace], self._settings.encoder, self._generator(1), show_progress)
+        return True
 
-    def _fit_engagement(self, train_data: Any, valid_data: Any, show_progress: bool) -> None:
-        fit_retriever(self.model, train_data, valid_data, show_progress)
-        fit_rankers(self.model, valid_data, np.random.default_rng([self.config["seed"], 2]))
+    def _fit_engagement(self, train_data: Any, valid_data: Any, show_progress: bool) -> bool:
+        fit_retriever(self.model.retriever, train_data, valid_data, show_progress)
+        settings, asked = self._settings, self._asked(valid_data) if valid_data else None
+        rankers = fit_rankers(*self._parts(), settings.ranker, asked, settings.serving.candidates, self._seed)
+        self._learned = replace(self._learned, watch=rankers.watch, views=rankers.views, stack=rankers.stack)
+        return True
 
-    def _fit_effects(self, show_progress: bool) -> None:
-        model = self.model
-        forecast = functional.pad(model.day_state().mean, (1, 0))[:, :-1].numpy()
+    def _fit_effects(self, show_progress: bool) -> bool:
+        (log, beliefs, rankers), kind = self._parts(), self._settings.reward.kind
         found = causal_stage(
-            model.trace, model.impressions, model.catalogue, model.taxonomy.labels, model.settings, self.config["seed"],
-            use=model.trace.role <= VALID, forecast=forecast, show_progress=show_progress,
+            log, rankers.catalogue, rankers.taxonomy.labels, self._settings.causal, self._seed, use=log.trace.role <= VALID,
+            forecast=shifted(beliefs.state.mean.numpy(), 1, 0.0), show_progress=show_progress,
         )  # fmt: skip
-        model.causal = found.as_dict()
-        model.refresh()
-        model.responses = learn_responses(model)
+        self._learned = replace(self._learned, causal=found.as_dict())
+        of_items = self.model.rankers.effects
+        responses = learn_responses(log, beliefs, self._learned.causal["effects"], of_items)
+        self._learned = replace(self._learned, responses=responses)
         for question in found.skipped:
-            log = self.logger.warning if question["state"] == "all" else self.logger.info
-            log(f"No effect on {question['outcome']} ({question['state']}) in the reward: {question['reason']}")
-        if model.settings.reward == "causal" and not model.item_effects().valence.any():
+            say = self.logger.warning if question["state"] == "all" else self.logger.info
+            say(f"No effect on {question['outcome']} ({question['state']}) in the reward: {question['reason']}")
+        if kind == "causal" and not of_items.valence.any():
             self.logger.warning(
                 "No effect of the feed on tomorrow's valence is proven: the gate stays closed, ESMR ranks for engagement."
             )
@@ -127,19 +135,65 @@ class ESMRTrainer(SafeCheckpoints):
                     f"+0.1 {effect.treatment} → tomorrow's {effect.outcome}: {effect.estimate:+.4f} "
                     f"[{effect.low:+.4f}, {effect.high:+.4f}], naive {effect.naive:+.4f}, weight {effect.weight:+.4f}"
                 )
+        return True
 
-    def _fit_reranker(self, show_progress: bool) -> None:
-        model, seed = self.model, self.config["seed"]
-        days = logged_days(model, np.random.default_rng([seed, 3]))
-        errors = fit_reranker(model.item_value, days, model.settings, self._generator(4), show_progress)
-        self._mark_done("re-ranker")  # the gate may open in what follows
-        model.multiplier = find_multipliers(model)
-        model.diagnostics = diagnose(model, errors, np.random.default_rng([seed, 6]))
+    def _fit_reranker(self, show_progress: bool) -> bool:
+        settings, (log, beliefs, rankers) = self._settings, self._parts()
 
-    def _mark_done(self, stage: str) -> None:
-        if stage not in self.model.stages_done:
-            self.model.stages_done.append(stage)
-        self.model.refresh()
+        def transitions(purpose: int, part: int) -> Transitions:
+            generator = np.random.default_rng([self._seed, purpose])
+            return logged_transitions(log, beliefs, rankers, settings.reward, settings.reranker, generator, part)
+
+        days = transitions(3, TRAIN)
+        if not len(days.known):
+            self.logger.warning(
+                "Nobody has two training days with a feed, so nothing is known of what follows one: "
+                "the re-ranker is not trained, the gate stays closed."
+            )
+            return False
+        errors = fit_value(self.model.item_value, days, settings.reranker, self._generator(4), show_progress)
+        self._learned = self._learned.finished(RERANKER, 0.0)  # the gate may open in what follows
+        rule, rankers = settings.serving, self.model.rankers
+        multiplier = find_multipliers(log, beliefs, rankers, rule)
+        diagnostics = value_report(rankers.value, transitions(6, VALID), errors)
+        diagnostics["off_policy"] = off_policy_estimates(log, beliefs, rankers, rule)
+        self._learned = replace(self._learned, multiplier=multiplier, diagnostics=diagnostics)
+        return True
+
+    # -- what the stages share -------------------------------------------------------------------------------------------
+
+    @property
+    def _log(self) -> Log:
+        return self.model.log
+
+    def _parts(self) -> tuple[Log, Beliefs, Rankers]:
+        return self.model.parts()
+
+    @property
+    def _settings(self) -> ESMRSettings:
+        return self.model.settings
+
+    @property
+    def _learned(self) -> Learned:
+        return self.model.learned
+
+    @_learned.setter
+    def _learned(self, learned: Learned) -> None:
+        self.model.learned = learned
+
+    @property
+    def _seed(self) -> int:
+        return int(self.config["seed"])
+
+    @property
+    def _can_learn_emotion(self) -> bool:
+        """Whether anybody reported an emotion on a training day."""
+        return self._log.trace.reported_in(TRAIN)
+
+    def _asked(self, valid_data: Any) -> Asked:
+        rows, dataset = valid_data._dataset.inter_feat, valid_data._dataset
+        user, day, item = (rows[field].numpy() for field in (dataset.uid_field, dataset.day_field, dataset.iid_field))
+        return Asked(user, dataset.day_index(day), item)
 
     def _generator(self, purpose: int) -> torch.Generator:
-        return torch.Generator().manual_seed(int(self.config["seed"]) * 10 + purpose)
+        return torch.Generator().manual_seed(self._seed * 10 + purpose)

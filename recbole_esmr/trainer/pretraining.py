@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from recbole.data import create_dataset, data_preparation
-from recbole.utils import init_logger, init_seed
 
 from recbole_esmr.checkpoint import Checkpoint, save_checkpoint
 from recbole_esmr.config import Config
+from recbole_esmr.data.dataset import load_data
 from recbole_esmr.data.trace import TRAIN
 from recbole_esmr.errors import DataError
 from recbole_esmr.model.emotion_encoder import EmotionEncoder
@@ -43,10 +42,7 @@ def pretrain(
     configs, traces, labels = [], [], None
     for name in datasets:
         config = Config("ESMR", name, config_file_list, config_dict, arguments)
-        init_seed(config["seed"], config["reproducibility"])
-        init_logger(config)
-        dataset = create_dataset(config)
-        data_preparation(config, dataset)
+        dataset, *_ = load_data(config)
         if labels is not None and dataset.taxonomy.labels != labels:
             raise DataError(
                 f"data set '{name}' has the emotions {', '.join(dataset.taxonomy.labels)}, the ones before {', '.join(labels)}. "
@@ -61,18 +57,10 @@ def pretrain(
         traces.append(dataset.trace)
     if labels is None:
         raise DataError("no data set given to pre-train on.")
-    settings = configs[0].esmr
+    settings = configs[0].esmr.encoder
     features = tuple(dict.fromkeys(name for trace in traces for name in trace.feature_names))
     profiles = tuple(dict.fromkeys(name for trace in traces for name in trace.profiles))
-    encoder = EmotionEncoder(
-        features,
-        emotions=labels,
-        profiles=profiles,
-        hidden_size=settings.encoder_hidden_size,
-        layers=settings.encoder_layers,
-        heads=settings.encoder_heads,
-        dropout=settings.encoder_dropout,
-    ).to(configs[0]["device"])
+    encoder = EmotionEncoder.of_settings(settings, features, labels, profiles).to(configs[0]["device"])
     generator = torch.Generator().manual_seed(int(configs[0]["seed"]) * 10 + 5)
     fit_encoder(encoder, traces, settings, generator, bool(configs[0]["show_progress"]))
     save_encoder(output, encoder)

@@ -1,4 +1,4 @@
-"""The re-ranker's value function: Q of showing an item to a person in a state."""
+"""The value function: Q of showing an item in a state, as an ensemble with target networks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 class ItemValue(nn.Module):
-    r"""An ensemble of Q functions over (state, item), and their slowly following targets.
+    r"""An ensemble of Q functions over (state, item), and their target networks.
 
     .. math:: Q(s, i) = B(s, i) + M(s)\, δ(s, i)
 
@@ -32,13 +32,13 @@ class ItemValue(nn.Module):
             nn.ModuleList(_Ensemble(members, state_size, features, hidden_size) for features in (item_size, 0)) for _ in range(2)
         )
         self.target.requires_grad_(False)
-        self.follow(1.0)
+        self.soft_update(1.0)
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw all weights anew."""
         for network in self.online:
             network.draw(generator)  # type: ignore[operator]
-        self.follow(1.0)
+        self.soft_update(1.0)
 
     def forward(self, state: Tensor, item: Tensor, effect: Tensor, pessimism: float = 0.0) -> Tensor:
         """Value of each item, less ``pessimism`` standard deviations of the ensemble.
@@ -64,7 +64,7 @@ class ItemValue(nn.Module):
 
     @torch.no_grad()
     def next_base(self, state: Tensor, item: Tensor, shown: Tensor, size: Tensor) -> Tensor:
-        r"""Double-Q value of the best slate from ``item``: chosen by the online networks, judged by the targets.
+        r"""Double-Q value of the best slate from ``item``: chosen by the online networks, judged by the target networks.
 
         .. math:: V(s) = \frac1K \sum_{i \in \text{top-}K\, B(s, \cdot)} \min_j B'_j(s, i)
 
@@ -87,12 +87,12 @@ class ItemValue(nn.Module):
 
     @torch.no_grad()
     def next_mood(self, state: Tensor) -> Tensor:
-        """The least M of the targets, (B,)."""
+        """The least M of the target networks, (B,)."""
         return functional.softplus(self.target[1](state)).amin(dim=0)
 
     @torch.no_grad()
-    def follow(self, rate: float) -> None:
-        """Move the targets by ``rate`` toward the online networks."""
+    def soft_update(self, rate: float) -> None:
+        """Move the target networks by ``rate`` toward the online networks (Lillicrap et al. 2016)."""
         for target, online in zip(self.target.parameters(), self.online.parameters(), strict=True):
             target.lerp_(online, rate)
 

@@ -15,7 +15,7 @@ from recbole_esmr.simulation.world import World
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class Videos:
     """Items of a world, shape (I,) each, float32 or int64. ``quality`` is latent; the rest goes into the ``.item`` file."""
 
     emotion: Tensor  # codes of the taxonomy
@@ -42,7 +42,7 @@ class Catalogue:
         return self.intensity * (self.tone > 0)
 
 
-def make_catalogue(world: World, taxonomy: Taxonomy, items: int, seed: int, device: torch.device) -> Catalogue:
+def make_videos(world: World, taxonomy: Taxonomy, items: int, seed: int, device: torch.device) -> Videos:
     """Draw ``items`` videos; item *i* is the same whatever the number of items."""
     settings, number = world.catalogue, torch.arange(items)
     codes = torch.from_numpy(taxonomy.encode(np.array(list(settings.emotion_share))))
@@ -64,7 +64,7 @@ def make_catalogue(world: World, taxonomy: Taxonomy, items: int, seed: int, devi
         "arousal": torch.from_numpy(taxonomy.arousal)[emotion] * torch.from_numpy(intensity),
         "kind": category * len(taxonomy) + emotion,
     }
-    return Catalogue(**{name: (x.float() if x.is_floating_point() else x).to(device) for name, x in columns.items()})
+    return Videos(**{name: (x.float() if x.is_floating_point() else x).to(device) for name, x in columns.items()})
 
 
 def on_offer(world: World, items: int, day: int, seed: int) -> Tensor:

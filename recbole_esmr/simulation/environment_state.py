@@ -1,4 +1,4 @@
-"""The hidden state of a simulated log, apart from the atomic files: so that a rollout goes on with the same people."""
+"""The environment state of a simulated log, apart from the atomic files: so that a rollout goes on with the same people."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from recbole_esmr.simulation.world import World
 
 
 @dataclass(frozen=True)
-class Hidden:
-    """What :func:`save_hidden` wrote: the world, its size and seed, the log's fingerprint, and where its people stand."""
+class EnvironmentState:
+    """What :func:`save_state` wrote: the world, its size and seed, the log's fingerprint, and where its people stand."""
 
     world: World
     users: int
@@ -36,15 +36,15 @@ def log_fingerprint(folder: str | Path) -> str:
     return hashlib.sha256((folder / f"{folder.resolve().name}.imp").read_bytes()).hexdigest()
 
 
-def save_hidden(path: str | Path, env: FeedEnv, log: str) -> None:
+def save_state(path: str | Path, env: FeedEnv, log: str) -> None:
     """Write the state of this morning, the world's settings, its seed and the log's fingerprint; numbers only, no pickle."""
     header = {"world": asdict(env.world), "users": len(env.people), "items": len(env.catalogue), "seed": env.seed, "log": log}
     with written_whole(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, header=np.array(json.dumps(header)), **env.hidden())
+        np.savez_compressed(file, header=np.array(json.dumps(header)), **env.snapshot())
 
 
-def load_hidden(path: str | Path) -> Hidden:
-    """Read what :func:`save_hidden` wrote.
+def load_state(path: str | Path) -> EnvironmentState:
+    """Read what :func:`save_state` wrote.
 
     Raises:
         DataError: no such file, or not one of ours.
@@ -57,5 +57,7 @@ def load_hidden(path: str | Path) -> Hidden:
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file. `recbole-esmr simulate --people={path}` writes it.") from error
     except (zipfile.BadZipFile, ValueError, TypeError, KeyError, AttributeError, OSError, EOFError) as error:
-        raise DataError(f"{path}: is not a hidden state that `recbole-esmr simulate --people` wrote. Simulate again.") from error
-    return Hidden(parse(World, header["world"], where=f"{path}: world"), *sizes, state)
+        raise DataError(
+            f"{path}: is not an environment state that `recbole-esmr simulate --people` wrote. Simulate again."
+        ) from error
+    return EnvironmentState(parse(World, header["world"], where=f"{path}: world"), *sizes, state)

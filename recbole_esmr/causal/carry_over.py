@@ -1,4 +1,4 @@
-"""How long a push to the mood lasts: the persistence of its slow part, from the log."""
+"""How long a push to the mood lasts: the carry-over of its slow part from day to day, from the log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LAGS = 10
 _GRID = np.linspace(0.05, 0.95, 91)
 
 
-def persistence(valence: np.ndarray) -> float:
+def carry_over(valence: np.ndarray) -> float:
     """Share φ of a push to the mood that is left a day later.
 
     Mood is taken for a home base, a slow AR(1) state and day noise, so that the mean squared difference over k days is
