@@ -22,7 +22,7 @@ from scipy.stats import skew
 from recbole_esmr.evaluator import trajectory
 from recbole_esmr.report.tables import markdown
 from recbole_esmr.simulation import FeedEnv, load_world
-from recbole_esmr.simulation.days import lived_days
+from recbole_esmr.simulation.days import rollout_days
 from recbole_esmr.simulation.logging_policy import LoggingFeed
 
 WARM_UP = 10
@@ -57,7 +57,7 @@ def describe(valence: np.ndarray) -> dict[str, list[float]]:
 def simulated(world: str, users: int, days: int, seed: int) -> dict[str, np.ndarray]:
     """Valence of each group under the logging policy."""
     env = FeedEnv(load_world(world), users, 1000, seed)
-    lives = lived_days(env, LoggingFeed(env), days + WARM_UP, counts=False, description=f"Living {world}")
+    lives = rollout_days(env, LoggingFeed(env), days + WARM_UP, counts=False, description=f"Living {world}")
     valence = np.stack([day.valence for day in lives], axis=1)[:, WARM_UP:].astype(float)
     vulnerable = env.people.vulnerable.numpy()
     return {"general": valence[~vulnerable], "vulnerable": valence[vulnerable]}

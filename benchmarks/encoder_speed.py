@@ -23,7 +23,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from recbole_esmr.data.trace import TRAIN, Trace
 from recbole_esmr.model.days import day_labels
-from recbole_esmr.model.emotion_encoder import EmotionEncoder, encoder_loss
+from recbole_esmr.model.emotion_encoder import EmotionEncoder, EncoderSettings, encoder_loss
 from recbole_esmr.simulation import load_world, simulate
 from recbole_esmr.trainer.emotion import AVERAGING, batches_by_length
 
@@ -58,15 +58,13 @@ def row_by_row(trace: Trace, epochs: int = 1) -> float:
     return epochs * len(rows) / (time.perf_counter() - start)
 
 
-def whole_traces(trace: Trace, settings, device: str, epochs: int = 5) -> float:
-    encoder = EmotionEncoder(
-        trace.feature_names, tuple(map(str, range(trace.emotion_hours.shape[-1]))), trace.profiles, settings.encoder_hidden_size,
-        settings.encoder_layers, settings.encoder_heads, settings.encoder_dropout,
-    ).to(device)  # fmt: skip
+def whole_traces(trace: Trace, settings: EncoderSettings, device: str, epochs: int = 5) -> float:
+    emotions = tuple(map(str, range(trace.emotion_hours.shape[-1])))
+    encoder = EmotionEncoder.of_settings(settings, trace.feature_names, emotions, trace.profiles).to(device)
     role = trace.role == TRAIN
     encoder.fit_scales(trace, role)
     encoder.fit_simple([trace], [role])
-    days, labels = encoder.inputs(trace), day_labels(trace, role, settings.forecast_horizon).to(torch.device(device))
+    days, labels = encoder.inputs(trace), day_labels(trace, role, settings.horizon).to(torch.device(device))
     learned = role & (trace.emotion >= 0)
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=1e-3)
     averaged = AveragedModel(encoder, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING))
@@ -74,7 +72,7 @@ def whole_traces(trace: Trace, settings, device: str, epochs: int = 5) -> float:
     seconds = 0.0
     for epoch in range(epochs + 1):  # the first is a warm-up
         start = time.perf_counter()
-        for batch in batches_by_length(people, learned, settings.encoder_batch_users):
+        for batch in batches_by_length(people, learned, settings.batch_users):
             optimizer.zero_grad()
             with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
                 loss = encoder_loss(encoder(days.rows(*batch)), labels.rows(*batch))
@@ -97,7 +95,7 @@ def main() -> None:
         trace, config = load(Path(name) / "log", seed=1)
     torch.manual_seed(0)
     plain = row_by_row(trace)
-    ours = whole_traces(trace, config.esmr, options.device)
+    ours = whole_traces(trace, config.esmr.encoder, options.device)
     print(f"{torch.get_num_threads()} threads, {len(trace.feature_names)} features")
     print(f"TabTransformer, rows in batches of 64: {plain:9,.0f} user-days a second")
     print(f"encoder, whole traces on {options.device}: {ours:9,.0f} user-days a second, {ours / plain:.1f} times as fast")

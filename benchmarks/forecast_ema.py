@@ -3,7 +3,7 @@
     python benchmarks/forecast_ema.py --data=DIR                  # both studies, split by time and by person, 3 seeds
 
 DIR holds fisher2017_daily.csv and wright2017_daily.csv (a row a person and day: person, day, valence and the day's items),
-targets.csv (which rows are to be forecast, the folds, the negative-day thresholds) and baselines.csv (what opponents reach on
+targets.csv (which rows are to be forecast, the folds, the negative-day thresholds) and baselines.csv (what simple reach on
 those very rows). By time, a person's first 70 % of days are for training, the last fifth of those for
 validation; by person, four folds train and validate on all their days and the fifth is forecast. Nothing was
 tuned on the target rows.
@@ -21,9 +21,10 @@ import torch
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
+from recbole_esmr.config import Config
 from recbole_esmr.data.trace import TEST, TRAIN, VALID, Trace
 from recbole_esmr.evaluator.forecast import expected_calibration_error
-from recbole_esmr.model.emotion_encoder import EmotionEncoder
+from recbole_esmr.model.emotion_encoder import EmotionEncoder, EncoderSettings
 from recbole_esmr.report.tables import markdown
 from recbole_esmr.trainer.emotion import fit_encoder
 
@@ -31,17 +32,14 @@ STUDIES = ("fisher2017", "wright2017")
 NOT_FEATURES = {"study", "person", "day", "valence", "couple"}
 
 
-@dataclass
-class Settings:
-    """The keys of properties/model/ESMR.yaml, for a few dozen people."""
-
-    encoder_epochs: int = 120
-    encoder_stopping_step: int = 12
-    encoder_learning_rate: float = 0.002
-    encoder_weight_decay: float = 0.05
-    encoder_batch_users: int = 32
-    encoder_calibrate: bool = True
-    forecast_horizon: int = 3
+KEYS = {
+    "encoder_epochs": 120,
+    "encoder_stopping_step": 12,
+    "encoder_learning_rate": 0.002,
+    "encoder_weight_decay": 0.05,
+    "encoder_batch_users": 32,
+}
+"""Keys of properties/model/ESMR.yaml, for a few dozen people."""
 
 
 @dataclass
@@ -114,7 +112,9 @@ def roles(study: Study, held_out: int | None, seed: int) -> np.ndarray:
     return role
 
 
-def forecast(study: Study, companions: list[Study], held_out: int | None, seed: int, settings: Settings) -> dict[str, np.ndarray]:
+def forecast(
+    study: Study, companions: list[Study], held_out: int | None, seed: int, settings: EncoderSettings
+) -> dict[str, np.ndarray]:
     """Mean, scale and half-width for every day from the day before, (U, D).
 
     With companions the encoder first learns from them and the study together, then from the study alone.
@@ -168,6 +168,7 @@ def main() -> None:
     parser.add_argument("--alone", action="store_true", help="train on each study alone, without pre-training on both")
     parser.add_argument("--folds", type=int, default=5)
     options = parser.parse_args()
+    settings = Config("ESMR", "esmr-mini", config_dict=KEYS, arguments=[]).esmr.encoder
     baselines = pd.read_csv(options.data / "baselines.csv").query("task == 'next_day'")
     table = []
     for name in STUDIES:
@@ -178,16 +179,16 @@ def main() -> None:
                 study = studies.pop(name)
                 others = [] if options.alone else list(studies.values())
                 if split == "time":
-                    said = forecast(study, others, None, seed, Settings())
+                    said = forecast(study, others, None, seed, settings)
                 else:
                     said = {}
                     for fold in np.unique(study.fold[np.isfinite(study.fold)]):
-                        part = forecast(study, others, fold, seed, Settings())
+                        part = forecast(study, others, fold, seed, settings)
                         mine = (study.fold == fold)[:, None]
                         said = {key: np.where(mine, value, said.get(key, np.nan)) for key, value in part.items()}
                 runs.append(score(study, said))
-            opponents = baselines[(baselines.study == name) & (baselines.split == split)].set_index("model")
-            hist = opponents.loc["hist4_ols"]
+            simple = baselines[(baselines.study == name) & (baselines.split == split)].set_index("model")
+            hist = simple.loc["hist4_ols"]
             row = {"study": name, "split": split, **pd.DataFrame(runs).mean().to_dict()}
             spread = pd.DataFrame(runs)["mae"]
             row["mae, smallest to largest"] = f"{spread.min():.4f} to {spread.max():.4f}"

@@ -1,4 +1,4 @@
-"""Tomorrow's emotion on platform logs: the encoder against every opponent, and what each part of it is worth.
+"""Tomorrow's emotion on platform logs: the encoder against every baseline, and what each part of it is worth.
 
     python benchmarks/forecast_logs.py --world=reference            # a generated log of 1,000 people x 30 days
     python benchmarks/forecast_logs.py --dataset=datasets/NAME      # any data set with emotions, for example an imported release
@@ -29,7 +29,7 @@ from recbole_esmr.model.emotion_encoder import EmotionEncoder
 from recbole_esmr.report.tables import markdown
 from recbole_esmr.simulation import FeedEnv, load_world, simulate
 from recbole_esmr.simulation.affect import event_drop
-from recbole_esmr.simulation.days import lived_days
+from recbole_esmr.simulation.days import rollout_days
 from recbole_esmr.simulation.logging_policy import LoggingFeed
 from recbole_esmr.simulation.random import normal
 from recbole_esmr.trainer.emotion import fit_encoder
@@ -66,12 +66,12 @@ def by_person(trace: Trace, seed: int) -> Trace:
 
 def encoder_says(trace: Trace, config: Config, seed: int, task: Task, kind: str = "forecast", part: str = "whole") -> Forecast:
     """Train the encoder and forecast the task's days."""
-    settings = replace(config.esmr, encoder_calibrate=part != "no calibration")
+    settings = replace(config.esmr.encoder, calibrate=part != "no calibration")
     names = [name for name in trace.feature_names if part != "no item content" or not _content(name)]
     torch.manual_seed(seed)
     encoder = EmotionEncoder(
-        tuple(names), tuple(map(str, range(trace.emotion_hours.shape[-1]))), trace.profiles, settings.encoder_hidden_size,
-        settings.encoder_layers, settings.encoder_heads, settings.encoder_dropout, **PARTS[part],
+        tuple(names), tuple(map(str, range(trace.emotion_hours.shape[-1]))), trace.profiles, settings.hidden_size,
+        settings.layers, settings.heads, settings.dropout, **PARTS[part],
     )  # fmt: skip
     fit_encoder(encoder, [trace], settings, torch.Generator().manual_seed(seed))
     state = encoder.encode(trace)
@@ -93,7 +93,7 @@ def ceiling(world: str, users: int, items: int, days: int, seed: int) -> np.ndar
     """(U, D) expected true valence of each day given the latent state of the day before; rows in the order of user numbers."""
     env = FeedEnv(load_world(world), users, items, seed)
     people, expected = env.people, []
-    for _ in lived_days(env, LoggingFeed(env), days, counts=False):
+    for _ in rollout_days(env, LoggingFeed(env), days, counts=False):
         innovation = people.state_sd * (1 - env.world.affect.inertia**2) ** 0.5
         innovation = innovation * normal(seed, "innovation", people.number, env.day)
         usual = people.event_rate * env.world.affect.event_size
@@ -122,8 +122,8 @@ def compare(trace: Trace, config: Config, seed: int, kind: str = "forecast", lat
     train, test = (_task(trace, kind, part) for part in (TRAIN, TEST))
     ours = encoder_says(trace, config, seed, test, kind)
     rows = [{"forecaster": "encoder", **judge_forecast(trace, test, ours, kind)}]
-    for name, opponent in (CHEAP | COSTLY).items():
-        said = opponent(trace, train, test, kind, seed)
+    for name, baseline in (CHEAP | COSTLY).items():
+        said = baseline(trace, train, test, kind, seed)
         row = {"forecaster": name, **judge_forecast(trace, test, said, kind)}
         rows.append(row | (paired(trace, test, ours, said) if kind == "forecast" else {}))
     frame = pd.DataFrame(rows)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ import torch
 from tqdm import tqdm
 
 from recbole_esmr import load_data_and_model, run_recbole
+from recbole_esmr.data.user_days import SlateIndex
 from recbole_esmr.feed import Feedback
+from recbole_esmr.model.ranking import WATCH_TIME
 from recbole_esmr.simulation import FeedEnv, load_world, simulate
 from recbole_esmr.simulation.days import item_names, user_names
 from recbole_esmr.simulation.logging_policy import LoggingFeed
@@ -39,7 +42,7 @@ def main() -> None:
             keys = {"seed": seed, "checkpoint_dir": folder, "show_progress": False, "state": "ERROR"}
             path = run_recbole("ESMR", str(log), config_dict=keys, arguments=[])["checkpoint"]
             _, model, dataset, *_ = load_data_and_model(path)
-            said = model.diagnostics["off_policy"]["watch_minutes"]
+            said = model.learned.diagnostics["off_policy"]["watch_minutes"]
             true = _true_minutes(world, options.users, seed, model, dataset)
             rows.append([true, said["logged"], *(said[name][key] for name in ("snips", "dr") for key in ("mean", "low", "high"))])
     table = np.array(rows)
@@ -55,7 +58,8 @@ def main() -> None:
 @torch.no_grad()
 def _true_minutes(world, users, seed, model, dataset) -> float:
     """Mean true expected watch minutes of the policy's slates on the held-out user-days."""
-    chosen = deploy(model, held_out(model), "watch_time")
+    shown, rule = held_out(model.log), replace(model.settings.serving, rank_by=WATCH_TIME)
+    slates, chosen = SlateIndex(shown.user, shown.day), deploy(model.log, model.beliefs(), model.rankers, rule, shown).items
     names, items = dataset.field2id_token[dataset.uid_field], dataset.field2id_token[dataset.iid_field]
     person = {name: row for row, name in enumerate(user_names(np.arange(users)))}
     number = {name: row for row, name in enumerate(item_names(500))}
@@ -64,18 +68,18 @@ def _true_minutes(world, users, seed, model, dataset) -> float:
     env.reset(seed=seed)
     feed.reset(np.array([]), np.array([]))
     for day in range(30):
-        rows = np.flatnonzero(chosen.day == day)
+        rows = np.flatnonzero(slates.day == day)
         if len(rows):
-            slates = np.full((users, env.slate_width), -1)
+            ours = np.full((users, env.slate_width), -1)
             for row in rows:
-                ours = [number[items[item]] for item in chosen.item[row] if item > 0]
-                slates[person[names[chosen.user[row]]], : len(ours)] = ours
-            total += 60 * float(env.expected_hours(slates).sum())
+                found = [number[items[item]] for item in chosen[row] if item > 0]
+                ours[person[names[slates.user[row]]], : len(found)] = found
+            total += 60 * float(env.expected_hours(ours).sum())
         morning = env.morning()
         shown = feed.recommend(morning)
         *_, info = env.step(shown)
         feed.observe(Feedback(morning.day, morning.active, shown, info["watch_ratio"], np.array([]), {}))
-    return total / len(chosen.user)
+    return total / len(slates)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 
 from recbole_esmr.config import Config
-from recbole_esmr.model.reranker import ItemValue
-from recbole_esmr.trainer.offline_rl import LoggedDays, fit_reranker
+from recbole_esmr.rl.double_q import fit_value
+from recbole_esmr.rl.transitions import Transitions
+from recbole_esmr.rl.value import ItemValue
 
 PEOPLE, DAYS, SHOWN, ITEMS, STATE, FEATURES = 500, 24, 8, 1000, 50, 19
 
@@ -43,20 +44,22 @@ def main() -> None:
 
 
 def _ours(state: np.ndarray, item: np.ndarray, reward: np.ndarray, rng: np.random.Generator, epochs: int) -> float:
-    settings = Config("ESMR", "esmr-mini", config_dict={"reranker_epochs": epochs}, arguments=[]).esmr
+    settings = Config("ESMR", "esmr-mini", config_dict={"reranker_epochs": epochs}, arguments=[]).esmr.reranker
     rows = len(state)
     row = np.arange(rows)
     following = np.where((row + 1) % DAYS, np.minimum(row + 1, rows - 1), -1)
     features = torch.from_numpy(rng.standard_normal((ITEMS, FEATURES)).astype(np.float32))
     there, zeros = torch.from_numpy(state), torch.zeros(rows)
-    days = LoggedDays(
-        user=torch.from_numpy(row // DAYS), state=there, item=features[item], shown=torch.ones(item.shape, dtype=torch.bool),
-        weight=torch.ones(item.shape), reward=torch.from_numpy(reward), later=zeros, following=torch.from_numpy(following),
-        discount=0.95 * torch.from_numpy(following >= 0).float(), mood=zeros + 1, mood_state=there, mood_discount=zeros + 0.5,
+    real = torch.ones(item.shape, dtype=torch.bool)
+    days = Transitions(
+        person=torch.from_numpy(row // DAYS), state=there, item=features[item], shown=real, weight=torch.ones(item.shape),
+        reward=torch.from_numpy(reward), other=features[item[rng.permutation(rows)]], real=real, later=zeros,
+        following=torch.from_numpy(following), discount=0.95 * torch.from_numpy(following >= 0).float(),
+        truncated=torch.from_numpy(following < 0), mood=zeros + 1, mood_state=there, mood_discount=zeros + 0.5,
     )  # fmt: skip
-    value = ItemValue(STATE, FEATURES, settings.reranker_hidden_size, settings.reranker_ensemble)
+    value = ItemValue(STATE, FEATURES, settings.hidden_size, settings.ensemble)
     start = time.perf_counter()
-    fit_reranker(value, days, settings, torch.Generator().manual_seed(0))
+    fit_value(value, days, settings, torch.Generator().manual_seed(0))
     return epochs * rows * SHOWN / (time.perf_counter() - start)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 
 import pandas as pd
 from tqdm import tqdm
@@ -15,7 +16,7 @@ from tqdm import tqdm
 from recbole_esmr import load_data_and_model, run_recbole
 from recbole_esmr.trainer.checkpointing import get_trainer
 
-ALONE = {"retriever": [0.0, 0.0, 1.0], "LightGBM": [0.0, 1.0, 0.0]}
+ALONE = {"retriever": (0.0, 0.0, 1.0), "LightGBM": (0.0, 1.0, 0.0)}
 """Intercept, weight of LightGBM and of the retriever."""
 
 
@@ -30,8 +31,8 @@ def main() -> None:
             keys = {"seed": seed, "gate": "never", "checkpoint_dir": folder, "show_progress": False, "state": "ERROR"}
             path = run_recbole("ESMR", options.dataset, config_dict=keys, arguments=[])["checkpoint"]
             config, model, _, _, _, test_data = load_data_and_model(path)
-        for name, stack in ({"ESMR": model.view_stack} | ALONE).items():
-            model.view_stack = stack
+        for name, stack in ({"ESMR": model.learned.stack} | ALONE).items():
+            model.learned = replace(model.learned, stack=stack)
             trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
             found = trainer.evaluate(test_data, load_best_model=False, show_progress=False)
             rows.append({"list": name, "seed": seed, **{key: found[key] for key in ("recall@10", "ndcg@10")}})

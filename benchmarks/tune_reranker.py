@@ -21,8 +21,11 @@ import torch
 from tqdm import tqdm
 
 from recbole_esmr import load_data_and_model, run_recbole
+from recbole_esmr.rl.double_q import RerankerSettings, fit_value
+from recbole_esmr.rl.transitions import Transitions
+from recbole_esmr.rl.value import ItemValue
 from recbole_esmr.simulation import load_world, simulate
-from recbole_esmr.trainer.offline_rl import LoggedDays, fit_reranker, logged_days
+from recbole_esmr.trainer.reranker import logged_transitions
 
 GRID = {
     "reranker_learning_rate": [0.0005, 0.002],
@@ -49,39 +52,40 @@ def main() -> None:
             keys = {"seed": seed, "checkpoint_dir": folder, "show_progress": False, "state": "ERROR"}
             path = run_recbole("ESMR", str(log), config_dict=keys, arguments=[])["checkpoint"]
             _, model, *_ = load_data_and_model(path)
-            days = logged_days(model, np.random.default_rng(seed))
-            held = np.isin(days.user.numpy(), np.random.default_rng(seed).permutation(options.users)[: options.users // 5])
-            model.settings = replace(model.settings, reranker_return_days=LONG)
-            whole = logged_days(model, np.random.default_rng(seed))
-            train, valid = _rows(days, ~held), _rows(whole, held)
-            of_day = valid.reward.sum(dim=1) / valid.shown.sum(dim=1).clamp(min=1)
-            later = valid.later + valid.discount * of_day[valid.following.clamp(min=0)]
-            base_goal, mood_goal = valid.reward + later[:, None], valid.mood
-            model.settings = replace(model.settings, reranker_return_days=model.config.esmr.reranker_return_days)
+            settings = model.settings.reranker
+            days, whole = _transitions(model, settings, seed), _transitions(model, replace(settings, return_days=LONG), seed)
+            held = np.isin(days.person.numpy(), np.random.default_rng(seed).permutation(options.users)[: options.users // 5])
+            train, valid = _rows(days, ~held), _rows(whole, held & ~whole.truncated.numpy())
+            of_day = whole.reward.sum(dim=1) / whole.shown.sum(dim=1).clamp(min=1)
+            last = of_day[whole.following[torch.from_numpy(held & ~whole.truncated.numpy())]]
+            base_target, mood_target = valid.reward + (valid.later + valid.discount * last)[:, None], valid.mood
             for values in tqdm(list(itertools.product(*GRID.values())), desc=f"seed {seed}"):
                 changes = dict(zip(GRID, values, strict=True))
-                settings = replace(model.settings, **changes)
-                value = type(model.item_value)(
-                    days.state.shape[1], days.item.shape[2], settings.reranker_hidden_size, settings.reranker_ensemble
-                )
-                fit_reranker(value, train, settings, torch.Generator().manual_seed(seed))
+                tried = replace(settings, **{key.removeprefix("reranker_"): value for key, value in changes.items()})
+                value = ItemValue(days.state.shape[1], days.item.shape[2], tried.hidden_size, tried.ensemble)
+                fit_value(value, train, tried, torch.Generator().manual_seed(seed))
                 with torch.no_grad():
                     base, mood = value.base(valid.state, valid.item).mean(dim=0), value.mood(valid.state).mean(dim=0)
                 errors = {
-                    "base": float((base - base_goal)[valid.shown].square().mean()),
-                    "mood": float((mood - mood_goal).square().mean()),
+                    "base": float((base - base_target)[valid.shown].square().mean()),
+                    "mood": float((mood - mood_target).square().mean()),
                 }
                 rows.append(changes | {"seed": seed} | errors)
     mean = pd.DataFrame(rows).groupby(list(GRID), as_index=False)[["base", "mood"]].mean()
     print(mean.assign(total=mean["base"] + mean["mood"]).sort_values("total").to_string(index=False, float_format="%.4f"))
 
 
-def _rows(days: LoggedDays, keep: np.ndarray) -> LoggedDays:
+def _transitions(model, settings: RerankerSettings, seed: int) -> Transitions:
+    generator = np.random.default_rng(seed)
+    return logged_transitions(model.log, model.beliefs(), model.rankers, model.settings.reward, settings, generator)
+
+
+def _rows(days: Transitions, keep: np.ndarray) -> Transitions:
     place = np.cumsum(keep) - 1
     kept = {field.name: getattr(days, field.name)[torch.from_numpy(keep)] for field in fields(days)}
     follow = kept["following"].numpy()
     kept["following"] = torch.from_numpy(np.where(follow >= 0, place[np.maximum(follow, 0)], -1))
-    return LoggedDays(**kept)
+    return Transitions(**kept)
 
 
 if __name__ == "__main__":
