@@ -8,7 +8,7 @@ run: $(VENV)/installed ## train ESMR on the small data set, print its table, wri
 	$(BIN)/recbole-esmr run --model=ESMR --dataset=esmr-mini --output=run.json
 
 test: $(VENV)/installed ## the tests, a few minutes on 2 cores
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist=loadfile -m "not slow"
 
 test-slow: $(VENV)/installed ## the slow statistical tests
 	$(BIN)/python -m pytest -m slow
