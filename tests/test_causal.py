@@ -21,13 +21,10 @@ from recbole_esmr.causal.analysis import analyse, warnings_of
 from recbole_esmr.causal.effects import Effect, Method, discounted, estimate_effects, judged, weigh_parts
 from recbole_esmr.causal.graph import domain_graph
 from recbole_esmr.causal.linear import fit_linear
-from recbole_esmr.causal.panel import Design, Panel, make_panel
+from recbole_esmr.causal.panel import Design, Panel
 from recbole_esmr.causal.sensitivity import explain_away
 from recbole_esmr.causal.shrinkage import shrunk
-from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.importers import import_data
-from recbole_esmr.data.impressions import Impressions
-from recbole_esmr.data.trace import Trace
 from recbole_esmr.errors import IdentificationError
 from recbole_esmr.quick_start import estimate_causal
 from recbole_esmr.simulation import load_world, simulate
@@ -333,113 +330,6 @@ def test_the_numbers_are_the_same_in_every_process(tmp_path):
     ]
     one, other = (process.communicate()[0].partition("JSON")[2] for process in started)
     assert one.count("propensity_weighting") > 1 and one == other
-
-
-def _trace(valence, exposure) -> Trace:
-    users, days = valence.shape
-    nothing = np.zeros((users, days))
-    return Trace(
-        first_day=1,
-        emotion=np.where(np.isfinite(valence), 0, -1),
-        valence=valence,
-        features=np.zeros((users, days, 0)),
-        feature_names=(),
-        present=np.isfinite(exposure[..., 0]),
-        exposure=exposure,
-        engagement=nothing + 0.5,
-        emotion_hours=np.zeros((users, days, 9)),
-        category_hours=np.zeros((users, days, 1)),
-        profile=np.zeros(users, dtype=int),
-        profiles=("x",),
-        consent=np.ones(users, dtype=bool),
-        role=np.zeros((users, days), dtype=np.int8),
-    )
-
-
-def _two_items() -> Catalogue:
-    """Item 1 is negative (−0.5) with intensity 0.8, item 2 positive (0.6) with intensity 0.4; 36 seconds each."""
-    return Catalogue(
-        emotion=np.array([-1, 0, 1]),
-        valence=np.array([0, -0.5, 0.6]),
-        intensity=np.array([0, 0.8, 0.4]),
-        category=np.array([-1, 0, 0]),
-        categories=("c",),
-        duration=np.array([1.0, 36.0, 36.0]),
-    )
-
-
-def test_panel_by_hand():
-    nan = np.nan
-    valence = np.array([[0.2, -0.4, nan, 0.6, 0.0]])
-    ratio = np.array([[0.5, 0.25], [1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [0.5, 0.5]])  # of item 1 and item 2, by day
-    exposure = np.stack([ratio[:, 0] * 0.8 / 2, ratio[:, 1] * 0.4 / 2], axis=-1)[None]
-    trace = _trace(valence, exposure)
-    impressions = Impressions(
-        user=np.zeros(10, dtype=int), day=np.repeat(np.arange(5), 2), item=np.tile([1, 2], 5),
-        label=(ratio.ravel() > 0).astype(int), watch_ratio=ratio.ravel(), propensity=np.full(10, nan), has_skips=True,
-    )  # fmt: skip
-    made = make_panel(trace, impressions, _two_items(), np.ones((1, 5), dtype=bool), labels=("sad", "happy"))
-    panel, design = made.table, made.design
-    assert panel["day"].tolist() == [0, 1, 2, 3]  # a feed today, a day tomorrow
-    assert np.allclose(panel["valence"], [-0.4, nan, 0.6, 0.0], equal_nan=True)
-    assert np.allclose(panel["negative"], [1, nan, 0, 0], equal_nan=True)
-    assert panel["active"].tolist() == [1, 1, 1, 1] and panel["engagement"].tolist() == [0.5] * 4
-    home = [0.2, -0.1, -0.1, 0.4 / 3]
-    assert np.allclose(panel["home_valence"], home) and panel["reported_today"].tolist() == [1, 1, 0, 1]
-    assert np.allclose(panel["valence_today"], [0.2, -0.4, -0.1, 0.6])  # not reported: the mean so far
-    assert np.allclose(panel["valence_yesterday"], [0.2, 0.2, -0.4, 0.4 / 3])
-    assert np.allclose(panel["negative_exposure"], [0.2, 0.4, 0.2, 0.0])
-    assert np.allclose(panel["negative_exposure_yesterday"][1:], [0.2, 0.4, 0.2])
-    assert np.allclose(panel["usual_negative_exposure"][1:], [0.2, 0.3, 0.8 / 3])
-    tone = [(0.5 * -0.4 + 0.25 * 0.24) / 0.75, -0.4, (-0.4 + 0.24) / 2]
-    assert np.allclose(panel["watched_tone"], [0, *tone])
-    assert panel["state"].tolist() == [0, 1, 1, 0]
-    assert panel["shown_negative"].iloc[0] == pytest.approx(0.475 * 0.8 / 2)  # nobody else saw item 1: the mean of all views
-    assert panel["exposure_sad"].tolist() == panel["negative_exposure"].tolist()
-    assert dict(design.parts) == {"exposure_sad": "negative_exposure", "exposure_happy": "positive_exposure"}
-    held_out = np.array([[True, True, False, False, False]])
-    assert make_panel(trace, impressions, _two_items(), held_out).table["day"].tolist() == [0]
-    watched_only = make_panel(trace, replace(impressions, has_skips=False), _two_items(), held_out)
-    assert watched_only.design.instruments == {}
-
-
-def test_what_was_shown_is_measured_by_how_others_watch():
-    ratio = np.array([[1.0, 0.5], [0.0, 0.5], [0.2, 0.6]])  # item 1 and item 2, by person, on one day
-    exposure = ratio[:, None] * np.array([0.8, 0.4]) / 2
-    trace = _trace(np.full((3, 2), 0.1), np.concatenate([exposure, np.full((3, 1, 2), np.nan)], axis=1))
-    impressions = Impressions(
-        user=np.repeat(np.arange(3), 2), day=np.zeros(6, dtype=int), item=np.tile([1, 2], 3),
-        label=(ratio.ravel() > 0).astype(int), watch_ratio=ratio.ravel(), propensity=np.full(6, np.nan), has_skips=True,
-    )  # fmt: skip
-    table = make_panel(trace, impressions, _two_items(), np.ones((3, 2), dtype=bool)).table
-    everywhere = ratio.mean()
-    others = [(0.2 + 5 * everywhere) / 7, (1.2 + 5 * everywhere) / 7, (1.0 + 5 * everywhere) / 7]  # of item 1
-    assert np.allclose(table["shown_negative"], np.array(others) * 0.8 / 2)
-
-
-def test_what_comes_later_moves_no_earlier_row():
-    """Perturb the last day, which may not be used: every confounder, exposure and slate of the rows that may stays as it is."""
-    rng = np.random.default_rng(0)
-    valence, ratio = rng.uniform(-1, 1, (3, 6)), rng.uniform(0, 1, 36)
-
-    def table(last: float) -> pd.DataFrame:
-        changed, watched = valence.copy(), ratio.copy().reshape(3, 6, 2)
-        changed[:, -1], watched[:, -1] = last, abs(last)
-        exposure = watched * np.array([0.8, 0.4]) / 2
-        impressions = Impressions(
-            user=np.repeat(np.arange(3), 12), day=np.tile(np.repeat(np.arange(6), 2), 3), item=np.tile([1, 2], 18),
-            label=np.ones(36, dtype=int), watch_ratio=watched.ravel(), propensity=np.full(36, np.nan), has_skips=True,
-        )  # fmt: skip
-        use = np.ones((3, 6), dtype=bool)
-        use[:, -1] = False
-        made = make_panel(_trace(changed, exposure), impressions, _two_items(), use, labels=("sad", "happy"))
-        design = made.design
-        slate = (*design.instruments.values(), *design.part_instruments.values())
-        used = [*design.confounders, *design.treatments, *slate, "valence"]
-        assert made.table["day"].max() == 3
-        return made.table[used]
-
-    pd.testing.assert_frame_equal(table(0.9), table(-0.3))
 
 
 @pytest.mark.slow

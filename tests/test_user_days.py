@@ -69,7 +69,7 @@ def test_sums_and_slates_are_those_of_pandas():
     assert sums.sum_by(value, code, 3)[..., 1].sum() == pytest.approx(value[code == 1].sum())
     assert np.allclose(sums.mean(value, weight=value)[sums.count > 0], 1)
     slates = SlateIndex(user, day)
-    assert slates.size.tolist() == by_day.size().tolist() and np.allclose(slates.sum(value), by_day.sum())
+    assert slates.size.tolist() == by_day.size().tolist() and np.allclose(slates.padded(value).sum(axis=1), by_day.sum())
     table = slates.padded(value, NAN)
     for row, (_, part) in enumerate(by_day):
         assert table[row, : len(part)].tolist() == part.tolist() and np.isnan(table[row, len(part) :]).all()

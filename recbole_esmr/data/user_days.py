@@ -116,10 +116,6 @@ class SlateIndex:
         table[self.row, self.place] = value
         return table
 
-    def sum(self, value: np.ndarray) -> np.ndarray:
-        """Sum over each slate; (M,) → (N,)."""
-        return np.bincount(self.row, weights=value, minlength=len(self))
-
 
 def sum_by_person(person: np.ndarray, value: np.ndarray) -> np.ndarray:
     """Sum of the values of each person that occurs, in the order of their ids; (N,) → (people,)."""

@@ -237,7 +237,7 @@ def rank(
         row, day: (B,) for whom (rows of the log) and on which days (0 … D).
         rule: how to serve.
         size: (B,) items of each slate.
-        offered: (I,) bool, the items on offer; or (D + 1, I), by day; all unless given.
+        offered: (I,) bool, the items on offer; or by day, (days, I), a row for each that ``day`` names; all unless given.
         retrieved: (B, I) the retriever's scores, where they are known already.
         multiplier: of the budget; found over these people unless given.
         correction: of the expected engagement.
