@@ -116,7 +116,8 @@ def test_a_policy_that_shows_what_was_logged_is_worth_what_was_logged(trained, m
     monkeypatch.setattr(off_policy, "deploy", logged)
     said = off_policy_estimates(*_of(model))
     assert said["matched"] == len(shown)
-    minutes = SlateIndex(shown.user, shown.day).sum(shown.watch_ratio * model.catalogue.duration[shown.item] / 60).mean()
+    watched = shown.watch_ratio * model.catalogue.duration[shown.item] / 60
+    minutes = SlateIndex(shown.user, shown.day).padded(watched).sum(axis=1).mean()
     for name in ("logged", "snips", "dr"):
         value = said["watch_minutes"][name]
         assert (value if name == "logged" else value["mean"]) == pytest.approx(minutes, rel=1e-6)
