@@ -1,0 +1,123 @@
+"""Times and days: the unit of a number, ISO dates, and the calendar day on which a moment falls in a time zone."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from recbole_esmr.errors import DataError
+
+SECONDS_A_DAY = 86400
+UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+"""How many of each unit a second has."""
+
+WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+FROM_1970 = 1e8
+"""Seconds from here on (March 1973) are counted from 1970-01-01 UTC; smaller ones from the first day of the data."""
+
+
+def unit_of(number: np.ndarray) -> str | None:
+    """The unit in which moments were written, from their size.
+
+    As seconds 1e11 would lie in the year 5138, so from there on numbers are milliseconds, from 1e14 microseconds and from 1e17
+    nanoseconds since 1970. Smaller numbers are seconds.
+
+    Args:
+        number: (N,) as written; NaN is left out.
+
+    Returns:
+        ``s``, ``ms``, ``us`` or ``ns``; None where the smallest and the largest number say different units.
+    """
+    known = np.abs(number[np.isfinite(number)])
+    if not len(known):
+        return "s"
+    edges = np.array([1e11, 1e14, 1e17])
+    low, high = (list(UNITS)[int(np.searchsorted(edges, size, side="right"))] for size in (known.min(), known.max()))
+    return low if low == high else None
+
+
+def time_zone(name: str) -> ZoneInfo:
+    """The time zone of an IANA name such as ``Europe/Berlin``.
+
+    Raises:
+        DataError: there is none of that name.
+    """
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:  # a name that is a path, or a folder of names
+        raise DataError(
+            f"unknown time zone '{name}'. Give an IANA name such as UTC, Europe/Berlin or America/New_York."
+        ) from error
+
+
+def seconds_of_dates(text: pd.Series, zone: str | pd.Series = "UTC", date_format: str = "ISO8601") -> pd.Series:
+    """Seconds since 1970-01-01 UTC of dates and datetimes.
+
+    Args:
+        text: ``2024-03-24``, ``2024-03-24 21:00`` or ``2024-03-24T21:00:00+02:00``; empty cells are kept as NaN.
+        zone: the IANA time zone in which those without an offset are meant, one for all or one a row.
+        date_format: ``ISO8601``, or a format of ``strptime`` such as ``%d/%m/%Y``.
+
+    Returns:
+        float, NaN where the text is no such date. A local time that a clock skipped in spring is moved on by the skip; one that
+        it showed twice in autumn is the first of the two.
+
+    Raises:
+        DataError: an unknown time zone.
+    """
+    offset = text.str.strip().str.contains(r"[T\s]\d{1,2}:?\d{2}.*(?:[+-]\d{2}:?\d{2}|[zZ])$", na=False)
+    seconds = pd.Series(np.nan, index=text.index)
+    if offset.any():
+        moments = pd.to_datetime(text[offset].str.strip(), format=date_format, errors="coerce", utc=True)
+        seconds[offset] = _since_1970(moments.dt.tz_localize(None))
+    plain = ~offset & (text.str.strip() != "")
+    if plain.any():
+        local = pd.to_datetime(text[plain].str.strip(), format=date_format, errors="coerce")
+        zones = pd.Series(zone, index=text.index) if isinstance(zone, str) else zone
+        for name, rows in local.groupby(zones[plain]):  # a pass for each time zone, not for each row
+            first_of_two = np.ones(len(rows), dtype=bool)
+            moments = rows.dt.tz_localize(time_zone(str(name)), ambiguous=first_of_two, nonexistent="shift_forward")
+            seconds[rows.index] = _since_1970(moments.dt.tz_convert("UTC").dt.tz_localize(None))
+    return seconds
+
+
+def days_of_dates(text: pd.Series, date_format: str = "ISO8601") -> pd.Series:
+    """Days since 1970-01-01 of calendar dates (a time of day is left out), NaN where the text is no date; (N,) → (N,).
+
+    A date is what people's calendars said, so no time zone moves it.
+    """
+    date = text.str.strip().str.replace(r"(?:[+-]\d{2}:?\d{2}|[zZ])$", "", regex=True) if date_format == "ISO8601" else text
+    # a date such as 2024-03-24 ends like an offset; it is long enough only with a time before it
+    date = date.where(text.str.strip().str.len() > 10, text.str.strip())
+    local = pd.to_datetime(date, format=date_format, errors="coerce")
+    return np.floor(_since_1970(local) / SECONDS_A_DAY)
+
+
+def days_of_seconds(seconds: np.ndarray, zone: str | np.ndarray = "UTC") -> np.ndarray:
+    """The calendar day, counted from 1970-01-01, on which each moment falls; summer time is minded.
+
+    Args:
+        seconds: (N,) since 1970-01-01 UTC.
+        zone: the IANA time zone, one for all or (N,).
+
+    Raises:
+        DataError: an unknown time zone.
+    """
+    moments = pd.Series(pd.to_datetime(np.floor(seconds), unit="s", utc=True))
+    zones = pd.Series(zone, index=moments.index) if isinstance(zone, str) else pd.Series(np.asarray(zone), index=moments.index)
+    days = pd.Series(0.0, index=moments.index)
+    for name, rows in moments.groupby(zones):
+        days[rows.index] = np.floor(_since_1970(rows.dt.tz_convert(time_zone(str(name))).dt.tz_localize(None)) / SECONDS_A_DAY)
+    return days.to_numpy(np.int64)
+
+
+def date_of(day: int) -> str:
+    """The ISO date of a day counted from 1970-01-01."""
+    return str(np.datetime64(int(day), "D"))
+
+
+def _since_1970(moments: pd.Series) -> pd.Series:
+    """Seconds since 1970-01-01 of naive datetimes, NaN where there is none."""
+    return (moments - pd.Timestamp(0)) / pd.Timedelta(seconds=1)
