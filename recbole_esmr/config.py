@@ -25,6 +25,7 @@ from recbole.utils.argument_list import (
 from recbole_esmr.causal.analysis import CausalSettings
 from recbole_esmr.causal.reward import Reward
 from recbole_esmr.data.trace import DaySettings
+from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import ConfigError, UnknownNameError, closest, nearest
 from recbole_esmr.files import read_yaml, shipped
 from recbole_esmr.model.emotion_encoder import EncoderSettings
@@ -113,7 +114,10 @@ class Config(RecBoleConfig):
     def _load_config_files(self, file_list):
         for file in file_list or []:
             read_yaml(file)  # refuses what is no mapping, with file and line
-        return super()._load_config_files(file_list)
+        values = super()._load_config_files(file_list)
+        for file in file_list or []:
+            values.update(_taxonomy_of(file))
+        return values
 
     def _load_cmd_line(self):
         if self._arguments is None:
@@ -163,6 +167,7 @@ class Config(RecBoleConfig):
             if path.is_file():
                 read_yaml(path)  # refuses what is no mapping, with file and line
                 self._update_internal_config_dict(path)
+                self.internal_config_dict.update(_taxonomy_of(path))
         self.parameters["Dataset"] = [*self.parameters["Dataset"], *data_keys()]
         self.parameters[MODEL_NAME] = [key for key in flat_keys(ESMRSettings) if key not in data_keys()]
 
@@ -196,6 +201,7 @@ class Config(RecBoleConfig):
                     raise ConfigError(f"metrics: unknown metric '{metric}'. {nearest(metric, known)}") from error
             raise
         self.final_config_dict["data_path"] = str(self._dataset_path)
+        self.final_config_dict["emotion_taxonomy"] = load_taxonomy(self.final_config_dict["emotion_taxonomy"]).setting
         self._check_recboles()
         if self.model == MODEL_NAME:
             self._check_esmr()
@@ -265,6 +271,17 @@ class Config(RecBoleConfig):
             raise ConfigError(f"{key}: {retriever.name} is neither a general nor a sequential model of RecBole.")
         if self.final_config_dict["eval_args"]["order"] != "TO":
             raise ConfigError("eval_args: ESMR needs `order: TO`, for a person's days are split by time.")
+
+
+def _taxonomy_of(file: str | Path) -> dict[str, Any]:
+    """The taxonomy that a yaml file names, as a shipped name or as its labels: its path is relative to that file alone."""
+    given = read_yaml(file).get("emotion_taxonomy")
+    if given is None:
+        return {}
+    try:
+        return {"emotion_taxonomy": load_taxonomy(given, Path(file).parent).setting}
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{file}: {error}") from error
 
 
 def model_names() -> list[str]:

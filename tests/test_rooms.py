@@ -26,7 +26,7 @@ MAY = {
     "causal": FOUNDATION | {"emotion", "data"},
     "rl": {"errors", "settings"},
     "ope": {"errors", "settings"},
-    "config": FOUNDATION | {"data", "causal", "rl", "model", "plugin"},
+    "config": FOUNDATION | {"emotion", "data", "causal", "rl", "model", "plugin"},
     "model": FOUNDATION | {"emotion", "data", "config", "causal", "rl", "checkpoint"},
     "trainer": FOUNDATION | {"emotion", "data", "config", "causal", "rl", "ope", "model", "checkpoint"},
     "policy": FOUNDATION | {"emotion", "data", "causal", "model"},

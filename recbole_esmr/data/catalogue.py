@@ -62,7 +62,7 @@ def load_catalogue(dataset: Dataset, taxonomy: Taxonomy | None = None) -> Catalo
         DataError: the file breaks the schema.
     """
     config = dataset.config
-    taxonomy = taxonomy or load_taxonomy(str(config["emotion_taxonomy"]))
+    taxonomy = taxonomy or load_taxonomy(config["emotion_taxonomy"])
     items = dataset.num(dataset.iid_field)
     path = Path(dataset.dataset_path) / f"{dataset.dataset_name}.item"
     frame = read_atomic(path, "item", config, taxonomy) if path.is_file() else pd.DataFrame()
