@@ -257,9 +257,16 @@ def _causal(options: argparse.Namespace, keys: list[str]) -> None:
 
 def _import(options: argparse.Namespace, _: list[str]) -> None:
     from recbole_esmr.data.importers import import_data
+    from recbole_esmr.errors import ConfigError
 
-    rows = import_data(options.format, options.input, options.output, options.mapping)
-    print(f"Written to {options.output}: " + ", ".join(f"{count} rows of .{suffix}" for suffix, count in rows.items()))
+    if options.output is None:
+        raise ConfigError("import needs --output=FOLDER to write to; its name becomes the data set's name.")
+    report = import_data(options.format, options.input, options.output, options.mapping)
+    for line in report.notes:
+        print(f"  {line}")
+    for line in report.warnings:
+        print(f"warning: {line}")
+    print(f"Written to {options.output}: " + ", ".join(f"{count} rows of .{suffix}" for suffix, count in report.rows.items()))
 
 
 if __name__ == "__main__":

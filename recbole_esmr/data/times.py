@@ -67,7 +67,7 @@ def seconds_of_dates(text: pd.Series, zone: str | pd.Series = "UTC", date_format
     Raises:
         DataError: an unknown time zone.
     """
-    offset = text.str.strip().str.contains(r"[T\s]\d{1,2}:?\d{2}.*(?:[+-]\d{2}:?\d{2}|[zZ])$", na=False)
+    offset = has_offset(text)
     seconds = pd.Series(np.nan, index=text.index)
     if offset.any():
         moments = pd.to_datetime(text[offset].str.strip(), format=date_format, errors="coerce", utc=True)
@@ -81,6 +81,11 @@ def seconds_of_dates(text: pd.Series, zone: str | pd.Series = "UTC", date_format
             moments = rows.dt.tz_localize(time_zone(str(name)), ambiguous=first_of_two, nonexistent="shift_forward")
             seconds[rows.index] = _since_1970(moments.dt.tz_convert("UTC").dt.tz_localize(None))
     return seconds
+
+
+def has_offset(text: pd.Series) -> pd.Series:
+    """Whether datetimes end with an offset from UTC such as ``+02:00`` or ``Z``; (N,) → (N,) bool."""
+    return text.str.strip().str.contains(r"[T\s]\d{1,2}:?\d{2}.*(?:[+-]\d{2}:?\d{2}|[zZ])$", na=False)
 
 
 def days_of_dates(text: pd.Series, date_format: str = "ISO8601") -> pd.Series:
@@ -111,6 +116,11 @@ def days_of_seconds(seconds: np.ndarray, zone: str | np.ndarray = "UTC") -> np.n
     for name, rows in moments.groupby(zones):
         days[rows.index] = np.floor(_since_1970(rows.dt.tz_convert(time_zone(str(name))).dt.tz_localize(None)) / SECONDS_A_DAY)
     return days.to_numpy(np.int64)
+
+
+def is_date(day: int) -> bool:
+    """Whether a day's number counts from 1970 (and so is a date), and not from the first day of the data."""
+    return day * SECONDS_A_DAY >= FROM_1970
 
 
 def date_of(day: int) -> str:
