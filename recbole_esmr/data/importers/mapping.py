@@ -18,20 +18,27 @@ from recbole_esmr.settings import keys, parse, setting
 
 NUMBER_RULES, LABEL_RULES = ("mean", "last", "worst", "min", "max", "sum"), ("last", "worst", "most")
 AFFECT = ("positive", "negative")
-_DIALECT: dict[str, Any] = {"delimiter": None, "decimal": None, "encoding": None, "missing": []}
-_PART: dict[str, Any] = {
-    **_DIALECT,
+_COMMON: dict[str, Any] = {
     "file": None,
+    "delimiter": None,
+    "decimal": None,
+    "encoding": None,
+    "missing": [],
+    "duplicates": "keep",
+}
+"""Keys of a part that may also be said once for all of them."""
+
+_PART: dict[str, Any] = {
+    **_COMMON,
+    "where": {},
     "multiply": {},
     "scale": {},
     "date_format": {},
-    "duplicates": "keep",
     "aggregate": {},
     "order": None,
 }
 _ALL: dict[str, Any] = {
-    **_DIALECT,
-    "file": None,
+    **_COMMON,
     "taxonomy": None,
     "emotions": {},
     "timezone": None,
@@ -46,6 +53,7 @@ class Part:
 
     file: Any = setting("a file name, a pattern such as views_*.csv, or a list of file names")
     columns: dict[str, Any] = setting("field: column of the file")
+    where: dict[str, Any] = setting("column: value, or list of values, of the rows to take")
     multiply: dict[str, float] = setting("field: factor")
     scale: dict[str, list[float]] = setting("field: [lowest, highest] of your scale")
     date_format: dict[str, str] = setting("field: format of its dates, such as %d.%m.%Y %H:%M")
@@ -66,6 +74,7 @@ class _Whole:
     timezone: str | None = setting("IANA time zone of dates without an offset")
     max_day_gap: int | None = setting("longest gap between days", low=1)
     days_are_steps: bool | None = setting("whether days count each person's own steps")
+    duplicates: str = setting("what becomes of rows that repeat an earlier one", choices=("keep", "drop"))
     delimiter: str | None = setting("character between cells")
     decimal: str | None = setting("decimal sign", choices=(".", ","))
     encoding: str | None = setting("encoding of the files, such as latin-1")
@@ -107,7 +116,7 @@ def load_mapping(path: Path) -> CSVMapping:
         raise ConfigError(f"{path}: the part 'inter' is missing; RecBole needs to know who met which item.")
     own = {key: value for key, value in given.items() if key not in SCHEMA}
     whole = parse(_Whole, _ALL | own, str(path))
-    common = {key: getattr(whole, key) for key in (*_DIALECT, "file")}
+    common = {key: getattr(whole, key) for key in _COMMON}
     parts: dict[str, Part] = {}
     for suffix in ("user", "item", "inter", "imp", "day"):  # zones and lengths before what is read with them
         if suffix in given:
@@ -155,7 +164,10 @@ def _part(given: Any, common: Mapping[str, Any], suffix: str, where: str) -> Par
     if delimiter is not None and len(delimiter) != 1:
         raise ConfigError(f"{where}: delimiter is {delimiter!r}; expected one character, or comma, semicolon, tab or pipe.")
     missing = [_text(cell, f"{where}: missing") for cell in part.missing]
-    return replace(part, columns=columns, delimiter=delimiter, missing=missing)
+    taken = {}
+    for column, cells in part.where.items():
+        taken[str(column)] = [_text(cell, f"{where}: where") for cell in (cells if isinstance(cells, list) else [cells])]
+    return replace(part, columns=columns, delimiter=delimiter, missing=missing, where=taken)
 
 
 def _text(value: Any, where: str) -> str:

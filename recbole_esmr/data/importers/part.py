@@ -60,6 +60,13 @@ class _Reader:
         for column in part.columns.values():
             columns += column.values() if isinstance(column, dict) else [column]
         self.raw = pd.DataFrame({column: table.column(column) for column in columns})
+        for column, cells in part.where.items():
+            kept = table.column(column).str.strip().isin(cells)
+            if not kept.any():
+                raise DataError(
+                    f"{mapping.path}: {suffix}: where: no row of {table.name} has {' or '.join(cells)} in the column '{column}'."
+                )
+            self.raw = self.raw[kept.loc[self.raw.index]]
         if part.duplicates == "drop":
             again = self.raw.duplicated()
             self.raw = self.raw[~again]

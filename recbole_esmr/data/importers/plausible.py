@@ -34,7 +34,7 @@ def _repeats(views: pd.DataFrame, origin: Origin) -> list[str]:
     first = origin.table.place(int(views.index[int(again.to_numpy().argmax())]))
     return [
         f"{int(again.sum())} rows of {origin.table.name} repeat an earlier one of the same person, item and time (the first: "
-        f"{first}). If they are the same view, say `duplicates: drop` in the part 'inter' of the mapping."
+        f"{first}). If they are the same view, say `duplicates: drop` in the mapping."
     ]
 
 
