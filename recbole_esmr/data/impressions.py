@@ -79,5 +79,5 @@ def make_impressions(shown: pd.DataFrame | None, watched: pd.DataFrame) -> Impre
         label=rows["label"].to_numpy(np.int64),
         watch_ratio=rows["watch_ratio"].to_numpy(float),
         propensity=rows["propensity"].to_numpy(float),
-        has_skips=shown is not None,
+        has_skips=bool((rows["label"] == 0).any()),
     )
