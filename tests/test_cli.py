@@ -251,7 +251,7 @@ def test_import_without_item_emotions_asks_for_no_emotion_metric(tmp_path):
     [
         ("feels}}\nday", "feeels}}\nday", "the column 'feeels' is missing. Did you mean 'feels'?"),
         ("joy: happy", "joi: happy", "'joy'; not an emotion"),
-        ("multiply: {watch_ratio: 0.01}", "multiply: {}", "column 'watch_ratio': the value is 50.0"),
+        ("multiply: {watch_ratio: 0.01}", "multiply: {}", "column 'watch_ratio': the value is 50"),
         ("diary.csv", "dairy.csv", "dairy.csv: no such file"),
         ("item:", "itm:", "unknown key 'itm'. Did you mean 'item'?"),
         ("multiply", "multply", "unknown key 'multply'. Did you mean 'multiply'?"),

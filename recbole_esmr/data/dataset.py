@@ -202,9 +202,10 @@ class ESMRDataset(SequentialDataset):
         name, profile = str(self.config["PROFILE_FIELD"]), np.full(self.user_num, -1)
         if self.user_feat is None or name not in self.user_feat:
             return profile, ()
-        codes = self.user_feat[name].to_numpy(float)
-        profile[self.user_feat[self.uid_field].to_numpy()] = np.nan_to_num(codes, nan=0).astype(int) - 1
-        return profile, tuple(str(token) for token in self.field2id_token[name][1:])
+        names, rank = np.unique(self.field2id_token[name][1:], return_inverse=True)  # whatever order the lines of .user have
+        codes = np.append(-1, rank)[np.nan_to_num(self.user_feat[name].to_numpy(float), nan=0).astype(int)]
+        profile[self.user_feat[self.uid_field].to_numpy()] = codes
+        return profile, tuple(str(token) for token in names)
 
     def _consent(self) -> np.ndarray:
         name, consent = str(self.config["CONSENT_FIELD"]), np.ones(self.user_num, dtype=bool)
