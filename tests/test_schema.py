@@ -123,7 +123,10 @@ CASES = {
         ["day numbers of small.imp do not fit", "set time_unit"],
     ),
     "dates for days": (_cell("day", "day:float", "20240131"), ["small.day, line 3, column 'day'", "[-1e+06, 1e+06]"]),
-    "not UTF-8": (lambda folder: (folder / "small.item").write_bytes(b"item_id:token\n\xe9\n"), ["small.item, line 2: is not UTF-8"]),
+    "not UTF-8": (
+        lambda folder: (folder / "small.item").write_bytes(b"item_id:token\n\xe9\n"),
+        ["small.item, line 2: is not UTF-8", "encoding: latin-1"],
+    ),
     "ragged line": (_text("user", "user_id:token\tuser_profile:token\nu1\tx\ty\tz\tq\n"), ["small.user"]),
     "no emotion anywhere": (_no_emotion, ["'emotion:token'", "small.item", "small.day", "Other RecBole models"]),
 }

@@ -84,8 +84,8 @@ def shift_to_views(views: pd.DataFrame, reports: pd.DataFrame | None, shown: pd.
         if agree[shift] < _AGREE:
             raise DataError(
                 f"data set '{name}': the day numbers of {name}.imp do not fit the times of {name}.inter: counted from the first "
-                f"view's day, at most {agree[shift]:.0%} of what was watched has a view on its day. If the times are not in seconds, "
-                f"set time_unit (ms, us, ns). {mend}"
+                f"view's day, at most {agree[shift]:.0%} of what was watched has a view on its day. If the times are not in "
+                f"seconds, set time_unit (ms, us, ns). {mend}"
             )
     elif int(numbers.min()) in shifts:
         shift = shifts[int(numbers.min())]

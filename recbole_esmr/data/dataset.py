@@ -18,6 +18,7 @@ from recbole_esmr.data.history import History
 from recbole_esmr.data.impressions import Impressions, make_impressions
 from recbole_esmr.data.item_past import ItemPast
 from recbole_esmr.data.log import Log
+from recbole_esmr.data.partners import Partners
 from recbole_esmr.data.proxy import label_by_behaviour
 from recbole_esmr.data.records import read_records
 from recbole_esmr.data.schema import SCHEMA, read_atomic
@@ -178,6 +179,11 @@ class ESMRDataset(SequentialDataset):
             )
         if reports is not None and not self.trace.has_emotion and not self.proxy_label:
             self.logger.warning(f"No emotion in {self.dataset_name}.day: the engagement ranking is never re-ranked.")
+
+    @property
+    def partners(self) -> tuple[Partners, ...]:
+        """How the ids of the files fit those of the interactions."""
+        return self._records.partners
 
     @property
     def log(self) -> Log:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_esmr.data.calendar import days_of_views, shift_to_views
+from recbole_esmr.data.impressions import without_view
 from recbole_esmr.data.partners import Partners, partners
 from recbole_esmr.data.schema import read_atomic
 from recbole_esmr.data.times import date_of
@@ -92,7 +93,13 @@ def read_records(
     if shown is not None:
         defaults = {"position": 0.0, "propensity": np.nan}
         shown = shown.assign(**{column: shown.get(column, value) for column, value in defaults.items()})
-        if (shown["label"] == 1).all():
+        lost, seen = without_view(shown, views), int((shown["label"] == 1).sum())
+        if lost:
+            warn(
+                f"{name}.imp: {lost} of {seen} rows with label 1 have no view of that person, item and day in {name}.inter: they "
+                "count as watched for as long as views usually are."
+            )
+        if seen == len(shown):
             warn(
                 f"{name}.imp: every row is watched (label 1), so what was shown and skipped is not logged: it is read as "
                 "what was watched. Add what was shown and skipped with label 0."
