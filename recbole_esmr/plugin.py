@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -38,6 +38,23 @@ CALLED = (
     ("recbole.quick_start", "run_recboles", "recbole_esmr.quick_start:run_recboles", "the same"),
     ("recbole.quick_start.quick_start", "load_data_and_model", "recbole_esmr.quick_start:load_data_and_model", "safe files"),
     ("recbole.quick_start", "load_data_and_model", "recbole_esmr.quick_start:load_data_and_model", "the same"),
+)
+
+METHODS = (
+    # RecBole's class, a method of it, our function (first argument: RecBole's own method), why
+    ("recbole.data.dataset.dataset:Dataset", "_load_feat", "recbole_esmr.data.loading:load_feat", "ids are text"),
+    (
+        "recbole.data.dataset.dataset:Dataset",
+        "_load_inter_feat",
+        "recbole_esmr.data.loading:load_inter_feat",
+        "exact order of time",
+    ),
+    (
+        "recbole.data.dataset.dataset:Dataset",
+        "_data_filtering",
+        "recbole_esmr.data.loading:data_filtering",
+        "which filter left none",
+    ),
 )
 
 METRICS = (
@@ -79,6 +96,9 @@ def register() -> None:
             _find_in(_module(place), name, Lazy(ours))
         for place, name, ours, _ in CALLED:
             setattr(_module(place), name, Lazy(ours))
+        for place, name, ours, _ in METHODS:
+            module, _, cls = place.partition(":")
+            _replace_method(getattr(_module(module), cls), name, Lazy(ours))
         _register_metrics()
     torch.autograd.set_detect_anomaly(anomaly)  # RecBole's SINE switches it on for everybody, and it slows every training
 
@@ -142,6 +162,20 @@ def _find_in(module: ModuleType, name: str, lazy: Lazy) -> None:
     if name not in module.__dict__ or module.__dict__[name].__module__.startswith("recbole."):
         module.__dict__.pop(name, None)
         module.__dict__["__getattr__"] = find
+
+
+def _replace_method(cls: type, name: str, ours: Lazy) -> None:
+    """Let a method of RecBole's class call our function with RecBole's own method before its arguments."""
+    original = cls.__dict__[name]
+    if hasattr(original, "recboles_own"):  # registered before
+        return
+
+    @wraps(original)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return ours(original, self, *args, **kwargs)
+
+    method.recboles_own = original  # type: ignore[attr-defined]
+    setattr(cls, name, method)
 
 
 def _register_metrics() -> None:

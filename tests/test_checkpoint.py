@@ -104,12 +104,27 @@ def test_a_checkpoint_of_other_sizes_says_so(trained):
         load_data_and_model(result["checkpoint"], {"encoder_hidden_size": 16})
 
 
-def test_a_checkpoint_of_rows_in_another_order_says_so(trained, data_path, tmp_path):
-    """RecBole numbers ids by appearance: with shuffled rows every weight would belong to somebody else."""
+def test_lines_may_stand_in_any_order(trained, data_path, tmp_path):
+    """RecBole numbers ids by appearance; rows are put in the order of time before, so a shuffled file gives the same scores."""
+    result, (_, model, *_, test_data) = trained
+    shutil.copytree(data_path / "small", tmp_path / "small")
+    for suffix in ("inter", "imp", "day", "user"):
+        lines = (tmp_path / f"small/small.{suffix}").read_text().splitlines()
+        (tmp_path / f"small/small.{suffix}").write_text("\n".join([lines[0], *lines[:0:-1]]) + "\n")
+    _, again, *_ = load_data_and_model(result["checkpoint"], {"data_path": str(tmp_path)})
+    rows = test_data._dataset[torch.arange(len(test_data._dataset))]
+    assert torch.allclose(model.full_sort_predict(rows), again.full_sort_predict(rows), atol=1e-5)
+
+
+def test_a_checkpoint_of_ids_in_another_order_says_so(trained, data_path, tmp_path):
+    """Where other people appear first, every weight would belong to somebody else."""
     result, _ = trained
     shutil.copytree(data_path / "small", tmp_path / "small")
-    lines = (tmp_path / "small/small.inter").read_text().splitlines()
-    (tmp_path / "small/small.inter").write_text("\n".join([lines[0], *lines[:0:-1]]) + "\n")
+    for suffix in ("inter", "imp", "day", "user"):
+        path = tmp_path / f"small/small.{suffix}"
+        swapped = {"u1": "u2", "u2": "u1"}
+        rows = [line.split("\t") for line in path.read_text().splitlines()]
+        path.write_text("\n".join("\t".join([swapped.get(row[0], row[0]), *row[1:]]) for row in rows) + "\n")
     with pytest.raises(CheckpointError, match="in another order"):
         load_data_and_model(result["checkpoint"], {"data_path": str(tmp_path)})
 

@@ -125,12 +125,12 @@ def test_days_from_timestamps_and_steps_without_any(tmp_path, caplog):
     )
     dataset = _load(_write(tmp_path, ("imp", "day"), inter=by_time))
     a = dataset.token2id("user_id", "a")
-    assert "days are counted from 'timestamp'" in caplog.text
+    assert "days are dates in UTC, 2001-09-09 to 2001-09-11, made from 'timestamp'" in caplog.text
     assert dataset.trace.present[a].tolist() == [True, False, True]
     shutil.rmtree(tmp_path / "tiny")
     no_time = "user_id:token\titem_id:token\na\tx\nb\ty\na\ty\na\tx\n"
     dataset = _load(_write(tmp_path, ("imp", "day"), inter=no_time))
-    assert "each interaction of a person is a step" in caplog.text
+    assert "lines are taken as in order" in caplog.text
     assert dataset.trace.days == 3 and dataset.trace.present[dataset.token2id("user_id", "a")].all()
     items, length = dataset.history.before(np.array([dataset.token2id("user_id", "a")]), np.array([2]), 5)
     x, y = (dataset.token2id("item_id", token) for token in "xy")

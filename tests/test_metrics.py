@@ -95,7 +95,7 @@ def test_run_reports_every_key_of_the_design(trained):
     assert set(emotion["baselines"]) == {"majority", "persistence", "hist_ols", "lightgbm"}
     for said in emotion["baselines"].values():
         assert set(said["nowcast"]) == {"accuracy", "macro_f1"} and set(said["forecast"]) == forecast
-    assert set(result["engagement"]) == {"auc", "ndcg@10", "retriever"}
+    assert set(result["engagement"]) == {"auc", "ndcg@10", "skips", "retriever"}
     assert set(result["engagement"]["retriever"]) == {"auc", "ndcg@10"}
     keys = {"treatment", "outcome", "state", "estimate", "low", "high", "naive", "n_user_days", "refutations", "passed", "weight"}
     found = [(effect["treatment"], effect["outcome"], effect["state"]) for effect in result["causal"]["effects"]]

@@ -39,6 +39,7 @@ DOORS = {
     "plugin.py",
     "quick_start.py",
     "data/dataset.py",
+    "data/loading.py",
     "evaluator/metrics.py",
     "model/esmr.py",
     "model/scoring.py",

@@ -93,7 +93,7 @@ CASES = {
         _cell("day", "emotion:token", "blue"),
         ["small.day, line 3, column 'emotion'", "emotion_taxonomy"],
     ),
-    "intensity above 1": (_cell("item", "emotion_intensity:float", "5"), ["small.item, line 3", "5.0", "[0, 1]", "Rescale"]),
+    "intensity above 1": (_cell("item", "emotion_intensity:float", "5"), ["small.item, line 3", "is 5;", "[0, 1]", "Rescale"]),
     "watch ratio below 0": (_cell("inter", "watch_ratio:float", "-0.1"), ["small.inter, line 3", "-0.1", "[0, 1]"]),
     "text for a number": (_cell("inter", "watch_ratio:float", "half"), ["small.inter, line 3", "'half'", "finite number"]),
     "infinite": (_cell("inter", "watch_ratio:float", "inf"), ["small.inter, line 3", "'inf'", "finite number"]),
@@ -112,7 +112,7 @@ CASES = {
     "unsorted time": (_backwards, ["small.inter", "comes after a later day by timestamp"]),
     "people unknown to .inter": (
         lambda folder: _edit(folder, "imp", lambda frame: frame.assign(**{"user_id:token": "x" + frame["user_id:token"]})),
-        ["small.imp: none of its people", "the same ids"],
+        ["small.imp, column 'user_id'", "40 of 40 ids are in no interaction", "'xu1'", "the same ids"],
     ),
     "milliseconds for days": (
         lambda folder: _edit(
@@ -120,10 +120,13 @@ CASES = {
             "inter",
             lambda f: f.drop(columns="day:float").assign(**{"timestamp:float": f["timestamp:float"].astype(float) * 1000}),
         ),
-        ["no row of any file lies between day", "max_day_gap"],
+        ["day numbers of small.imp do not fit", "set time_unit"],
     ),
     "dates for days": (_cell("day", "day:float", "20240131"), ["small.day, line 3, column 'day'", "[-1e+06, 1e+06]"]),
-    "not UTF-8": (lambda folder: (folder / "small.item").write_bytes(b"item_id:token\n\xe9\n"), ["small.item: is not UTF-8"]),
+    "not UTF-8": (
+        lambda folder: (folder / "small.item").write_bytes(b"item_id:token\n\xe9\n"),
+        ["small.item, line 2: is not UTF-8", "encoding: latin-1"],
+    ),
     "ragged line": (_text("user", "user_id:token\tuser_profile:token\nu1\tx\ty\tz\tq\n"), ["small.user"]),
     "no emotion anywhere": (_no_emotion, ["'emotion:token'", "small.item", "small.day", "Other RecBole models"]),
 }

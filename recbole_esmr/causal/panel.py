@@ -10,6 +10,7 @@ import pandas as pd
 
 from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.impressions import Impressions
+from recbole_esmr.data.times import weekday
 from recbole_esmr.data.trace import Trace
 from recbole_esmr.data.user_days import UserDaySums, last_known, mean_so_far, shifted
 
@@ -91,7 +92,8 @@ def make_panel(
         the panel. Confounders: today's reported valence (on other days the forecast, with ``reported_today`` 0), the two days
         before, ``home_valence`` (mean of the reports up to *t*), yesterday's exposure and time spent, the means so far,
         ``watched_tone`` (mean valence · intensity of what was watched on the last day before, and its cube: feeds follow it),
-        the number of items shown, ``weekend`` (days 6 and 7), profiles. How much is watched is the person's own choice: where
+        the number of items shown, ``weekend`` (Saturday and Sunday; days 6 and 7 where days
+        are no dates), profiles. How much is watched is the person's own choice: where
         what was shown is not logged, ``time_spent`` is no treatment, and neither it nor the number of items is adjusted for.
         Outcomes: tomorrow's reported valence and whether it is negative, watch hours, and whether the person came.
     """
@@ -119,7 +121,7 @@ def make_panel(
         "home_valence": np.nan_to_num(level),
         "items_shown": sums.count,
         "weekend": np.broadcast_to(
-            np.isin((trace.first_day + np.arange(trace.days)) % 7, (6, 0)) * float(trace.shared_calendar), level.shape
+            (weekday(trace.first_day + np.arange(trace.days)) >= 6) * float(trace.shared_calendar), level.shape
         ),
     }
     lagged["watched_tone_cubed"] = lagged["watched_tone"] ** 3

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -47,32 +48,46 @@ class Catalogue:
         """Intensity of the items with valence > 0, else 0; shape (I,), in [0, 1]."""
         return self.intensity * (self.valence > 0)
 
+    def first(self, items: int) -> Catalogue:
+        """The catalogue of the first so many items."""
+        arrays: dict[str, Any] = {name: value[:items] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        return replace(self, **arrays)
+
     @property
     def has_emotion(self) -> bool:
         """Whether any item has an emotion."""
         return bool((self.emotion >= 0).any())
 
 
-def load_catalogue(dataset: Dataset, taxonomy: Taxonomy | None = None) -> Catalogue:
+def load_catalogue(dataset: Dataset, taxonomy: Taxonomy | None = None, beyond: Sequence[str] = ()) -> Catalogue:
     """Read the ``.item`` file of any RecBole data set, whatever columns RecBole itself has loaded.
 
     So RecBole's own models can be judged by the emotion of what they recommend without the emotion becoming a feature of theirs.
+
+    Args:
+        dataset: of RecBole.
+        taxonomy: of the emotions; the one that the config names unless given.
+        beyond: ids of items that RecBole has filtered out, in the order of the rows that they get after RecBole's.
 
     Raises:
         DataError: the file breaks the schema.
     """
     config = dataset.config
     taxonomy = taxonomy or load_taxonomy(config["emotion_taxonomy"])
-    items = dataset.num(dataset.iid_field)
+    known = dataset.num(dataset.iid_field)
+    items = known + len(beyond)
     path = Path(dataset.dataset_path) / f"{dataset.dataset_name}.item"
     frame = read_atomic(path, "item", config, taxonomy) if path.is_file() else pd.DataFrame()
 
     def column(role: str, default: object) -> pd.Series:
         name = str(config[role])
-        known = name in frame and len(frame) > 0
-        return frame[name] if known else pd.Series([default] * len(frame), index=frame.index, dtype=object)
+        return (
+            frame[name]
+            if name in frame and len(frame) > 0
+            else pd.Series([default] * len(frame), index=frame.index, dtype=object)
+        )
 
-    token_id = dataset.field2token_id[dataset.iid_field]
+    token_id = dataset.field2token_id[dataset.iid_field] | {token: known + place for place, token in enumerate(beyond)}
     ids = column("ITEM_ID_FIELD", "").map(token_id).fillna(0).astype(int).to_numpy()
     emotion = np.full(items, -1)
     emotion[ids] = taxonomy.encode(column("EMOTION_FIELD", "").to_numpy(dtype=str))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,9 @@ from recbole_esmr.data.history import History
 from recbole_esmr.data.impressions import Impressions, make_impressions
 from recbole_esmr.data.item_past import ItemPast
 from recbole_esmr.data.log import Log
+from recbole_esmr.data.partners import Partners
 from recbole_esmr.data.proxy import label_by_behaviour
+from recbole_esmr.data.records import read_records
 from recbole_esmr.data.schema import SCHEMA, read_atomic
 from recbole_esmr.data.trace import TRAIN, Trace, make_trace, split_days
 from recbole_esmr.emotion import load_taxonomy
@@ -70,7 +71,7 @@ class ESMRDataset(SequentialDataset):
     def _get_load_and_unload_col(self, source):
         load, unload = super()._get_load_and_unload_col(source)
         suffix = source.value if isinstance(source, FeatureSource) else source
-        if load is not None and suffix in SCHEMA:
+        if load is not None and suffix in ("inter", "user"):
             load = load | {str(self.config[column.role]) for column in SCHEMA[suffix]}
         return load, unload
 
@@ -80,29 +81,24 @@ class ESMRDataset(SequentialDataset):
             read_atomic(filepath, suffix, self.config, self.taxonomy)
         return super()._load_feat(filepath, source)
 
-    def _load_inter_feat(self, token, dataset_path):
-        if self.benchmark_filename_list is None:
-            path = Path(dataset_path) / f"{token}.inter"
-            if not path.is_file():
-                raise DataError(f"{path}: no such file. A data set NAME lies in a folder NAME with NAME.inter in it.")
-        super()._load_inter_feat(token, dataset_path)
-        self._add_missing_columns()
-
-    def _add_missing_columns(self) -> None:
-        frame, user, time, day = self.inter_feat, self.uid_field, self.time_field, self.day_field
-        has_time, has_day = time in frame, day in frame
-        if day not in frame and has_time:
-            self.logger.warning(f"No field '{day}' in .inter: days are counted from '{time}', in seconds.")
-            self._add_float(day, np.floor((frame[time] - frame[time].min()) / 86400) + 1)
-        if day not in frame:
-            self.logger.warning(f"Neither '{day}' nor '{time}' in .inter: each interaction of a person is a step.")
+    def _load_data(self, token, dataset_path):
+        super()._load_data(token, dataset_path)
+        frame, user, item, time, day = self.inter_feat, self.uid_field, self.iid_field, self.time_field, self.day_field
+        if day not in frame and frame.attrs.get("line_order"):
             self.config["days_are_steps"] = True
             self._add_float(day, frame.groupby(user).cumcount() + 1.0)
-        if not has_time:
-            in_order = pd.Series(np.arange(len(frame), dtype=float), index=frame.index)
-            self._add_float(time, frame[day] if has_day else in_order)
         if self.ratio_field not in frame:
             self._add_float(self.ratio_field, pd.Series(1.0, index=frame.index))
+        names = {
+            user: "user",
+            item: "item",
+            self.ratio_field: "watch_ratio",
+            day if day in frame else time: "day" if day in frame else "seconds",
+        }
+        views = frame[list(names)].rename(columns=names)
+        self._records = read_records(token, dataset_path, self.config, self.taxonomy, views, self.logger.warning)
+        if day not in frame:
+            self._add_float(day, self._records.views["day"].astype(float))
 
     def _add_float(self, name: str, values: pd.Series) -> None:
         self.inter_feat[name] = values
@@ -113,17 +109,14 @@ class ESMRDataset(SequentialDataset):
         self.config["additional_feat_suffix"] = [suffix for suffix in suffixes if suffix not in _OWN_SUFFIXES]
         super()._load_additional_feat(token, dataset_path)
         self.config["additional_feat_suffix"] = suffixes
-        lost = {
-            "day": "no person's emotion is known, so the engagement ranking is never re-ranked",
-            "imp": "what was watched is all that is known to have been shown; negatives are sampled",
-        }
-        self._own_files: dict[str, pd.DataFrame] = {}
-        for suffix in _OWN_SUFFIXES:
-            path = Path(dataset_path) / f"{token}.{suffix}"
-            if suffix in suffixes and path.is_file():
-                self._own_files[suffix] = read_atomic(path, suffix, self.config, self.taxonomy)
-            else:
-                self.logger.warning(f"No {path.name}: {lost[suffix]}.")
+
+    def _filter_inter_by_user_or_item(self):
+        """RecBole's filter, by the files that ``load_col`` names: else ESMR alone would lose rows that other models keep."""
+        people = getattr(self, "user_feat", None)
+        if (self.config["load_col"] or {"user": "*"}).get("user") is None:
+            self.user_feat = None
+        super()._filter_inter_by_user_or_item()
+        self.user_feat = people
 
     # -- the trace ---------------------------------------------------------------------------------------------------
 
@@ -141,29 +134,37 @@ class ESMRDataset(SequentialDataset):
         self.inter_feat[self.day_field] = day
 
     def _make_views(self) -> None:
-        """Catalogue, impressions, history and trace, from the remapped frames; before RecBole fills or scales anything."""
-        config, own = self.config, self._own_files
-        self.catalogue = load_catalogue(self, self.taxonomy)
-        watched = self.inter_feat[[self.uid_field, self.iid_field, self.day_field, self.ratio_field]]
-        watched = watched.set_axis(["user", "item", "day", "watch_ratio"], axis=1)
-        user_days, shown = self._known_rows("day"), self._known_rows("imp")
-        calendars = [watched["day"]] + [frame["day"] for frame in (user_days, shown) if frame is not None]
-        first, last = self._calendar(pd.concat(calendars))
-        watched = watched.assign(day=watched["day"].astype(int) - first).sort_values(["user", "day"], kind="stable")
-        for frame in (user_days, shown):
-            if frame is not None:
-                frame["day"] = frame["day"].astype(int) - first
+        """Catalogue, impressions, history and trace, from the files' records; before RecBole fills or scales anything.
+
+        What people saw, and for how long, is read from all rows: it does not depend on which of them RecBole's filters leave
+        for a recommender to train on. Items that the filters removed have a number beyond RecBole's while the trace is made.
+        """
+        config, records = self.config, self._records
+        users, items = self.field2token_id[self.uid_field], self.field2token_id[self.iid_field]
+        seen = [frame["item"] for frame in (records.views, records.shown) if frame is not None]
+        beyond = pd.Index(pd.concat(seen).unique()).difference(list(items), sort=False)
+        numbers = items | {token: len(self.field2id_token[self.iid_field]) + place for place, token in enumerate(beyond)}
+        catalogue = load_catalogue(self, self.taxonomy, beyond)
+        frames = {"views": records.views, "shown": records.shown, "reports": records.reports}
+        known = {name: _numbered(frame, users, numbers) for name, frame in frames.items() if frame is not None}
+        first, last = self._calendar(pd.concat([frame["day"] for frame in known.values()]))
+        known = {name: frame.assign(day=frame["day"].astype(int) - first) for name, frame in known.items()}
+        views, shown, reports = known["views"], known.get("shown"), known.get("reports")
         days = last - first + 1
-        self.impressions: Impressions = make_impressions(shown, watched)
-        user, day, item = (watched[name].to_numpy() for name in ("user", "day", "item"))
+        everything = make_impressions(shown, views.sort_values(["user", "day"], kind="stable"))
+        self.catalogue = catalogue.first(self.item_num)
+        self.impressions: Impressions = everything.take(everything.item < self.item_num)
+        kept = self.inter_feat[[self.uid_field, self.iid_field, self.day_field]].set_axis(["user", "item", "day"], axis=1)
+        kept = kept.assign(day=kept["day"].astype(int) - first).sort_values(["user", "day"], kind="stable")
+        user, day, item = (kept[name].to_numpy() for name in ("user", "day", "item"))
         self.history = History(user, day, item, days, longest=int(config["MAX_ITEM_LIST_LENGTH"] or 1))
         self.past = ItemPast.of(self.impressions, self.item_num, days, known=not config["days_are_steps"])
         self.trace: Trace = make_trace(
             first_day=first,
             days=days,
-            user_days=user_days if user_days is None else {str(name): user_days[name].to_numpy() for name in user_days},
-            impressions=self.impressions,
-            catalogue=self.catalogue,
+            user_days=reports if reports is None else {str(name): reports[name].to_numpy() for name in reports},
+            impressions=everything,
+            catalogue=catalogue,
             taxonomy=self.taxonomy,
             profile=self._profiles(),
             consent=self._consent(),
@@ -176,8 +177,13 @@ class ESMRDataset(SequentialDataset):
                 f"'{intensity}:float' to {self.dataset_name}.item, and '{emotion}:token' to {self.dataset_name}.day "
                 f"({config['USER_ID_FIELD']}, {config['DAY_FIELD']}, {emotion}). Other RecBole models run without them."
             )
-        if "day" in own and not self.trace.has_emotion and not self.proxy_label:
+        if reports is not None and not self.trace.has_emotion and not self.proxy_label:
             self.logger.warning(f"No emotion in {self.dataset_name}.day: the engagement ranking is never re-ranked.")
+
+    @property
+    def partners(self) -> tuple[Partners, ...]:
+        """How the ids of the files fit those of the interactions."""
+        return self._records.partners
 
     @property
     def log(self) -> Log:
@@ -198,48 +204,14 @@ class ESMRDataset(SequentialDataset):
             )
         return int(known[0]), int(known[-1])
 
-    def _known_rows(self, suffix: str) -> pd.DataFrame | None:
-        """The rows of ``.day`` or ``.imp`` whose user and item RecBole knows, with internal ids and the roles' names."""
-        if suffix not in self._own_files:
-            return None
-        config, frame = self.config, self._own_files[suffix]
-        roles = {
-            "USER_ID_FIELD": "user",
-            "ITEM_ID_FIELD": "item",
-            "DAY_FIELD": "day",
-            "EMOTION_FIELD": "emotion",
-            "VALENCE_FIELD": "valence",
-            "IMPRESSION_POSITION_FIELD": "position",
-            "PROPENSITY_FIELD": "propensity",
-            "IMPRESSION_LABEL_FIELD": "label",
-            "CHURNED_FIELD": "churned",
-        }
-        frame = frame.rename(columns={str(config[role]): name for role, name in roles.items()})
-        frame["user"] = frame["user"].map(self.field2token_id[self.uid_field])
-        if suffix == "imp":
-            frame["item"] = frame["item"].map(self.field2token_id[self.iid_field])
-        known = frame.dropna(subset=[name for name in ("user", "item") if name in frame])
-        if known.empty:
-            raise DataError(
-                f"{self.dataset_name}.{suffix}: none of its people (and items) is in {self.dataset_name}.inter. "
-                "Use the same ids in all files."
-            )
-        frame = known
-        if suffix == "imp":
-            frame = frame.astype({"item": int})
-            return frame.assign(**{name: frame.get(name, default) for name, default in (("position", 0), ("propensity", np.nan))})
-        frame = frame.assign(emotion=frame.get("emotion", ""), valence=frame.get("valence", np.nan))
-        numbers = frame.select_dtypes("number").columns.difference(["user", "day", "valence"])
-        frame = frame[["user", "day", "emotion", "valence", *sorted(numbers)]]
-        return frame.astype({"user": int, "emotion": str, "valence": float, **dict.fromkeys(numbers, float)})
-
     def _profiles(self) -> tuple[np.ndarray, tuple[str, ...]]:
         name, profile = str(self.config["PROFILE_FIELD"]), np.full(self.user_num, -1)
         if self.user_feat is None or name not in self.user_feat:
             return profile, ()
-        codes = self.user_feat[name].to_numpy(float)
-        profile[self.user_feat[self.uid_field].to_numpy()] = np.nan_to_num(codes, nan=0).astype(int) - 1
-        return profile, tuple(str(token) for token in self.field2id_token[name][1:])
+        names, rank = np.unique(self.field2id_token[name][1:], return_inverse=True)  # whatever order the lines of .user have
+        codes = np.append(-1, rank)[np.nan_to_num(self.user_feat[name].to_numpy(float), nan=0).astype(int)]
+        profile[self.user_feat[self.uid_field].to_numpy()] = codes
+        return profile, tuple(str(token) for token in names)
 
     def _consent(self) -> np.ndarray:
         name, consent = str(self.config["CONSENT_FIELD"]), np.ones(self.user_num, dtype=bool)
@@ -314,3 +286,9 @@ class ESMRDataset(SequentialDataset):
     def day_index(self, day: np.ndarray) -> np.ndarray:
         """Column of the trace for each calendar day; same shape, int."""
         return np.rint(day).astype(np.int64) - self.trace.first_day
+
+
+def _numbered(frame: pd.DataFrame, users: dict[str, int], items: dict[str, int]) -> pd.DataFrame:
+    """The rows of the people that RecBole knows, ids as numbers."""
+    frame = frame.assign(user=frame["user"].map(users)).dropna(subset="user").astype({"user": int})
+    return frame.assign(item=frame["item"].map(items).astype(int)) if "item" in frame else frame

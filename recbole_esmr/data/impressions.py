@@ -62,15 +62,17 @@ def make_impressions(shown: pd.DataFrame | None, watched: pd.DataFrame) -> Impre
         watched: columns user, day, item, watch_ratio.
 
     Returns:
-        the impressions. A user, day and item that is shown more than once gets the mean watch ratio of its views.
+        the impressions. A user, day and item that is shown more than once gets the mean watch ratio of its views; one that was
+        watched and has no view, the mean of all views.
     """
     if shown is None:
         rows = watched.assign(label=1, propensity=np.nan)
     else:
+        usual = watched["watch_ratio"].mean()  # of what was watched and has no view to say how long
         ratio = watched.groupby(["user", "day", "item"], as_index=False)["watch_ratio"].mean()
         rows = shown.sort_values(["user", "day", "position"], kind="stable")
         rows = rows.merge(ratio, on=["user", "day", "item"], how="left", sort=False)
-        rows["watch_ratio"] = np.where(rows["label"] == 1, rows["watch_ratio"].fillna(1.0), 0.0)
+        rows["watch_ratio"] = np.where(rows["label"] == 1, rows["watch_ratio"].fillna(usual), 0.0)
     rows = rows.sort_values(["user", "day"], kind="stable")
     return Impressions(
         user=rows["user"].to_numpy(np.int64),
@@ -79,5 +81,12 @@ def make_impressions(shown: pd.DataFrame | None, watched: pd.DataFrame) -> Impre
         label=rows["label"].to_numpy(np.int64),
         watch_ratio=rows["watch_ratio"].to_numpy(float),
         propensity=rows["propensity"].to_numpy(float),
-        has_skips=shown is not None,
+        has_skips=bool((rows["label"] == 0).any()),
     )
+
+
+def without_view(shown: pd.DataFrame, watched: pd.DataFrame) -> int:
+    """How many impressions were watched, by their label, and have no view of the same user, item and day."""
+    keys = ["user", "day", "item"]
+    rows = pd.MultiIndex.from_frame(shown.loc[shown["label"] == 1, keys].astype({"day": np.int64}))
+    return int((~rows.isin(pd.MultiIndex.from_frame(watched[keys].astype({"day": np.int64})))).sum())

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from recbole_esmr.data.atomic import AtomicFile, read_atomic_file, refuse
 from recbole_esmr.emotion import Taxonomy
 from recbole_esmr.errors import DataError, nearest
-
-TYPES = ("token", "float", "token_seq", "float_seq")
 
 
 @dataclass(frozen=True)
@@ -27,6 +24,7 @@ class Column:
         required: whether the file is of no use without it.
         filled: whether every row needs a value.
         whole: whether values must be whole numbers.
+        dates: whether it may hold ISO dates instead, as a token.
     """
 
     role: str
@@ -36,19 +34,20 @@ class Column:
     required: bool = False
     filled: bool = False
     whole: bool = False
+    dates: bool = False
 
 
 _USER = Column("USER_ID_FIELD", "token", required=True, filled=True)
 _ITEM = Column("ITEM_ID_FIELD", "token", required=True, filled=True)
 _LAST_DAY = 1e6  # RecBole keeps numbers in 32 bits, where 20240131 is 20240132
-_DAY = Column("DAY_FIELD", "float", -_LAST_DAY, _LAST_DAY, required=True, filled=True, whole=True)
+_DAY = Column("DAY_FIELD", "float", -_LAST_DAY, _LAST_DAY, required=True, filled=True, whole=True, dates=True)
 
 SCHEMA: dict[str, tuple[Column, ...]] = {
     "inter": (
         _USER,
         _ITEM,
-        Column("TIME_FIELD", "float", filled=True),
-        Column("DAY_FIELD", "float", -_LAST_DAY, _LAST_DAY, filled=True, whole=True),
+        Column("TIME_FIELD", "float", filled=True, dates=True),
+        Column("DAY_FIELD", "float", -_LAST_DAY, _LAST_DAY, filled=True, whole=True, dates=True),
         Column("WATCH_RATIO_FIELD", "float", 0, 1, filled=True),
     ),
     "imp": (
@@ -100,12 +99,16 @@ def read_atomic(path: str | Path, suffix: str, config: Mapping[str, object], tax
     Raises:
         DataError: the first thing that is wrong, with file, line, column, value and the mend.
     """
-    path = Path(path)
-    try:
-        types = _read_header(path, suffix, config)
-        frame = _read_rows(path, config, types)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not UTF-8 (byte {error.start}). Save it as UTF-8.") from error
+    file = read_atomic_file(path, config)
+    path, frame = file.path, file.text.copy()
+    _check_header(file, suffix, config)
+    for name, kind in file.types.items():
+        if name == str(config["TIME_FIELD"]):
+            frame[name] = file.times(name)
+        elif name == str(config["DAY_FIELD"]):
+            frame[name] = file.days(name)
+        elif kind == "float":
+            frame[name] = file.numbers(name)
     if frame.empty:
         raise DataError(f"{path}: has a header but no rows. Write one row for each {_row_of(suffix)}.")
     for column in SCHEMA[suffix]:
@@ -127,85 +130,19 @@ def _row_of(suffix: str) -> str:
     return {"inter": "interaction", "imp": "item shown", "item": "item", "user": "person", "day": "person and day"}[suffix]
 
 
-def _read_header(path: Path, suffix: str, config: Mapping[str, object]) -> dict[str, str]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file. A data set NAME lies in a folder NAME with NAME.inter in it.")
-    with path.open(encoding="utf-8") as file:
-        head = file.readline().rstrip("\r\n")
-    if not head:
-        raise DataError(f"{path}: is empty. The first line holds the columns as name:type.")
-    types: dict[str, str] = {}
-    for cell in head.split(str(config["field_separator"])):
-        name, _, kind = cell.rpartition(":")
-        if not name or kind not in TYPES:
-            raise DataError(
-                f"{path}, line 1: the header cell '{cell}' is not name:type with a type of {', '.join(TYPES)}. "
-                f"Cells are separated by {config['field_separator']!r}."
-            )
-        if name in types:
-            raise DataError(f"{path}, line 1: the column '{name}' is there twice. Keep one.")
-        types[name] = kind
+def _check_header(file: AtomicFile, suffix: str, config: Mapping[str, object]) -> None:
     for column in SCHEMA[suffix]:
         name = str(config[column.role])
-        if name not in types:
+        if name not in file.types:
             if column.required:
                 raise DataError(
-                    f"{path}, line 1: the column '{name}:{column.type}' is missing. "
-                    f"Add it, or set {column.role} to the name it has here. {nearest(name, types)}"
+                    f"{file.path}, line 1: the column '{name}:{column.type}' is missing. "
+                    f"Add it, or set {column.role} to the name it has here. {nearest(name, file.types)}"
                 )
-        elif types[name] != column.type:
-            raise DataError(f"{path}, line 1: '{name}' has the type '{types[name]}'. Write '{name}:{column.type}' in the header.")
-    return types
-
-
-def _read_rows(path: Path, config: Mapping[str, object], types: dict[str, str]) -> pd.DataFrame:
-    extra = "beyond the header"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # that cells are beyond the header is found below
-            frame = pd.read_csv(
-                path,
-                sep=str(config["field_separator"]),
-                header=None,
-                skiprows=1,
-                names=[*types, extra],
-                dtype=str,
-                keep_default_na=False,
-                index_col=False,
-                encoding="utf-8",
+        elif file.types[name] != column.type and not (column.dates and file.types[name] == "token"):
+            raise DataError(
+                f"{file.path}, line 1: '{name}' has the type '{file.types[name]}'. Write '{name}:{column.type}' in the header."
             )
-    except pd.errors.EmptyDataError:
-        return pd.DataFrame(columns=list(types))
-    except pd.errors.ParserError as error:
-        raise DataError(f"{path}: {str(error).strip()}. Every line needs the {len(types)} cells of the header.") from error
-    frame.index += 2
-    ragged = frame[extra].fillna("") != ""
-    if ragged.any():
-        line = ragged[ragged].index[0]
-        raise DataError(f"{path}, line {line}: has more than the {len(types)} cells of the header. Mend the line.")
-    frame = frame[list(types)].copy()
-    for name, kind in types.items():
-        if kind == "float":
-            frame[name] = _numbers(path, frame[name])
-    return frame
-
-
-def _numbers(path: Path, text: pd.Series) -> pd.Series:
-    numbers = pd.to_numeric(text, errors="coerce").astype(float)
-    said = text.str.strip()
-    wrong = (numbers.isna() & ~said.str.lower().isin(["", "nan"])) | np.isinf(numbers)
-    if wrong.any():
-        _refuse(path, text, wrong, "expected a finite number, or an empty cell")
-    return numbers
-
-
-def _refuse(path: Path, values: pd.Series, wrong: pd.Series, mend: str) -> None:
-    line = wrong[wrong].index[0]
-    count = int(wrong.sum())
-    more = f" ({count} such lines)" if count > 1 else ""
-    value = values.loc[line]
-    shown = "empty" if value == "" or value != value else repr(value)
-    raise DataError(f"{path}, line {line}, column '{values.name}': the value is {shown}; {mend}{more}.")
 
 
 def _check_column(path: Path, values: pd.Series, column: Column) -> None:
@@ -213,10 +150,10 @@ def _check_column(path: Path, values: pd.Series, column: Column) -> None:
         if column.filled:
             empty = values.str.strip() == ""
             if empty.any():
-                _refuse(path, values, empty, "every row needs one. Fill it in or leave the row out")
+                refuse(path, values, empty, "every row needs one. Fill it in or leave the row out")
         return
     if column.filled and values.isna().any():
-        _refuse(path, values, values.isna(), "every row needs a number. Fill it in or leave the row out")
+        refuse(path, values, values.isna(), "every row needs a number. Fill it in or leave the row out")
     low, high = column.low, column.high
     outside = pd.Series(False, index=values.index)
     if low is not None:
@@ -225,11 +162,12 @@ def _check_column(path: Path, values: pd.Series, column: Column) -> None:
         outside |= values > high
     if outside.any():
         bounds = f"[{'-inf' if low is None else f'{low:g}'}, {'inf' if high is None else f'{high:g}'}]"
-        _refuse(path, values, outside, f"expected a number in {bounds}. Rescale the column")
+        mend = "Count days, or write dates such as 2024-03-24 as a token" if column.dates else "Rescale the column"
+        refuse(path, values, outside, f"expected a number in {bounds}. {mend}")
     if column.whole:
         part = values.notna() & (values != values.round())
         if part.any():
-            _refuse(path, values, part, "expected a whole number")
+            refuse(path, values, part, "expected a whole number")
 
 
 def _check_emotions(path: Path, labels: pd.Series, taxonomy: Taxonomy) -> None:
@@ -238,7 +176,7 @@ def _check_emotions(path: Path, labels: pd.Series, taxonomy: Taxonomy) -> None:
         wrong = labels.isin(unknown)
         first = str(labels[wrong].iloc[0])
         mend = f"not an emotion of the taxonomy '{taxonomy.name}'. {nearest(first, taxonomy.labels)} "
-        _refuse(path, labels, wrong, mend + "Mend the label or set emotion_taxonomy to a yaml that has it")
+        refuse(path, labels, wrong, mend + "Mend the label or set emotion_taxonomy to a yaml that has it")
 
 
 def _check_unique(path: Path, suffix: str, frame: pd.DataFrame, config: Mapping[str, object]) -> None:

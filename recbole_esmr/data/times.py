@@ -123,6 +123,11 @@ def is_date(day: int) -> bool:
     return day * SECONDS_A_DAY >= FROM_1970
 
 
+def weekday(day: np.ndarray) -> np.ndarray:
+    """1 Monday … 7 Sunday; where days are no dates, day 1 is taken for a Monday. (N,) → (N,)."""
+    return (day + np.where(day * SECONDS_A_DAY >= FROM_1970, 3, -1)) % 7 + 1  # 1970-01-01 was a Thursday
+
+
 def date_of(day: int) -> str:
     """The ISO date of a day counted from 1970-01-01."""
     return str(np.datetime64(int(day), "D"))

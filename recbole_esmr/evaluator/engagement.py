@@ -20,22 +20,23 @@ def engagement_report(log: Log, beliefs: Beliefs, rankers: Rankers, negatives: i
     """The ``engagement`` part of ``run.json``: AUC and NDCG@10 over the test days' slates; None without a test impression.
 
     ``retriever`` holds the same of the retriever's scores alone. Where skips were not logged, ``negatives`` sampled items a view
-    stand for them, as in training.
+    stand for them, as in training, and ``skips`` says so. Where all or none of the items was watched, both figures are left
+    out, with the ``reason``.
     """
     shown = with_negatives(log.impressions, negatives, len(rankers.catalogue.emotion), np.random.default_rng([seed, 5]))
     shown = shown.take(log.trace.role[shown.user, shown.day] == TEST)
     if len(shown) == 0:
         return None
     features = impression_features(log, beliefs, rankers, shown)
-    return {**_quality(shown, rankers.watch.predict(features)), "retriever": _quality(shown, features[:, 0])}
+    skips = "logged" if log.impressions.has_skips else f"not logged; {negatives} sampled items a view stand for them"
+    if not 0 < shown.label.mean() < 1:
+        what = "every" if shown.label.all() else "no"
+        return {"auc": None, "ndcg@10": None, "skips": skips, "reason": f"{what} item shown on a test day was watched"}
+    return {**_quality(shown, rankers.watch.predict(features)), "skips": skips, "retriever": _quality(shown, features[:, 0])}
 
 
 def _quality(shown: Impressions, score: np.ndarray) -> dict[str, float]:
-    both = 0 < shown.label.mean() < 1
-    return {
-        "auc": float(roc_auc_score(shown.label, score)) if both else float("nan"),
-        "ndcg@10": slate_ndcg(shown, score, 10),
-    }
+    return {"auc": float(roc_auc_score(shown.label, score)), "ndcg@10": slate_ndcg(shown, score, 10)}
 
 
 def slate_ndcg(shown: Impressions, score: np.ndarray, k: int) -> float:

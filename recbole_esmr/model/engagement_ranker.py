@@ -10,6 +10,7 @@ import numpy as np
 from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.item_past import ItemPast
 from recbole_esmr.data.log import Log
+from recbole_esmr.data.times import weekday
 from recbole_esmr.data.trace import Trace
 from recbole_esmr.data.user_days import eve
 from recbole_esmr.settings import setting
@@ -43,7 +44,7 @@ class EngagementFeatures:
     def __init__(self, trace: Trace, catalogue: Catalogue, past: ItemPast, forecast: np.ndarray) -> None:
         self._catalogue, self._past, self._profile, self._consent = catalogue, past, trace.profile, trace.consent
         calendar = trace.first_day + np.arange(trace.days + 1)
-        self._weekday = calendar % 7 if trace.shared_calendar else np.full(trace.days + 1, np.nan)
+        self._weekday = weekday(calendar) % 7 if trace.shared_calendar else np.full(trace.days + 1, np.nan)
         self._emotion_share = _share_before(trace.emotion_hours)
         self._category_share = _share_before(trace.category_hours)
         self._habit = _mean_before(trace.engagement, trace.present)

@@ -16,7 +16,7 @@ from recbole_esmr.simulation.environment_state import log_fingerprint, save_stat
 from recbole_esmr.simulation.logging_policy import LoggingFeed
 from recbole_esmr.simulation.world import World
 
-_LOADED = {"inter": ["user_id", "item_id", "timestamp", "day", "watch_ratio"]}
+_LOADED = {"inter": ["user_id", "item_id", "timestamp", "day", "watch_ratio"], "item": ["item_id"]}
 
 
 def simulate(

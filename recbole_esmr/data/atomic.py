@@ -1,0 +1,191 @@
+"""One reader for atomic files, for every model: each cell is text until a column is known to be numbers."""
+
+from __future__ import annotations
+
+import codecs
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from recbole_esmr.data.times import days_of_dates, seconds_of_dates
+from recbole_esmr.errors import DataError
+
+TYPES = ("token", "float", "token_seq", "float_seq")
+NO_NUMBER = ("", "nan", "na", "n/a", "null", "none", "<na>", "#n/a")
+"""Cells of a number column that say that nothing is known, in any case. In a text column they are people's and things' names."""
+
+
+@dataclass(frozen=True)
+class AtomicFile:
+    """An atomic file as text.
+
+    Attributes:
+        path: of the file.
+        types: the type of each column, by its name, in order.
+        text: (N, columns) str, "" where a cell is empty; the index is the line in the file (the header is line 1).
+    """
+
+    path: Path
+    types: dict[str, str]
+    text: pd.DataFrame
+
+    def numbers(self, name: str) -> pd.Series:
+        """A column as numbers, (N,) float, NaN where a cell is empty.
+
+        Raises:
+            DataError: a cell is no finite number.
+        """
+        return numbers(self.path, self.text[name])
+
+    def times(self, name: str, zone: str = "UTC") -> pd.Series:
+        """A column of moments as numbers: as written where its type is float, seconds since 1970 where it holds dates.
+
+        Raises:
+            DataError: a cell is no number, or no date.
+        """
+        if self.types[name] == "float":
+            return self.numbers(name)
+        return self._dates(name, seconds_of_dates(self.text[name], zone), "2024-03-24 21:00")
+
+    def days(self, name: str) -> pd.Series:
+        """A column of days as numbers: as written where its type is float, days since 1970 where it holds dates.
+
+        Raises:
+            DataError: a cell is no number, or no date.
+        """
+        if self.types[name] == "float":
+            return self.numbers(name)
+        return self._dates(name, days_of_dates(self.text[name]), "2024-03-24")
+
+    def _dates(self, name: str, found: pd.Series, example: str) -> pd.Series:
+        wrong = found.isna() & (self.text[name].str.strip() != "")
+        if wrong.any():
+            refuse(self.path, self.text[name], wrong, f"expected a date such as {example}, or '{name}:float' with numbers")
+        return found
+
+
+def read_atomic_file(path: str | Path, config: Mapping[str, object]) -> AtomicFile:
+    """Read an atomic file as text: quotation marks are text, no cell is taken for a missing value or a number.
+
+    Args:
+        path: the file; a byte order mark and the line ends of any system are read.
+        config: gives ``field_separator`` and ``encoding`` (UTF-8 unless given).
+
+    Raises:
+        DataError: no such file, another encoding, a header that is not ``name:type``, or a line with more or fewer cells.
+    """
+    path, separator = Path(path), str(config["field_separator"])
+    if not path.is_file():
+        raise DataError(f"{path}: no such file. A data set NAME lies in a folder NAME with NAME.inter in it.")
+    head, _, body = _text_of(path, _encoding(config)).partition("\n")
+    if not head:
+        raise DataError(f"{path}: is empty. The first line holds the columns as name:type.")
+    types = _types(path, head, separator)
+    return AtomicFile(path, types, _cells(path, body, list(types), separator))
+
+
+def _encoding(config: Mapping[str, object]) -> str:
+    return str(config["encoding"] or "utf-8") if "encoding" in config else "utf-8"
+
+
+def _text_of(path: Path, encoding: str) -> str:
+    raw = path.read_bytes()
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    try:
+        text = raw.decode("utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding)
+    except LookupError as error:
+        raise DataError(f"encoding: '{encoding}' is none that Python knows. Give utf-8, latin-1, cp1252 or utf-16.") from error
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}, line {line}: is not {encoding.upper()} (byte {error.start}). Save the file as UTF-8, or set `encoding` to "
+            "what it is, for example encoding: latin-1."
+        ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _types(path: Path, head: str, separator: str) -> dict[str, str]:
+    types: dict[str, str] = {}
+    for cell in head.split(separator):
+        name, _, kind = cell.strip().rpartition(":")
+        if not name or kind not in TYPES:
+            raise DataError(
+                f"{path}, line 1: the header cell '{cell}' is not name:type with a type of {', '.join(TYPES)}. "
+                f"Cells are separated by {separator!r}."
+            )
+        if name in types:
+            raise DataError(f"{path}, line 1: the column '{name}' is there twice. Keep one.")
+        types[name] = kind
+    return types
+
+
+def _cells(path: Path, body: str, names: list[str], separator: str) -> pd.DataFrame:
+    """The cells of the lines after the header; empty lines are left out, but count as lines."""
+    if len(separator) > 1:
+        body, separator = body.replace(separator, "\x1f"), "\x1f"
+    raw = np.frombuffer(body.encode("utf-8", "surrogatepass"), dtype=np.uint8)
+    ends = np.flatnonzero(raw == ord("\n"))
+    starts, ends = np.append(0, ends + 1), np.append(ends, len(raw))
+    inside = np.searchsorted(starts, np.flatnonzero(raw == ord(separator)), side="right") - 1
+    cells = np.bincount(inside, minlength=len(starts)) + 1
+    filled = ends > starts
+    ragged = filled & (cells != len(names))
+    if ragged.any():
+        at = int(ragged.argmax())
+        raise DataError(
+            f"{path}, line {at + 2}: has {cells[at]} cells and the header {len(names)}. Cells are separated by {separator!r}; "
+            "mend the line."
+        )
+    if not filled.any():
+        return pd.DataFrame(columns=names, dtype=object)
+    text = pd.read_csv(
+        io.StringIO(body, newline=""),
+        sep=separator,
+        names=names,
+        dtype=str,
+        na_filter=False,
+        quoting=3,  # QUOTE_NONE
+        skip_blank_lines=False,
+        index_col=False,
+    )
+    text.index = pd.RangeIndex(2, 2 + len(text))
+    return text[filled[: len(text)]]
+
+
+def numbers(path: Path, text: pd.Series) -> pd.Series:
+    """A column of text as numbers, (N,) float; NaN where a cell is empty or says that nothing is known.
+
+    Raises:
+        DataError: a cell is something else, or not finite.
+    """
+    found = pd.to_numeric(text, errors="coerce").astype(float)
+    odd = found.isna() | np.isinf(found)
+    if odd.any():
+        wrong = odd & ~text.str.strip().str.lower().isin(NO_NUMBER)
+        if wrong.any():
+            comma = str(text[wrong].iloc[0]).strip().replace(",", ".", 1).replace(".", "", 1).lstrip("-").isdigit()
+            mend = "write the decimal comma as a point" if comma else "expected a finite number, or an empty cell"
+            refuse(path, text, wrong, mend)
+    return found
+
+
+def refuse(path: Path, values: pd.Series, wrong: pd.Series, mend: str) -> None:
+    """Raise for the first wrong value of a column, with its line and how many there are.
+
+    Args:
+        path: of the file.
+        values: (N,) of the column, indexed by line.
+        wrong: (N,) bool.
+        mend: what is expected, without a full stop.
+    """
+    line = wrong[wrong].index[0]
+    count = int(wrong.sum())
+    more = f" ({count} such lines)" if count > 1 else ""
+    value = values.loc[line]
+    shown = "empty" if value == "" or value != value else f"{value:.15g}" if isinstance(value, float) else repr(value)
+    raise DataError(f"{path}, line {line}, column '{values.name}': the value is {shown}; {mend}{more}.")

@@ -1,0 +1,259 @@
+"""How RecBole's data sets read their files once the plug-in is there: each model the same rows, in the same order.
+
+RecBole's own reading takes people called NA for missing, lets a stray quotation mark swallow lines, and orders moments as 32-bit
+numbers, in which two minutes are one. These functions take the place of four of its methods (see
+:mod:`recbole_esmr.plugin`), so what ESMR is compared with learns from, and is tested on, the very same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from recbole.utils import FeatureSource, FeatureType, ModelType
+
+from recbole_esmr.data.atomic import AtomicFile, read_atomic_file, refuse
+from recbole_esmr.data.times import UNITS, WORDS, unit_of
+from recbole_esmr.errors import ConfigError, DataError
+
+FILTERS = {
+    "_filter_nan_user_or_item": (),
+    "_remove_duplication": ("rm_dup_inter",),
+    "_filter_by_field_value": ("val_interval",),
+    "_filter_inter_by_user_or_item": ("filter_inter_by_user_or_item",),
+    "_filter_by_inter_num": ("user_inter_num_interval", "item_inter_num_interval"),
+}
+"""RecBole's filters in their order, and the keys that set each."""
+
+
+def load_feat(_: Callable[..., Any], dataset: Any, filepath: str, source: Any) -> pd.DataFrame | None:
+    """``Dataset._load_feat``: one file, with ids as the text they are, and numbers checked.
+
+    Args:
+        _: RecBole's own method.
+        dataset: RecBole's data set, which keeps the fields' types.
+        filepath: the atomic file.
+        source: RecBole's name of what it describes.
+
+    Returns:
+        a column a field that ``load_col`` asks for, and the time where rows are ordered by it; None where none is asked for.
+
+    Raises:
+        DataError: a file that cannot be read as meant; the message names file, line, column and mend.
+    """
+    load, unload = dataset._get_load_and_unload_col(source)
+    if load == set():
+        return None
+    file = read_atomic_file(filepath, dataset.config)
+    asked = [name for name in file.types if (load is None or name in load) and name not in (unload or ())]
+    columns = {name: _column(dataset, file, name) for name in asked}
+    types = {name: FeatureType(file.types[name]) for name in asked}
+    if source == FeatureSource.INTERACTION:
+        _add_time(dataset, file, columns, types)
+    if not columns:
+        dataset.logger.warning(f"No columns has been loaded from [{source}]")
+        return None
+    for name, kind in types.items():
+        if isinstance(source, FeatureSource) or source != "link":
+            dataset.field2source[name], dataset.field2type[name] = source, kind
+            if kind in (FeatureType.FLOAT, FeatureType.FLOAT_SEQ):
+                dataset.field2bucketnum[name] = 2
+            dataset.field2seqlen[name] = _length(dataset, columns, name, kind)
+    frame = pd.DataFrame(columns)
+    if source == FeatureSource.INTERACTION and not dataset.config["rm_dup_inter"]:
+        _say_duplicates(dataset, file)
+    return frame.reset_index(drop=True)
+
+
+def load_inter_feat(original: Callable[..., Any], dataset: Any, token: str, dataset_path: str) -> None:
+    """``Dataset._load_inter_feat``: then the rows in the order of their exact times, where RecBole orders by time.
+
+    Rows of one moment have no order of their own. They get one that depends on what they say and not on where they stand in
+    the file. The files of ``benchmark_filename`` keep theirs, because RecBole cuts them by row.
+
+    Args:
+        original: RecBole's own method.
+        dataset, token, dataset_path: its arguments.
+
+    Raises:
+        DataError: no such file.
+    """
+    path = Path(dataset_path) / f"{token}.inter"
+    if dataset.benchmark_filename_list is None and not path.is_file():
+        raise DataError(f"{path}: no such file. A data set NAME lies in a folder NAME with NAME.inter in it.")
+    original(dataset, token, dataset_path)
+    if ordered_by_time(dataset.config):
+        frame = dataset.inter_feat
+        if dataset.time_field not in frame:
+            dataset.logger.warning(
+                f"Neither '{dataset.time_field}' nor '{_day_field(dataset)}' in {token}.inter: lines are taken as in order."
+            )
+            frame[dataset.time_field] = np.arange(len(frame), dtype=float)
+            frame.attrs["line_order"] = True
+            dataset.set_field_property(dataset.time_field, FeatureType.FLOAT, FeatureSource.INTERACTION, 1)
+        elif dataset.benchmark_filename_list is None:
+            order = order_of_time(frame, dataset.time_field, [dataset.uid_field, dataset.iid_field])
+            dataset.inter_feat = frame.iloc[order].reset_index(drop=True)
+
+
+def data_filtering(_: Callable[..., Any], dataset: Any) -> None:
+    """``Dataset._data_filtering``: RecBole's filters one after another, and which of them left nothing.
+
+    Args:
+        _: RecBole's own method, which runs the same filters.
+        dataset: RecBole's data set.
+
+    Raises:
+        ConfigError: after a filter no interaction, person or item is left.
+    """
+    for step, keys in FILTERS.items():
+        before = len(dataset.inter_feat)
+        getattr(dataset, step)()
+        empty = [name for name in dataset.feat_name_list if getattr(dataset, name).empty]
+        if empty:
+            said = " and ".join(f"{key}: {dataset.config[key]}" for key in keys if dataset.config[key]) or "missing ids"
+            what = {"inter_feat": "interaction", "user_feat": "person", "item_feat": "item"}.get(empty[0], "row")
+            raise ConfigError(
+                f"data set '{dataset.dataset_name}': {said} leaves no {what} of {before} interactions. Widen the filter."
+            )
+    dataset._reset_index()
+
+
+def ordered_by_time(config: Any) -> bool:
+    """Whether RecBole needs the order of time: to split by it, or to make sequences."""
+    return config["MODEL_TYPE"] == ModelType.SEQUENTIAL or (config["eval_args"] or {}).get("order") == "TO"
+
+
+def order_of_time(frame: pd.DataFrame, time: str, names: list[str]) -> np.ndarray:
+    """Places of the rows in the order of time, (N,); rows of one moment are ordered by a hash of what they say.
+
+    A hash, and not the ids themselves: else the test item of everybody who saw several things in one moment would be the one
+    with the last name.
+
+    Args:
+        frame: the rows.
+        time: name of the column of moments.
+        names: the columns of ids, by which rows of one moment are told apart first.
+    """
+    plain = [name for name in frame if not isinstance(frame[name].iloc[0], np.ndarray)]
+    keys = (pd.util.hash_pandas_object(frame[columns], index=False).to_numpy() for columns in (plain, names))
+    return np.lexsort((*keys, frame[time].to_numpy()))
+
+
+def _day_field(dataset: Any) -> str:
+    return str(dataset.config["DAY_FIELD"] or "day")
+
+
+def _column(dataset: Any, file: AtomicFile, name: str) -> pd.Series:
+    kind, config = file.types[name], dataset.config
+    if name == dataset.time_field and kind in ("float", "token"):
+        return seconds_of(file, name, config)
+    if name == _day_field(dataset) and kind in ("float", "token"):
+        return file.days(name)
+    if kind == "float":
+        return file.numbers(name)
+    text = file.text[name]
+    if kind == "token":
+        return _ids(file, text) if name in (dataset.uid_field, dataset.iid_field) else text.where(text != "", np.nan)
+    separator = config["seq_separator"]
+    parts = text.map(lambda cell: [part for part in cell.split(separator) if part])
+    if kind == "float_seq":
+        each = parts.explode()
+        numbers = pd.to_numeric(each, errors="coerce")
+        wrong = (numbers.isna() & each.notna()).groupby(level=0).any()
+        if wrong.any():
+            refuse(file.path, text, wrong, f"expected numbers separated by {separator!r}")
+        return parts.map(lambda cell: np.array(cell, dtype=float))
+    return parts.map(np.array)
+
+
+def _ids(file: AtomicFile, text: pd.Series) -> pd.Series:
+    """Ids as they are.
+
+    Raises:
+        DataError: one is empty, or one that RecBole cannot keep: it strips NUL characters, and calls its padding ``[PAD]``.
+    """
+    empty = text.str.strip() == ""
+    if empty.any():
+        refuse(file.path, text, empty, "every row needs one. Fill it in or leave the row out")
+    taken = text.str.contains("\x00", regex=False) | (text == "[PAD]")
+    if taken.any():
+        refuse(file.path, text, taken, "RecBole cannot keep such a name. Rename it")
+    return text
+
+
+def seconds_of(file: AtomicFile, name: str, config: Any) -> pd.Series:
+    """The moments of an atomic file in seconds, (N,): of numbers in ``time_unit`` (by their size unless set), or of dates.
+
+    Raises:
+        DataError: no number and no date, or numbers of which some look like seconds and others like milliseconds.
+    """
+    number = file.times(name, str(config["timezone"] or "UTC"))
+    if file.types[name] == "token":
+        return number
+    unit = str(config["time_unit"] or "auto")
+    if unit != "auto" and unit not in UNITS:
+        raise ConfigError(f"time_unit is {unit!r}; expected auto, {', '.join(UNITS)}.")
+    found = unit_of(number.to_numpy()) if unit == "auto" else unit
+    if found is None:
+        low, high = number.abs().min(), number.abs().max()
+        raise DataError(
+            f"{file.path}, column '{name}': the values reach from {low:.15g} to {high:.15g}, which are different units of time. "
+            "Write all of them in seconds, or set time_unit."
+        )
+    return number / UNITS[found]
+
+
+def unit_words(file: AtomicFile, name: str, config: Any) -> str:
+    """What the moments of a file were written in, for messages."""
+    if file.types[name] == "token":
+        return "dates"
+    unit = str(config["time_unit"] or "auto")
+    return WORDS[(unit_of(file.numbers(name).to_numpy()) or "s") if unit == "auto" else unit]
+
+
+def _add_time(dataset: Any, file: AtomicFile, columns: dict[str, pd.Series], types: dict[str, FeatureType]) -> None:
+    """The time, where rows are ordered by it; a file without one is ordered by its days."""
+    time, day = dataset.time_field, _day_field(dataset)
+    if time in columns:
+        types[time] = FeatureType.FLOAT
+    if day in columns:
+        types[day] = FeatureType.FLOAT
+    if time in columns or time is None or not ordered_by_time(dataset.config):
+        return
+    if time in file.types:
+        columns[time] = _column(dataset, file, time)
+    elif day in file.types:
+        columns[time] = _column(dataset, file, day)
+    else:
+        return
+    types[time] = FeatureType.FLOAT
+
+
+def _length(dataset: Any, columns: dict[str, pd.Series], name: str, kind: FeatureType) -> int:
+    """The longest sequence of a field, 1 for other fields; sequences longer than ``seq_len`` says are cut."""
+    if kind not in (FeatureType.TOKEN_SEQ, FeatureType.FLOAT_SEQ):
+        return 1
+    limit = (dataset.config["seq_len"] or {}).get(name)
+    if limit:
+        columns[name] = columns[name].map(lambda cell: cell[:limit])
+    return int(columns[name].map(len).max())
+
+
+def _say_duplicates(dataset: Any, file: AtomicFile) -> None:
+    again = repeated(file, dataset.uid_field, dataset.iid_field, dataset.time_field)
+    if again.any():
+        line = again[again].index[0]
+        dataset.logger.warning(
+            f"{file.path.name}: {int(again.sum())} of {len(again)} lines say again what another line says (line {line} is the "
+            "first): a test item may stand in the history that it is predicted from. Remove them, or set rm_dup_inter: first."
+        )
+
+
+def repeated(file: AtomicFile, user: str, item: str, time: str) -> pd.Series:
+    """(N,) whether a line repeats an earlier one: the same person, item and moment; without a moment, the same in all columns."""
+    names = [user, item, time] if time in file.types else list(file.types)
+    return file.text.duplicated([name for name in names if name in file.types])

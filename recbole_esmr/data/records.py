@@ -1,0 +1,180 @@
+"""What the files of a data set say of people's days and of what was shown, before RecBole filters or renumbers anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recbole_esmr.data.calendar import days_of_views, shift_to_views
+from recbole_esmr.data.impressions import without_view
+from recbole_esmr.data.partners import Partners, partners
+from recbole_esmr.data.schema import read_atomic
+from recbole_esmr.data.times import date_of
+from recbole_esmr.emotion import Taxonomy
+
+_ROLES = {
+    "USER_ID_FIELD": "user",
+    "ITEM_ID_FIELD": "item",
+    "DAY_FIELD": "day",
+    "EMOTION_FIELD": "emotion",
+    "VALENCE_FIELD": "valence",
+    "IMPRESSION_POSITION_FIELD": "position",
+    "PROPENSITY_FIELD": "propensity",
+    "IMPRESSION_LABEL_FIELD": "label",
+    "CHURNED_FIELD": "churned",
+}
+"""What the columns of ``.day`` and ``.imp`` are called in the code, whatever the user calls them."""
+
+WITHOUT = {
+    "day": "no person's emotion is known, so the engagement ranking is never re-ranked",
+    "imp": "what was watched is all that is known to have been shown; negatives are sampled",
+}
+"""What is lost without a file."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """The rows of the files, ids as text.
+
+    Attributes:
+        views: columns user, item, day, watch_ratio: every row of ``.inter``.
+        reports: columns user, day, emotion, valence and the behaviour's; None without a ``.day``.
+        shown: columns user, item, day, position, propensity, label; None without an ``.imp``.
+        people: (N,) ids of people, of ``.inter`` and ``.user``.
+        partners: how the ids of the files fit those of ``.inter``.
+    """
+
+    views: pd.DataFrame
+    reports: pd.DataFrame | None
+    shown: pd.DataFrame | None
+    people: pd.Index
+    partners: tuple[Partners, ...]
+
+
+def read_records(
+    name: str,
+    folder: str | Path,
+    config: Mapping[str, Any],
+    taxonomy: Taxonomy,
+    views: pd.DataFrame,
+    warn: Callable[[str], object],
+) -> Records:
+    """Read ``.day``, ``.imp``, ``.item`` and ``.user`` beside the interactions, and check that they mean the same ids and days.
+
+    Args:
+        name: of the data set.
+        folder: that holds it.
+        config: roles, ``additional_feat_suffix`` and ``max_unknown_ids``.
+        taxonomy: the emotions that may occur.
+        views: columns user, item, watch_ratio, and ``day`` or ``seconds``; a column ``day`` is added where there is none.
+        warn: told each thing that a user should know, one line a call.
+
+    Raises:
+        DataError: a file breaks the schema, its ids are others than those of ``.inter``, or its days cannot be told.
+    """
+    frames: dict[str, pd.DataFrame] = {}
+    for suffix in ("day", "imp", "item", "user"):
+        path = Path(folder) / f"{name}.{suffix}"
+        if path.is_file() and (suffix in ("item", "user") or suffix in (config["additional_feat_suffix"] or ())):
+            frame = read_atomic(path, suffix, config, taxonomy)
+            frames[suffix] = frame.rename(columns={str(config[role]): column for role, column in _ROLES.items()})
+        elif suffix in WITHOUT:
+            warn(f"No {path.name}: {WITHOUT[suffix]}.")
+    reports, shown = frames.get("day"), frames.get("imp")
+    if "day" not in views:
+        views = views.assign(day=_days(name, config, views, frames, warn))
+    found = tuple(_partners(name, frames, views, config, warn))
+    people = pd.Index(views["user"].unique()).union(frames["user"]["user"] if "user" in frames else [], sort=False)
+    if shown is not None:
+        defaults = {"position": 0.0, "propensity": np.nan}
+        shown = shown.assign(**{column: shown.get(column, value) for column, value in defaults.items()})
+        lost, seen = without_view(shown, views), int((shown["label"] == 1).sum())
+        if lost:
+            warn(
+                f"{name}.imp: {lost} of {seen} rows with label 1 have no view of that person, item and day in {name}.inter: they "
+                "count as watched for as long as views usually are."
+            )
+        if seen == len(shown):
+            warn(
+                f"{name}.imp: every row is watched (label 1), so what was shown and skipped is not logged: it is read as "
+                "what was watched. Add what was shown and skipped with label 0."
+            )
+    if reports is not None:
+        reports = _reports(name, reports, taxonomy, warn)
+    return Records(views, reports, shown, people, found)
+
+
+def _reports(name: str, frame: pd.DataFrame, taxonomy: Taxonomy, warn: Callable[[str], object]) -> pd.DataFrame:
+    frame = frame.assign(emotion=frame.get("emotion", ""), valence=frame.get("valence", np.nan))
+    numbers = frame.select_dtypes("number").columns.difference(["user", "day", "valence"])
+    frame = frame[["user", "day", "emotion", "valence", *sorted(numbers)]]
+    said = taxonomy.valence_of(taxonomy.encode(frame["emotion"].to_numpy(dtype=str)))
+    valence = frame["valence"].to_numpy(float)
+    valence = np.where(np.isfinite(valence), valence, said)
+    if np.isfinite(valence).any() and not (valence < 0).any():
+        warn(
+            f"{name}.day: nobody ever reports a negative emotion (the lowest valence is {np.nanmin(valence):g}), so nothing is "
+            "ever re-ranked. If valence was asked on another scale, such as 1 to 7, bring its middle to 0."
+        )
+    return frame
+
+
+def _days(
+    name: str, config: Mapping[str, Any], views: pd.DataFrame, frames: dict[str, pd.DataFrame], warn: Callable[[str], object]
+) -> np.ndarray:
+    """The days of the views from their moments; the other files' day numbers are brought to them, in ``frames``."""
+    zone: Any = str(config["timezone"] or "UTC")
+    column = str(config["TIMEZONE_FIELD"])
+    if "user" in frames and column in frames["user"]:
+        own = frames["user"].set_index("user")[column].replace("", zone)
+        zone = views["user"].map(own).fillna(zone).to_numpy(dtype=str)
+    made = days_of_views(views["seconds"].to_numpy(), zone)
+    others = {suffix: frames[suffix] for suffix in ("day", "imp") if suffix in frames}
+    shift = shift_to_views(views.assign(day=made.day), others.get("day"), others.get("imp"), name)
+    for suffix, frame in others.items():
+        frames[suffix] = frame.assign(day=frame["day"] + shift)
+    said = f"No column '{config['DAY_FIELD']}' in {name}.inter: days are {made.words}, made from '{config['TIME_FIELD']}'"
+    if shift and others:
+        zero = -shift if made.words.startswith("counted") else None
+        meant = f"day {0 if zero is None else 1 - shift} of its other files is "
+        meant += date_of(shift) if zero is None else "day 1"
+        said += f"; {meant}"
+    warn(said + ".")
+    return made.day
+
+
+def _partners(
+    name: str, frames: dict[str, pd.DataFrame], views: pd.DataFrame, config: Mapping[str, Any], warn: Callable[[str], object]
+) -> list[Partners]:
+    """Compare each file's ids with those of the interactions.
+
+    Raises:
+        DataError: too many have no partner, or the files spell them differently.
+    """
+    share = float(config["max_unknown_ids"])
+    columns = {"user": str(config["USER_ID_FIELD"]), "item": str(config["ITEM_ID_FIELD"])}
+    known = {"user": views["user"], "item": views["item"]}
+    found = []
+    for suffix, which, lost in (
+        ("user", "user", False),
+        ("item", "item", False),
+        ("day", "user", True),
+        ("imp", "user", True),
+        ("imp", "item", True),
+    ):
+        if suffix not in frames:
+            continue
+        of = known[which]
+        if lost and which in frames:  # people and items that a file of their own names need no interaction
+            of = pd.concat([of, frames[which][which]])
+        compared = partners(f"{name}.{suffix}", frames[suffix][which].rename(columns[which]), of)
+        said = compared.check(share, lost)
+        if said:
+            warn(said)
+        found.append(compared)
+    return found
