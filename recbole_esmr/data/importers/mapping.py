@@ -121,6 +121,11 @@ def load_mapping(path: Path) -> CSVMapping:
     for suffix in ("user", "item", "inter", "imp", "day"):  # zones and lengths before what is read with them
         if suffix in given:
             parts[suffix] = _part(given[suffix], common, suffix, f"{path}: {suffix}")
+    lengths = "item" in parts and "duration" in parts["item"].columns
+    if WATCH_SECONDS in parts["inter"].columns and not lengths and "duration" not in parts["inter"].columns:
+        raise ConfigError(
+            f"{path}: inter: {WATCH_SECONDS} needs the length of each item: map `duration` (seconds) in the part 'item', or here."
+        )
     taxonomy = _taxonomy(whole.taxonomy, path)
     settings: dict[str, Any] = {"emotion_taxonomy": taxonomy.setting} if whole.taxonomy is not None else {}
     if whole.timezone is not None:

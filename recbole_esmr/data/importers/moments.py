@@ -49,7 +49,7 @@ def moments(cells: Cells, field: str, zone: Zone, date_format: str | None, decim
     Raises:
         DataError: a cell that is no such moment, or numbers in several units.
     """
-    if date_format is None and are_numbers(cells.text[~cells.empty]).all():
+    if date_format is None and _are_numbers(cells):
         number, _ = numbers(cells, decimal)
         unit = unit_of(number.to_numpy())
         if unit is None or number.abs().min() < FROM_1970 <= number.abs().max():
@@ -78,7 +78,7 @@ def days(cells: Cells, field: str, zone: Zone, date_format: str | None, decimal:
     Returns:
         (N,) float, and how they were read.
     """
-    if date_format is None and are_numbers(cells.text[~cells.empty]).all():
+    if date_format is None and _are_numbers(cells):
         number, _ = numbers(cells, decimal)
         if number.abs().min() >= FROM_1970:
             seconds, words = moments(cells, field, zone, None, decimal)
@@ -108,6 +108,15 @@ def _days(seconds: pd.Series, zone: Zone) -> pd.Series:
     found = pd.Series(np.nan, index=seconds.index)
     found[known.index] = days_of_seconds(known.to_numpy(), zone if isinstance(zone, str) else zone[known.index].to_numpy())
     return found
+
+
+def _are_numbers(cells: Cells) -> bool:
+    """Whether times are written as numbers; where most are, all must be."""
+    number = are_numbers(cells.text) | cells.empty
+    some = are_numbers(cells.text[~cells.empty])
+    if some.mean() > 0.5:
+        cells.refuse(~number, "Expected a number, as in the rows before and after; a time has one notation in a column.")
+    return bool(some.all())
 
 
 def _check_dates(cells: Cells, field: str, found: pd.Series, date_format: str | None) -> None:

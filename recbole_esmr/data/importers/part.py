@@ -28,7 +28,7 @@ class Known:
     """
 
     zones: pd.Series | None = None
-    lengths: pd.Series | None = None
+    lengths: pd.Series = field(default_factory=lambda: pd.Series(dtype=float))
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -59,7 +59,7 @@ class _Reader:
         columns: list[str] = []
         for column in part.columns.values():
             columns += column.values() if isinstance(column, dict) else [column]
-        self.raw = pd.DataFrame({column: table.column(column) for column in columns})
+        self.raw = pd.DataFrame({column: table.column(column) for column in [*columns, *([part.order] if part.order else [])]})
         for column, cells in part.where.items():
             kept = table.column(column).str.strip().isin(cells)
             if not kept.any():
@@ -197,13 +197,8 @@ class _Reader:
         cells.refuse(cells.empty | (seconds < 0), "Expected the seconds that were watched, at least 0.")
         if "duration" in self.part.columns:
             length = self._number(self._cells(self.part.columns["duration"]), "duration")
-        elif self.told.lengths is not None:
-            length = items.map(self.told.lengths).astype(float)
         else:
-            raise DataError(
-                f"{self.mapping.path}: {self.suffix}: {WATCH_SECONDS} needs the length of each item: map `duration` (seconds) "
-                "in the part 'item', or here."
-            )
+            length = items.map(self.told.lengths).astype(float)
         unknown = ~(length > 0)
         lacking = items[unknown].nunique()
         Cells(self.table, self.part.columns["item_id"], items).refuse(

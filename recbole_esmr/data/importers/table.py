@@ -102,6 +102,8 @@ def read_table(
         frames.append(frame)
         lines.append(line)
         notes += found
+    if not any(len(frame) for frame in frames):
+        raise DataError(f"{paths[0]}: has a header but no rows.")
     file = np.repeat(np.arange(len(paths)), [len(frame) for frame in frames])
     cells = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
     return Table(cells, tuple(paths), file, np.concatenate(lines), tuple(notes))
