@@ -380,8 +380,8 @@ BAD_FILES = [
     ({"views": "who,what,when\na,x,24.03.2024\n"}, ["line 2, column 'when'", '`date_format: {timestamp: "%d.%m.%Y"}`']),
     ({"views": "who,what,when\na,x,04/03/2024\n"}, ['"%d/%m/%Y"', '"%m/%d/%Y"', "say which"]),
     (
-        {"views": "who,what,when\na,x,5\na,x,soon\n"},
-        ["views.csv, line 2, column 'when': the cell holds '5'"],
+        {"views": "who,what,when\na,x,5\na,x,6\na,x,soon\n"},
+        ["views.csv, line 4, column 'when': the cell holds 'soon'"],
     ),
     ({"views": "who,what,when\na,x,1711314000\na,x,1711314000000\n"}, ["line 3, column 'when'", "1711314000 in", "one unit"]),
     ({"views": "who,what,when\na,x,0\na,x,1711314000\n"}, ["line 3, column 'when'", "one unit, from one beginning"]),
