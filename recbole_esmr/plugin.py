@@ -1,4 +1,4 @@
-"""What RecBole is taught, in one table. After :func:`register` its own entry points know ESMR.
+"""What RecBole is taught, in tables. After :func:`register` its own entry points know ESMR.
 
 Nothing of ours is loaded by it: what RecBole is taught stands for the real thing and loads it when it is first used. So
 RecBole may be taught in the middle of an import, and a program that only wants an error class pays for nothing.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.abc import MetaPathFinder
@@ -38,6 +38,24 @@ CALLED = (
     ("recbole.quick_start", "run_recboles", "recbole_esmr.quick_start:run_recboles", "the same"),
     ("recbole.quick_start.quick_start", "load_data_and_model", "recbole_esmr.quick_start:load_data_and_model", "safe files"),
     ("recbole.quick_start", "load_data_and_model", "recbole_esmr.quick_start:load_data_and_model", "the same"),
+    (
+        "recbole.data.utils",
+        "FullSortEvalDataLoader",
+        "recbole_esmr.evaluator.full_sort:FullSortEvalDataLoader",
+        "repeatable: False",
+    ),
+    (
+        "recbole.utils.case_study",
+        "full_sort_scores",
+        "recbole_esmr.evaluator.full_sort:full_sort_scores",
+        "everybody is answered",
+    ),
+    ("recbole.utils.case_study", "full_sort_topk", "recbole_esmr.evaluator.full_sort:full_sort_topk", "the same"),
+)
+
+METHODS = (
+    # RecBole's module, a class of it, a method, what that does from now on, why
+    ("recbole.data.dataset", "SequentialDataset", "build", "recbole_esmr.data.sequences:build", "one split for all models"),
 )
 
 METRICS = (
@@ -79,6 +97,8 @@ def register() -> None:
             _find_in(_module(place), name, Lazy(ours))
         for place, name, ours, _ in CALLED:
             setattr(_module(place), name, Lazy(ours))
+        for place, owner, name, ours, _ in METHODS:
+            setattr(getattr(_module(place), owner), name, _method(Lazy(ours)))
         _register_metrics()
     torch.autograd.set_detect_anomaly(anomaly)  # RecBole's SINE switches it on for everybody, and it slows every training
 
@@ -142,6 +162,15 @@ def _find_in(module: ModuleType, name: str, lazy: Lazy) -> None:
     if name not in module.__dict__ or module.__dict__[name].__module__.startswith("recbole."):
         module.__dict__.pop(name, None)
         module.__dict__["__getattr__"] = find
+
+
+def _method(lazy: Lazy) -> Callable[..., Any]:
+    """A function, which unlike a :class:`Lazy` is bound to the object whose method it is."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return lazy(self, *args, **kwargs)
+
+    return method
 
 
 def _register_metrics() -> None:
