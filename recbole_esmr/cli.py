@@ -129,8 +129,9 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     bring.add_argument("format", help="esmr-release, ldos-comoda or csv")
     bring.add_argument("--input", type=_path, required=True, help="the folder or file to read")
-    bring.add_argument("--output", type=_path, required=True, help="folder to write; its name becomes the data set's name")
+    bring.add_argument("--output", type=_path, help="folder to write; its name becomes the data set's name")
     bring.add_argument("--mapping", type=_path, help="csv only: yaml file that says which column is what (see docs/data.md)")
+    bring.add_argument("--draft", action="store_true", help="csv only: print a mapping to begin with, or write it to --mapping")
     return parser
 
 
@@ -282,9 +283,37 @@ def _causal(options: argparse.Namespace, keys: list[str]) -> None:
 
 def _import(options: argparse.Namespace, _: list[str]) -> None:
     from recbole_esmr.data.importers import import_data
+    from recbole_esmr.errors import ConfigError
 
-    rows = import_data(options.format, options.input, options.output, options.mapping)
-    print(f"Written to {options.output}: " + ", ".join(f"{count} rows of .{suffix}" for suffix, count in rows.items()))
+    if options.draft:
+        _draft(options)
+        return
+    if options.output is None:
+        raise ConfigError("import needs --output=FOLDER to write to; its name becomes the data set's name.")
+    report = import_data(options.format, options.input, options.output, options.mapping)
+    for line in report.notes:
+        print(f"  {line}")
+    for line in report.warnings:
+        print(f"warning: {line}")
+    print(f"Written to {options.output}: " + ", ".join(f"{count} rows of .{suffix}" for suffix, count in report.rows.items()))
+
+
+def _draft(options: argparse.Namespace) -> None:
+    from recbole_esmr.data.importers.draft import draft_mapping
+    from recbole_esmr.errors import ConfigError
+    from recbole_esmr.files import written_whole
+
+    if options.format != "csv":
+        raise ConfigError(f"--draft is for csv; {options.format} needs no mapping.")
+    if options.mapping is not None and options.mapping.exists():
+        raise ConfigError(f"{options.mapping}: is there already, and a draft overwrites nothing. Give another file to --mapping.")
+    text = draft_mapping(options.input)
+    if options.mapping is None:
+        print(text, end="")
+        return
+    with written_whole(options.mapping) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"Written: {options.mapping}, a draft. Read and mend it, then import with it.")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from recbole.utils.argument_list import (
 from recbole_esmr.causal.analysis import CausalSettings
 from recbole_esmr.causal.reward import Reward
 from recbole_esmr.data.trace import DaySettings
+from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import ConfigError, UnknownNameError, closest, nearest
 from recbole_esmr.files import read_yaml, shipped
 from recbole_esmr.model.emotion_encoder import EncoderSettings
@@ -116,7 +117,10 @@ class Config(RecBoleConfig):
         files = [Path(file).expanduser() for file in file_list or []]
         for file in files:
             read_yaml(file)  # refuses what is no mapping, with file and line
-        return super()._load_config_files(files)
+        values = super()._load_config_files(files)
+        for file in files:
+            values.update(_taxonomy_of(file))
+        return values
 
     def _load_cmd_line(self):
         if self._arguments is None:
@@ -167,6 +171,7 @@ class Config(RecBoleConfig):
             if path.is_file():
                 read_yaml(path)  # refuses what is no mapping, with file and line
                 self._update_internal_config_dict(path)
+                self.internal_config_dict.update(_taxonomy_of(path))
         self.parameters["Dataset"] = [*self.parameters["Dataset"], *data_keys()]
         self.parameters[MODEL_NAME] = [key for key in flat_keys(ESMRSettings) if key not in data_keys()]
 
@@ -203,6 +208,7 @@ class Config(RecBoleConfig):
                     raise ConfigError(f"metrics: unknown metric '{metric}'. {nearest(str(metric), known)}") from error
             raise ConfigError(f"{self.model}: {str(error).strip()}") from error
         final.update(repeatable=repeatable, data_path=str(self._dataset_path))
+        final["emotion_taxonomy"] = load_taxonomy(final["emotion_taxonomy"]).setting
         self._check_recboles()
         sample_labels(self)
         check_needs(self)
@@ -279,6 +285,17 @@ class Config(RecBoleConfig):
         if model_class(retriever.name).type not in (ModelType.GENERAL, ModelType.SEQUENTIAL, ModelType.TRADITIONAL):
             key = "backbone" if retriever.backbone else "retriever"
             raise ConfigError(f"{key}: {retriever.name} is neither a general nor a sequential model of RecBole.")
+
+
+def _taxonomy_of(file: str | Path) -> dict[str, Any]:
+    """The taxonomy that a yaml file names, as a shipped name or as its labels: its path is relative to that file alone."""
+    given = read_yaml(file).get("emotion_taxonomy")
+    if given is None:
+        return {}
+    try:
+        return {"emotion_taxonomy": load_taxonomy(given, Path(file).parent).setting}
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{file}: {error}") from error
 
 
 def _as_folder(dataset: str) -> Path | None:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import csv
 import ctypes
 import json
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from recbole_esmr.errors import ConfigError
+from recbole_esmr.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 2
 """Of every JSON file and checkpoint that is written. 2: the ranking rebuilt, trajectory figures as ETrajEval defines them."""
+
+ATOMIC_SUFFIXES = ("inter", "imp", "item", "user", "day")
+"""Of the files of a data set that ESMR reads."""
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -94,34 +98,58 @@ def write_json(path: str | Path, content: Any) -> None:
         temporary.write_text(json.dumps(_finite(content), indent=2) + "\n", encoding="utf-8")
 
 
-def write_atomic_files(folder: str | Path, frames: dict[str, pd.DataFrame], settings: dict[str, Any], comment: str) -> None:
+def write_atomic_files(
+    folder: str | Path, frames: dict[str, pd.DataFrame], settings: dict[str, Any] | str, comment: str = ""
+) -> None:
     """Write a RecBole data set: ``NAME.SUFFIX`` for each frame and ``NAME.yaml`` with its settings, all of them or none.
 
-    They are written into a hidden folder ``.NAME.new-*`` beside ``folder``, which then takes its place in one step; what else lay
-    in the folder stays in it. So a process that is killed leaves the old data set or the new one, each whole. Where the system
-    cannot exchange two folders in one step (Linux can), a kill between two renames leaves no ``folder`` but both data sets,
-    the old one as ``.NAME.old-*``. The next write to the same folder puts that back and removes what dead processes left.
+    They are written into a hidden folder ``.NAME.new-*`` beside ``folder``, which then takes its place in one step. Atomic files
+    of the data set that was there go with it (:data:`ATOMIC_SUFFIXES`); what else lay in the folder stays in it. So a process
+    that is killed leaves the old data set or the new one, each whole. Where the system cannot exchange two folders in one step
+    (Linux can), a kill between two renames leaves no ``folder`` but both data sets, the old one as ``.NAME.old-*``. The next
+    write to the same folder puts that back and removes what dead processes left.
+
+    Cells are separated by tabs and never quoted, so what is written is what a reader finds to whom quotation marks are text.
 
     Args:
         folder: where to; its name is the data set's name. Of a link, the folder that it leads to is replaced.
         frames: by suffix; columns are named ``field:type``.
-        settings: RecBole keys that every model needs for this data set; the plug-in's Config reads them.
-        comment: first line of the yaml file.
+        settings: RecBole keys that every model needs for this data set, or the whole text of the yaml file; the plug-in's Config
+            reads them.
+        comment: first line of the yaml file, where its text is not given.
 
     Raises:
         ConfigError: the folder cannot be replaced: it may not be written to, is a mount point, or holds the current folder.
+        DataError: a text holds a tab, a line end or a NUL, which no atomic file can hold.
     """
     name = Path(os.path.abspath(folder)).name
-    text = f"# {comment}\n" + yaml.safe_dump(settings, sort_keys=False)
-    with _replaced_whole(Path(os.path.realpath(folder))) as new:
+    text = settings if isinstance(settings, str) else f"# {comment}\n" + yaml.safe_dump(settings, sort_keys=False)
+    for suffix, frame in frames.items():
+        _check_cells(f"{name}.{suffix}", frame)
+    with _replaced_whole(Path(os.path.realpath(folder)), [f"{name}.{suffix}" for suffix in ATOMIC_SUFFIXES]) as new:
         for suffix, frame in frames.items():
-            frame.to_csv(new / f"{name}.{suffix}", sep="\t", index=False)
+            frame.to_csv(new / f"{name}.{suffix}", sep="\t", index=False, quoting=csv.QUOTE_NONE, lineterminator="\n")
         (new / f"{name}.yaml").write_text(text, encoding="utf-8")
 
 
+def _check_cells(name: str, frame: pd.DataFrame) -> None:
+    for column in frame.select_dtypes(object):
+        wrong = frame[column].astype(str).str.contains("[\t\r\n\0]")
+        if wrong.any():
+            raise DataError(
+                f"{name}, column '{column}': {str(frame[column][wrong].iloc[0])!r} holds a tab, a line end or a NUL, which an "
+                "atomic file cannot hold. Replace it."
+            )
+
+
 @contextmanager
-def _replaced_whole(target: Path) -> Iterator[Path]:
-    """Give an empty folder that takes the place of ``target`` when the block ends well, with what else lay in ``target``."""
+def _replaced_whole(target: Path, replaced: Iterable[str] = ()) -> Iterator[Path]:
+    """Give an empty folder that takes the place of ``target`` when the block ends well, with what else lay in ``target``.
+
+    Args:
+        target: the folder.
+        replaced: names of files in ``target`` that go even where none of that name was written.
+    """
     here = Path.cwd().resolve()
     if target in (here, *here.parents):
         raise ConfigError(f"{target}: is replaced as a whole, and the current folder lies in it. Start from another folder.")
@@ -134,11 +162,11 @@ def _replaced_whole(target: Path) -> Iterator[Path]:
     lock = _lock(new)
     try:
         yield new
-        written = set(os.listdir(new))
+        written = os.listdir(new)
         for name in written:
             _to_disk(new / name)
         if target.exists():
-            _carry_over(target, new, written)
+            _carry_over(target, new, {*written, *replaced})
         for place, _, _ in os.walk(new):
             _to_disk(place)
         try:
@@ -152,8 +180,8 @@ def _replaced_whole(target: Path) -> Iterator[Path]:
             os.close(lock)
 
 
-def _carry_over(target: Path, new: Path, written: set[str]) -> None:
-    """Give ``new`` all of ``target`` but the names that were written, by a second link to each file where that can be."""
+def _carry_over(target: Path, new: Path, without: set[str]) -> None:
+    """Give ``new`` all of ``target`` but the names ``without``, by a second link to each file where that can be."""
 
     def link_or_copy(source: str, destination: str) -> None:
         try:
@@ -163,7 +191,7 @@ def _carry_over(target: Path, new: Path, written: set[str]) -> None:
             _to_disk(destination)
 
     def skipped(place: str, names: list[str]) -> set[str]:
-        return written.intersection(names) if Path(place) == target else set()
+        return without.intersection(names) if Path(place) == target else set()
 
     shutil.copytree(target, new, symlinks=True, ignore=skipped, copy_function=link_or_copy, dirs_exist_ok=True)
 

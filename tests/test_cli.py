@@ -234,7 +234,8 @@ def test_import_csv(tmp_path):
     _csv(tmp_path)
     assert main(["import", "csv", "--input=.", "--mapping=map.yaml", "--output=mine"]) == 0
     assert (tmp_path / "mine/mine.inter").read_text() == (
-        "user_id:token\titem_id:token\tday:float\twatch_ratio:float\na\tx\t1\t0.5\na\ty\t2\t1.0\nb\tx\t1\t0.25\n"
+        "user_id:token\titem_id:token\tday:float\twatch_ratio:float\ttimestamp:float\n"
+        "a\tx\t1\t0.5\t0\na\ty\t2\t1.0\t86400\nb\tx\t1\t0.25\t0\n"
     )
     assert (tmp_path / "mine/mine.item").read_text() == "item_id:token\temotion:token\nx\thappy\ny\tangry\n"
 
@@ -250,8 +251,12 @@ def test_import_without_item_emotions_asks_for_no_emotion_metric(tmp_path):
     ("old", "new", "says"),
     [
         ("feels}}\nday", "feeels}}\nday", "the column 'feeels' is missing. Did you mean 'feels'?"),
-        ("joy: happy", "joi: happy", "'joy'; not an emotion"),
-        ("multiply: {watch_ratio: 0.01}", "multiply: {}", "column 'watch_ratio': the value is 50"),
+        ("joy: happy", "joi: happy", "items.csv, line 2, column 'feels': the cell holds 'joy'. It is not an emotion"),
+        (
+            "multiply: {watch_ratio: 0.01}",
+            "multiply: {}",
+            "views.csv, line 2, column 'percent': the cell holds '50' (2 more such lines)",
+        ),
         ("diary.csv", "dairy.csv", "dairy.csv: no such file"),
         ("item:", "itm:", "unknown key 'itm'. Did you mean 'item'?"),
         ("multiply", "multply", "unknown key 'multply'. Did you mean 'multiply'?"),

@@ -1,10 +1,13 @@
 """Taxonomy and episodes against plain loops and hand-made cases."""
 
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recbole_esmr.config import Config
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.emotion.episodes import latched, streak_length
 from recbole_esmr.errors import ConfigError, UnknownNameError
@@ -46,6 +49,16 @@ def test_own_taxonomy_from_a_file(tmp_path):
     assert load_taxonomy(str(tmp_path / "two.yaml")).labels == ("up", "down")
 
 
+def test_a_taxonomy_as_a_table_is_what_its_file_says(tmp_path):
+    """So a checkpoint, or a ``NAME.yaml``, can hold the labels themselves and needs no path."""
+    (tmp_path / "two.yaml").write_text("up: [0.5, 0.1]\ndown: [-0.5, 0.0]\n")
+    table = load_taxonomy("two.yaml", tmp_path).setting
+    assert table == {"up": [0.5, 0.1], "down": [-0.5, 0.0]}
+    again = load_taxonomy(table)
+    assert again.labels == ("up", "down") and again.valence.tolist() == [0.5, -0.5] and again.arousal.tolist() == [0.1, 0.0]
+    assert load_taxonomy("esmr").setting == "esmr"
+
+
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
@@ -65,3 +78,27 @@ def test_bad_taxonomy_files(tmp_path, text, error, says):
 def test_unknown_taxonomy_lists_what_exists():
     with pytest.raises(UnknownNameError, match="ldos-comoda"):
         load_taxonomy("seven")
+
+
+def test_a_taxonomys_path_is_relative_to_the_file_that_names_it(tmp_path, data_path, monkeypatch):
+    """``NAME.yaml`` and config files name it beside themselves; the command line names it from where it stands."""
+    folder = tmp_path / "data" / "small"
+    shutil.copytree(data_path / "small", folder)
+    (folder / "two.yaml").write_text("up: [0.5, 0.1]\n")
+    (folder / "small.yaml").write_text("emotion_taxonomy: two.yaml\n")
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "three.yaml").write_text("left: [0.2, 0]\n")
+    (tmp_path / "configs" / "run.yaml").write_text("emotion_taxonomy: three.yaml\n")
+    (tmp_path / "four.yaml").write_text("back: [-1, 0]\n")
+    (tmp_path / "far").mkdir()
+    for place, files, arguments, label in (
+        ("far", None, [], "up"),
+        ("far", [tmp_path / "configs" / "run.yaml"], [], "left"),
+        (".", [tmp_path / "configs" / "run.yaml"], ["--emotion_taxonomy=four.yaml"], "back"),
+    ):
+        monkeypatch.chdir(tmp_path / place)
+        config = Config("ESMR", str(folder), files, arguments=arguments)
+        assert list(load_taxonomy(config["emotion_taxonomy"]).labels) == [label]
+    (folder / "small.yaml").write_text("emotion_taxonomy: none.yaml\n")
+    with pytest.raises(UnknownNameError, match=r"small\.yaml: emotion_taxonomy 'none\.yaml'"):
+        Config("ESMR", str(folder), arguments=[])

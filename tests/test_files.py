@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from recbole_esmr import files
-from recbole_esmr.errors import ConfigError
+from recbole_esmr.errors import ConfigError, DataError
 from recbole_esmr.files import write_atomic_files, written_whole
 
 STEPS = ("to_csv", "write_text", "fsync", "link", "exchange", "rename", "rmtree")
@@ -60,6 +60,29 @@ def test_a_data_set_is_replaced_and_what_else_lies_in_its_folder_stays(old, monk
     assert _words(old) == {"new"} and _others(old) == ["mine", "mine", "also mine"] and _beside(old) == []
     assert file.stat().st_ino == number, "linked, not copied"
     assert old.stat().st_mode & 0o777 == 0o750
+
+
+def test_an_atomic_file_of_the_data_set_before_goes_where_the_new_one_has_none(old):
+    (old / "other.day").write_text("not of this data set")
+    (old / "x.net").write_text("not ours")
+    _write(old, "new", suffixes=("inter", "user", "imp", "day"))
+    _write(old, "newer")
+    assert _words(old) == {"newer"} and _others(old) == ["mine", "mine", "also mine"]
+    assert sorted(path.name for path in old.glob("*.*")) == ["README.md", "other.day", "x.inter", "x.net", "x.user", "x.yaml"]
+
+
+def test_atomic_files_have_no_quotes_but_those_of_the_text(tmp_path):
+    frame = pd.DataFrame({"user_id:token": ['"a', 'b"c"', "NA", "é ü", ""], "score:float": [0.5, None, 2, 1, 1]})
+    write_atomic_files(tmp_path / "x", {"user": frame}, {})
+    expected = 'user_id:token\tscore:float\n"a\t0.5\nb"c"\t\nNA\t2.0\né ü\t1.0\n\t1.0\n'
+    assert (tmp_path / "x" / "x.user").read_bytes().decode() == expected
+
+
+@pytest.mark.parametrize("cell", ["a\tb", "a\nb", "a\rb", "a\0b"])
+def test_a_cell_that_would_shift_the_columns_is_refused(tmp_path, cell):
+    with pytest.raises(DataError, match=r"x\.user, column 'user_id:token'.*holds a tab, a line end or a NUL"):
+        write_atomic_files(tmp_path / "x", {"user": pd.DataFrame({"user_id:token": [cell]})}, {})
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is Linux's")

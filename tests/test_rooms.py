@@ -27,7 +27,7 @@ MAY = {
     "causal": FOUNDATION | {"emotion", "data"},
     "rl": {"errors", "settings"},
     "ope": {"errors", "settings"},
-    "config": FOUNDATION | {"data", "causal", "rl", "model", "plugin", "recbole_models"},
+    "config": FOUNDATION | {"emotion", "data", "causal", "rl", "model", "plugin", "recbole_models"},
     "model": FOUNDATION | {"emotion", "data", "config", "causal", "rl", "checkpoint"},
     "trainer": FOUNDATION | {"emotion", "data", "config", "causal", "rl", "ope", "model", "checkpoint"},
     "policy": FOUNDATION | {"emotion", "data", "causal", "model"},

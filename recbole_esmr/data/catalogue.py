@@ -73,7 +73,7 @@ def load_catalogue(dataset: Dataset, taxonomy: Taxonomy | None = None, beyond: S
         DataError: the file breaks the schema.
     """
     config = dataset.config
-    taxonomy = taxonomy or load_taxonomy(str(config["emotion_taxonomy"]))
+    taxonomy = taxonomy or load_taxonomy(config["emotion_taxonomy"])
     known = dataset.num(dataset.iid_field)
     items = known + len(beyond)
     path = Path(dataset.dataset_path) / f"{dataset.dataset_name}.item"

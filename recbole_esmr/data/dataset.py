@@ -60,7 +60,7 @@ class ESMRDataset(SequentialDataset):
     inter_feat: Any  # RecBole: a DataFrame while loading, an Interaction after
 
     def __init__(self, config: Config) -> None:
-        self.taxonomy = load_taxonomy(str(config["emotion_taxonomy"]))
+        self.taxonomy = load_taxonomy(config["emotion_taxonomy"])
         self.day_field = str(config["DAY_FIELD"])
         self.ratio_field = str(config["WATCH_RATIO_FIELD"])
         self.proxy_label, self._labelled = config["label"] == "behaviour-clusters", False

@@ -67,7 +67,7 @@ def seconds_of_dates(text: pd.Series, zone: str | pd.Series = "UTC", date_format
     Raises:
         DataError: an unknown time zone.
     """
-    offset = text.str.strip().str.contains(r"[T\s]\d{1,2}:?\d{2}.*(?:[+-]\d{2}:?\d{2}|[zZ])$", na=False)
+    offset = has_offset(text)
     seconds = pd.Series(np.nan, index=text.index)
     if offset.any():
         moments = pd.to_datetime(text[offset].str.strip(), format=date_format, errors="coerce", utc=True)
@@ -81,6 +81,11 @@ def seconds_of_dates(text: pd.Series, zone: str | pd.Series = "UTC", date_format
             moments = rows.dt.tz_localize(time_zone(str(name)), ambiguous=first_of_two, nonexistent="shift_forward")
             seconds[rows.index] = _since_1970(moments.dt.tz_convert("UTC").dt.tz_localize(None))
     return seconds
+
+
+def has_offset(text: pd.Series) -> pd.Series:
+    """Whether datetimes end with an offset from UTC such as ``+02:00`` or ``Z``; (N,) → (N,) bool."""
+    return text.str.strip().str.contains(r"[T\s]\d{1,2}:?\d{2}.*(?:[+-]\d{2}:?\d{2}|[zZ])$", na=False)
 
 
 def days_of_dates(text: pd.Series, date_format: str = "ISO8601") -> pd.Series:

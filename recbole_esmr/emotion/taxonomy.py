@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +18,7 @@ class Taxonomy:
     """An ordered set of emotion labels.
 
     Attributes:
-        name: its name, or the path it was read from.
+        name: its name, the path it was read from, or its first labels where it was given as a table.
         labels: shape (E,), the label of each code.
         valence: shape (E,), unpleasant −1 … pleasant +1.
         arousal: shape (E,), calm −1 … activated +1.
@@ -35,6 +37,14 @@ class Taxonomy:
         """shape (E,), bool: the labels with valence < 0."""
         return self.valence < 0
 
+    @property
+    def setting(self) -> str | dict[str, list[float]]:
+        """What ``emotion_taxonomy`` says of it wherever it is read: a shipped name, else the table itself."""
+        if self.name in shipped_names("emotion"):
+            return self.name
+        places = zip(self.valence.tolist(), self.arousal.tolist(), strict=True)
+        return {label: list(place) for label, place in zip(self.labels, places, strict=True)}
+
     def encode(self, labels: np.ndarray) -> np.ndarray:
         """Codes of ``labels`` (any shape): 0 … E−1, and −1 where a label is empty, missing or not in the taxonomy."""
         code = {label: index for index, label in enumerate(self.labels)}
@@ -50,27 +60,37 @@ class Taxonomy:
         return np.append(self.valence, np.nan)[codes]
 
 
-def load_taxonomy(name: str) -> Taxonomy:
-    """Load a shipped taxonomy by name (``esmr``, ``ldos-comoda``) or any yaml file by its path.
+def load_taxonomy(given: str | Mapping[str, Any], folder: str | Path = ".") -> Taxonomy:
+    """Load a shipped taxonomy by name (``esmr``, ``ldos-comoda``), any yaml file by its path, or a table itself.
 
-    The file maps each label to ``[valence, arousal]``, both in [−1, 1].
+    The file, or the table, maps each label to ``[valence, arousal]``, both in [−1, 1].
+
+    Args:
+        given: name, path or table.
+        folder: what a path is relative to: the folder of the file that names it.
 
     Raises:
         UnknownNameError: neither a shipped name nor an existing file.
         ConfigError: a label without two numbers, or a number outside [−1, 1].
     """
-    path = shipped("properties") / "emotion" / f"{name}.yaml"
+    if isinstance(given, Mapping):
+        first = ", ".join(map(str, list(given)[:3]))
+        return _taxonomy(given, f"{first}, …" if len(given) > 3 else first, "emotion_taxonomy")
+    name, known = str(given), shipped_names("emotion")
+    path = shipped("properties") / "emotion" / f"{name}.yaml" if name in known else Path(folder) / name
     if not path.is_file():
-        path = Path(name)
-        if not path.is_file():
-            known = shipped_names("emotion")
-            raise UnknownNameError(f"emotion_taxonomy '{name}' is neither a shipped taxonomy nor a file. {nearest(name, known)}")
-    table = read_yaml(path)
+        raise UnknownNameError(
+            f"emotion_taxonomy '{name}' is neither a shipped taxonomy nor a file ({path}). {nearest(name, known)}"
+        )
+    return _taxonomy(read_yaml(path), name, str(path))
+
+
+def _taxonomy(table: Mapping[str, Any], name: str, where: str) -> Taxonomy:
     if not table:
-        raise ConfigError(f"{path}: no emotion in it; expected lines such as `happy: [0.8, 0.4]`.")
+        raise ConfigError(f"{where}: no emotion in it; expected lines such as `happy: [0.8, 0.4]`.")
     for label, place in table.items():
-        numbers = isinstance(place, list) and len(place) == 2 and all(isinstance(x, int | float) for x in place)
+        numbers = isinstance(place, list | tuple) and len(place) == 2 and all(isinstance(x, int | float) for x in place)
         if not numbers or not all(-1 <= x <= 1 for x in place):
-            raise ConfigError(f"{path}: {label} is {place!r}; expected [valence, arousal], both in [-1, 1].")
+            raise ConfigError(f"{where}: {label} is {place!r}; expected [valence, arousal], both in [-1, 1].")
     places = np.array(list(table.values()), dtype=float)
     return Taxonomy(name, tuple(str(label) for label in table), places[:, 0], places[:, 1])

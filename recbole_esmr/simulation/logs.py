@@ -54,7 +54,7 @@ def simulate(
         user_days.append(pd.DataFrame(columns))
     frames = _frames(env, pd.concat(impressions, ignore_index=True), pd.concat(user_days, ignore_index=True))
     made = f"World {world.name}: {users} people, {items} videos, {days} days, seed {seed}."
-    settings = {"emotion_taxonomy": world.emotion_taxonomy, "load_col": _LOADED, **BY_TIME}
+    settings = {"emotion_taxonomy": env.taxonomy.setting, "load_col": _LOADED, **BY_TIME}
     write_atomic_files(output, frames, settings, made)
     if people is not None:
         save_state(people, env, log_fingerprint(output))

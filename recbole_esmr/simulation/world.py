@@ -129,6 +129,9 @@ def load_world(name: str) -> World:
                 f"world '{name}' is neither a shipped world nor a file. {nearest(name, shipped_names('world'))}"
             )
     values = read_yaml(path)
+    own = values.get("emotion_taxonomy")
+    if isinstance(own, str) and own not in shipped_names("emotion"):
+        values["emotion_taxonomy"] = str(path.parent / own)  # relative to the file that names it
     if "base" in values:
         base = str(values.pop("base") or "null")  # in yaml a bare null is nothing, and a world's name
         if base not in shipped_names("world"):

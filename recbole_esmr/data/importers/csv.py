@@ -1,19 +1,18 @@
-"""Any CSV files, with a yaml file that says which column is what.
+"""Any CSV files, with a yaml file that says which column is what; ``docs/data.md`` describes it.
 
 For example::
 
-    taxonomy: esmr                 # optional: a taxonomy or the path of one
-    emotions: {joy: happy}         # optional: labels to rename
+    timezone: Europe/Berlin        # of dates without an offset
+    emotions: {joy: happy}         # labels to rename
     inter:
-      file: views.csv              # optional where --input is a file
-      columns: {user_id: person, item_id: video, timestamp: seconds, day: day, watch_ratio: share}
-    item:
-      file: videos.csv
-      columns: {item_id: video, emotion: feeling, emotion_intensity: strength}
-      multiply: {emotion_intensity: 0.1}     # optional: factors, to bring a column to its range
+      file: views_*.csv
+      columns: {user_id: person, item_id: video, timestamp: when, watch_ratio: percent}
+      scale: {watch_ratio: [0, 100]}
     day:
       file: diary.csv
-      columns: {user_id: person, day: day, emotion: feeling}
+      columns: {user_id: person, day: date, valence: mood}
+      scale: {valence: [1, 7]}
+      aggregate: {valence: mean}
 """
 
 from __future__ import annotations
@@ -21,66 +20,125 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from recbole_esmr.data.importers import Imported, read_table
-from recbole_esmr.data.schema import SCHEMA
-from recbole_esmr.errors import ConfigError, DataError, nearest
-from recbole_esmr.files import read_yaml
+from recbole_esmr.data.importers.combine import aggregated, default_rule, once, order_of, refuse_several
+from recbole_esmr.data.importers.fields import TIMEZONE, known
+from recbole_esmr.data.importers.imported import Imported, Origin
+from recbole_esmr.data.importers.mapping import CSVMapping, Part, load_mapping
+from recbole_esmr.data.importers.moments import midnights
+from recbole_esmr.data.importers.part import Known, read_part
+from recbole_esmr.data.importers.plausible import doubts
+from recbole_esmr.data.importers.table import Table, read_table
+from recbole_esmr.data.times import SECONDS_A_DAY, is_date
+from recbole_esmr.errors import ConfigError
 from recbole_esmr.protocol import BY_TIME
-
-_PART_KEYS = ("file", "columns", "multiply")
-_TOKENS = ("user_id", "item_id", "emotion", "category", "theme", "user_profile")
 
 
 def read_csv(source: Path, mapping: Path | None) -> Imported:
     """Read the CSV files that ``mapping`` names, in the folder ``source`` (or ``source`` itself where it is a file).
 
     Raises:
-        ConfigError: no mapping, or an unknown key in it.
-        DataError: a file or column is missing.
+        ConfigError: no mapping, or something in it that means nothing.
+        DataError: a file, a column or a cell that is wrong; the message names file, line, column and the mend.
     """
     if mapping is None:
-        raise ConfigError("csv needs --mapping=FILE.yaml that says which column is what. `docs/data.md` has an example.")
-    parts = read_yaml(mapping)
-    settings: dict[str, Any] = {}
-    if "taxonomy" in parts:
-        settings["emotion_taxonomy"] = str(parts.pop("taxonomy"))
-    rename = parts.pop("emotions", {})
-    for suffix in parts:
-        if suffix not in SCHEMA:
-            raise ConfigError(f"{mapping}: unknown key '{suffix}'. {nearest(str(suffix), [*SCHEMA, 'taxonomy', 'emotions'])}")
-    if "inter" not in parts:
-        raise ConfigError(f"{mapping}: the part 'inter' is missing; RecBole needs to know who met which item.")
-    frames = {suffix: _frame(source, part, rename, f"{mapping}: {suffix}") for suffix, part in parts.items()}
-    if any(column in frames["inter"] for column in ("timestamp:float", "day:float")):
-        settings |= BY_TIME
-        if "emotion:token" not in frames.get("item", ()):
-            settings["metrics"] = ["Recall", "NDCG"]
-    return Imported(frames, settings)
+        raise ConfigError("csv needs --mapping=FILE.yaml that says which column is what. `--draft` writes one to begin with.")
+    said = load_mapping(mapping)
+    told, read = Known(), dict[Any, Table]()
+    frames: dict[str, pd.DataFrame] = {}
+    origins: dict[str, Origin] = {}
+    for suffix, part in said.parts.items():
+        paths = _files(source, part.file, f"{mapping}: {suffix}")
+        key = (*paths, part.delimiter, part.encoding)
+        if key not in read:
+            read[key] = read_table(paths, part.delimiter, part.encoding)
+            told.notes += read[key].notes
+        frame = read_part(suffix, part, read[key], said, told)
+        columns = {name: column for name, column in part.columns.items() if isinstance(column, str)}
+        frames[suffix] = _combined(suffix, part, frame, read[key], columns, said, told)
+        origins[suffix] = Origin(read[key], columns)
+        if suffix == "user" and TIMEZONE in frame:
+            told.zones = frames[suffix].set_index("user_id")[TIMEZONE]
+        if suffix == "item" and "duration" in frame:
+            told.lengths = frames[suffix].set_index("item_id")["duration"]
+        told.notes.append(f".{suffix}: {len(frames[suffix])} rows from {len(frame)} rows of {read[key].name}")
+    _add_timestamp(frames, said, told)
+    told.warnings += doubts(frames, origins, said.taxonomy)
+    settings = {**_protocol(frames), **said.settings}
+    typed = {suffix: _typed(frame, suffix) for suffix, frame in frames.items()}
+    return Imported(typed, settings, origins, told.notes, told.warnings)
 
 
-def _frame(source: Path, part: Any, rename: dict[str, str], where: str) -> pd.DataFrame:
-    if not isinstance(part, dict) or not isinstance(part.get("columns"), dict):
-        raise ConfigError(f"{where}: expected `columns: {{field: column of the file}}`.")
-    for key in part:
-        if key not in _PART_KEYS:
-            raise ConfigError(f"{where}: unknown key '{key}'. {nearest(str(key), _PART_KEYS)}")
-    path = source / str(part["file"]) if source.is_dir() and "file" in part else source
-    if path.is_dir():
-        raise DataError(f"{where}: {path} is a folder; name the file with `file: NAME.csv`.")
-    columns = {str(field): str(column) for field, column in part["columns"].items()}
-    table = read_table(path, list(columns.values()))
-    frame = pd.DataFrame({field: table[column] for field, column in columns.items()})
-    for field, factor in (part.get("multiply") or {}).items():
-        if field not in frame or not pd.api.types.is_numeric_dtype(frame[field]):
-            raise ConfigError(f"{where}: multiply names '{field}', which is no numeric field of `columns`.")
-        frame[field] = frame[field] * factor
-    if "emotion" in frame:
-        frame["emotion"] = frame["emotion"].replace(rename)
-    types = {field: "token" if field in _TOKENS or not _is_number(frame[field]) else "float" for field in frame}
-    return frame.rename(columns={field: f"{field}:{kind}" for field, kind in types.items()})
+def _files(source: Path, named: Any, where: str) -> list[Path]:
+    """The files that a part names: one, a list, or all that a pattern fits, in the order of their names."""
+    if named is None:
+        if source.is_dir():
+            raise ConfigError(f"{where}: {source} is a folder; name the file with `file: NAME.csv`.")
+        return [source]
+    folder, found = source if source.is_dir() else source.parent, []
+    for name in named if isinstance(named, list) else [named]:
+        path = folder / str(name)
+        matches = [path] if path.is_file() or not any(sign in str(name) for sign in "*?[") else sorted(folder.glob(str(name)))
+        if not matches:
+            raise ConfigError(f"{where}: no file in {folder} fits the pattern '{name}'.")
+        found += matches
+    if not found or len(set(found)) < len(found):
+        raise ConfigError(f"{where}: file is {named!r}; expected one or more files, each of them once.")
+    return found
 
 
-def _is_number(values: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(values) or values.isna().all()
+def _combined(
+    suffix: str, part: Part, frame: pd.DataFrame, table: Table, columns: dict[str, str], said: CSVMapping, told: Known
+) -> pd.DataFrame:
+    """One row a person in ``user``, an item in ``item``, a person's day in ``day``; the other parts as they are."""
+    if suffix in ("user", "item"):
+        return once(frame, f"{suffix}_id", table, columns)
+    if suffix != "day":
+        return frame
+    if not part.aggregate:
+        refuse_several(frame, table, columns)
+        return frame
+    merged = aggregated(frame, part.aggregate, order_of(table, part.order, frame.index), said.taxonomy)
+    fields = frame.columns.drop(["user_id", "day"])
+    rules = ", ".join(f"{name} {part.aggregate.get(name, default_rule(frame[name]))}" for name in fields)
+    ordered = f", ordered by '{part.order}'" if part.order else ""
+    told.notes.append(f"aggregate: {len(frame)} rows became {len(merged)} days of people ({rules}{ordered})")
+    return merged
+
+
+def _add_timestamp(frames: dict[str, pd.DataFrame], said: CSVMapping, told: Known) -> None:
+    """A ``timestamp`` from the day where ``inter`` has none: every model orders by it. Rows of a day keep their order."""
+    frame = frames["inter"]
+    if "timestamp" in frame or "day" not in frame:
+        return
+    day = frame["day"]
+    seconds = (day - 1) * SECONDS_A_DAY  # day 1 begins with second 0
+    if len(frame) and is_date(int(day.min())):
+        default = said.timezone or "UTC"
+        zone = default if told.zones is None else frame["user_id"].map(told.zones).replace("", np.nan).fillna(default)
+        seconds = midnights(day, zone)
+    frames["inter"] = frame.assign(timestamp=seconds + frame.groupby(["user_id", "day"]).cumcount())
+    told.notes.append("timestamp: made from the day, in the order of the rows")
+
+
+def _protocol(frames: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    """What every model needs to know of the data; nothing where there is no order to test by."""
+    if "timestamp" not in frames["inter"]:
+        return {}
+    settings = {"load_col": {"inter": list(frames["inter"].columns)}, **BY_TIME}
+    emotions = frames["item"].get("emotion") if "item" in frames else None
+    if emotions is None or (emotions == "").all():
+        settings["metrics"] = ["Recall", "NDCG"]
+    return settings
+
+
+def _typed(frame: pd.DataFrame, suffix: str) -> pd.DataFrame:
+    """Columns named ``field:type``."""
+    names = {}
+    for name in frame:
+        column = known(suffix).get(str(name))
+        is_text = column.type == "token" if column is not None else frame[name].dtype == object
+        names[name] = f"{name}:{'token' if is_text else 'float'}"
+    return frame.rename(columns=names)

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from recbole_esmr.data.importers import Imported, read_table
-from recbole_esmr.errors import DataError
+from recbole_esmr.data.importers.imported import Imported, Origin
+from recbole_esmr.data.importers.numeric import Cells, numbers, whole_as_int
+from recbole_esmr.data.importers.table import read_table
 from recbole_esmr.protocol import BY_TIME
 
 COLUMNS = (
@@ -27,13 +28,12 @@ def read_ldos_comoda(path: Path, _: Path | None = None) -> Imported:
     it. A film's emotion is the one most raters called dominant, its intensity the share of them who did.
 
     Raises:
-        DataError: no such file, or not 30 columns.
+        DataError: no such file, a line without 30 cells, or a cell that is no number.
     """
     path = path / "LDOS-CoMoDa.csv" if path.is_dir() else path
-    frame = read_table(path, header=None)
-    if frame.shape[1] != len(COLUMNS):
-        raise DataError(f"{path}: has {frame.shape[1]} columns; expected the {len(COLUMNS)} of LDOS-CoMoDa, without a header.")
-    frame.columns = list(COLUMNS)
+    table = read_table([path], delimiter=",", header=COLUMNS)
+    coded = {name: whole_as_int(numbers(Cells(table, name, table.cells[name]), ".")[0]) for name in COLUMNS[2:]}
+    frame = table.cells[["user", "item"]].assign(**coded)
     step = frame.groupby("user").cumcount() + 1
     sometimes = frame["mood"].map({1: 1.0, 2: 0.0, 3: -1.0})
     frames = {
@@ -64,7 +64,8 @@ def read_ldos_comoda(path: Path, _: Path | None = None) -> Imported:
         "load_col": {"inter": ["user_id", "item_id", "timestamp", "day", "rating"]},
         **BY_TIME,
     }
-    return Imported(frames, settings)
+    columns = {"user_id": "user", "item_id": "item", "rating": "rating", "mood": "mood"}
+    return Imported(frames, settings, {"inter": Origin(table, columns), "day": Origin(table, columns)})
 
 
 def _films(frame: pd.DataFrame) -> pd.DataFrame:

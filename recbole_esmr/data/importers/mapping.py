@@ -1,0 +1,243 @@
+"""The yaml file that says which column of which CSV file is what, read and checked before any CSV file is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from recbole_esmr.data.importers.fields import IDS, TIMES, WATCH_SECONDS, known
+from recbole_esmr.data.importers.table import DELIMITERS
+from recbole_esmr.data.schema import SCHEMA
+from recbole_esmr.data.times import time_zone
+from recbole_esmr.emotion import Taxonomy, load_taxonomy
+from recbole_esmr.errors import ConfigError, DataError, ESMRError, closest, nearest
+from recbole_esmr.files import read_yaml
+from recbole_esmr.settings import keys, parse, setting
+
+NUMBER_RULES, LABEL_RULES = ("mean", "last", "worst", "min", "max", "sum"), ("last", "worst", "most")
+AFFECT = ("positive", "negative")
+_COMMON: dict[str, Any] = {
+    "file": None,
+    "delimiter": None,
+    "decimal": None,
+    "encoding": None,
+    "missing": [],
+    "duplicates": "keep",
+}
+"""Keys of a part that may also be said once for all of them."""
+
+_PART: dict[str, Any] = {
+    **_COMMON,
+    "where": {},
+    "multiply": {},
+    "scale": {},
+    "date_format": {},
+    "aggregate": {},
+    "order": None,
+}
+_ALL: dict[str, Any] = {
+    **_COMMON,
+    "taxonomy": None,
+    "emotions": {},
+    "timezone": None,
+    "max_day_gap": None,
+    "days_are_steps": None,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Which columns of which files become one atomic file."""
+
+    file: Any = setting("a file name, a pattern such as views_*.csv, or a list of file names")
+    columns: dict[str, Any] = setting("field: column of the file")
+    where: dict[str, Any] = setting("column: value, or list of values, of the rows to take")
+    multiply: dict[str, float] = setting("field: factor")
+    scale: dict[str, list[float]] = setting("field: [lowest, highest] of your scale")
+    date_format: dict[str, str] = setting("field: format of its dates, such as %d.%m.%Y %H:%M")
+    duplicates: str = setting("what becomes of rows that repeat an earlier one", choices=("keep", "drop"))
+    aggregate: dict[str, str] = setting("field: rule by which several rows of a person's day become one")
+    order: str | None = setting("the column that orders the rows of a person's day")
+    delimiter: str | None = setting("character between cells")
+    decimal: str | None = setting("decimal sign", choices=(".", ","))
+    encoding: str | None = setting("encoding of the files, such as latin-1")
+    missing: list[Any] = setting("cells that say that nothing is known, ids excepted")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Whole:
+    file: Any = setting("the file of parts that name none")
+    taxonomy: Any = setting("a shipped taxonomy, the path of one, or its labels")
+    emotions: dict[str, Any] = setting("label in the files: label of the taxonomy")
+    timezone: str | None = setting("IANA time zone of dates without an offset")
+    max_day_gap: int | None = setting("longest gap between days", low=1)
+    days_are_steps: bool | None = setting("whether days count each person's own steps")
+    duplicates: str = setting("what becomes of rows that repeat an earlier one", choices=("keep", "drop"))
+    delimiter: str | None = setting("character between cells")
+    decimal: str | None = setting("decimal sign", choices=(".", ","))
+    encoding: str | None = setting("encoding of the files, such as latin-1")
+    missing: list[Any] = setting("cells that say that nothing is known, ids excepted")
+
+
+@dataclass(frozen=True)
+class CSVMapping:
+    """A mapping file.
+
+    Attributes:
+        path: of the file.
+        parts: by suffix, in the order in which they need each other.
+        taxonomy: the emotions; named, whether the mapping names them.
+        emotions: labels to rename.
+        timezone: of local times, None where none is named.
+        settings: RecBole keys that the mapping gives to NAME.yaml.
+    """
+
+    path: Path
+    parts: dict[str, Part]
+    taxonomy: Taxonomy
+    emotions: dict[str, str]
+    timezone: str | None
+    settings: dict[str, Any]
+
+
+def load_mapping(path: Path) -> CSVMapping:
+    """Read a mapping file and check every key, field, label, rule and time zone in it.
+
+    Raises:
+        ConfigError: the first thing that is wrong, with the nearest that is known.
+    """
+    given = read_yaml(path)
+    for key in given:
+        if key not in (*SCHEMA, *keys(_Whole)):
+            raise ConfigError(f"{path}: unknown key '{key}'. {nearest(str(key), [*SCHEMA, *keys(_Whole)])}")
+    if "inter" not in given:
+        raise ConfigError(f"{path}: the part 'inter' is missing; RecBole needs to know who met which item.")
+    own = {key: value for key, value in given.items() if key not in SCHEMA}
+    whole = parse(_Whole, _ALL | own, str(path))
+    common = {key: getattr(whole, key) for key in _COMMON}
+    parts: dict[str, Part] = {}
+    for suffix in ("user", "item", "inter", "imp", "day"):  # zones and lengths before what is read with them
+        if suffix in given:
+            parts[suffix] = _part(given[suffix], common, suffix, f"{path}: {suffix}")
+    lengths = "item" in parts and "duration" in parts["item"].columns
+    if WATCH_SECONDS in parts["inter"].columns and not lengths and "duration" not in parts["inter"].columns:
+        raise ConfigError(
+            f"{path}: inter: {WATCH_SECONDS} needs the length of each item: map `duration` (seconds) in the part 'item', or here."
+        )
+    taxonomy = _taxonomy(whole.taxonomy, path)
+    settings: dict[str, Any] = {"emotion_taxonomy": taxonomy.setting} if whole.taxonomy is not None else {}
+    if whole.timezone is not None:
+        try:
+            time_zone(whole.timezone)
+        except DataError as error:
+            raise ConfigError(f"{path}: timezone: {error}") from error
+    for key in ("timezone", "max_day_gap", "days_are_steps"):
+        if getattr(whole, key) is not None:
+            settings[key] = getattr(whole, key)
+    return CSVMapping(path, parts, taxonomy, _renamed(whole.emotions, taxonomy, path), whole.timezone, settings)
+
+
+def _taxonomy(given: Any, path: Path) -> Taxonomy:
+    try:
+        return load_taxonomy("esmr" if given is None else given, path.parent)
+    except ESMRError as error:
+        raise ConfigError(f"{path}: taxonomy: {error}") from error
+
+
+def _renamed(emotions: dict[str, Any], taxonomy: Taxonomy, path: Path) -> dict[str, str]:
+    renamed = {_text(old, f"{path}: emotions"): "" if new is None else str(new) for old, new in emotions.items()}
+    for old, new in renamed.items():
+        if new and new not in taxonomy.labels:
+            raise ConfigError(
+                f"{path}: emotions: '{old}' becomes '{new}', which is no emotion of the taxonomy '{taxonomy.name}'. "
+                f"{nearest(new, taxonomy.labels)} An empty text ('') leaves the label out."
+            )
+    return renamed
+
+
+def _part(given: Any, common: Mapping[str, Any], suffix: str, where: str) -> Part:
+    if not isinstance(given, Mapping) or not isinstance(given.get("columns"), Mapping):
+        raise ConfigError(f"{where}: expected `columns: {{field: column of the file}}`.")
+    own = {str(key): value for key, value in given.items()}
+    part = parse(Part, _PART | {key: value for key, value in common.items() if value} | own, where)
+    columns = {str(field): _column(column, str(field), suffix, where) for field, column in part.columns.items()}
+    _check_fields(columns, suffix, where)
+    _check_changes(part, columns, suffix, where)
+    delimiter = {**{name: sign for sign, name in DELIMITERS.items()}, "\\t": "\t"}.get(part.delimiter or "", part.delimiter)
+    if delimiter is not None and len(delimiter) != 1:
+        raise ConfigError(f"{where}: delimiter is {delimiter!r}; expected one character, or comma, semicolon, tab or pipe.")
+    missing = [_text(cell, f"{where}: missing") for cell in part.missing]
+    taken = {}
+    for column, cells in part.where.items():
+        taken[str(column)] = [_text(cell, f"{where}: where") for cell in (cells if isinstance(cells, list) else [cells])]
+    return replace(part, columns=columns, delimiter=delimiter, missing=missing, where=taken)
+
+
+def _text(value: Any, where: str) -> str:
+    """A cell or a name as text; yaml takes a bare yes, no, null or 2024-03-24 for something else."""
+    if isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return str(value)
+    raise ConfigError(f"{where}: {value!r} is no text to yaml. Put it in quotes, such as 'no'.")
+
+
+def _column(column: Any, field: str, suffix: str, where: str) -> Any:
+    """The name of a column; for ``valence`` also names of columns of positive and of negative affect."""
+    if not isinstance(column, Mapping):
+        return _text(column, f"{where}: columns: {field}")
+    if (suffix, field) != ("day", "valence") or set(column) != set(AFFECT):
+        raise ConfigError(
+            f"{where}: columns: {field} is {dict(column)!r}; expected the name of a column, or for the valence of a day "
+            "`{positive: COLUMN, negative: COLUMN}`."
+        )
+    return {sign: _text(column[sign], f"{where}: columns: {field}: {sign}") for sign in AFFECT}
+
+
+def _check_fields(columns: dict[str, Any], suffix: str, where: str) -> None:
+    fields = known(suffix)
+    for name, column in fields.items():
+        if column is not None and column.required and name not in columns:
+            raise ConfigError(f"{where}: columns: the field '{name}' is missing, which every row needs. {nearest(name, columns)}")
+    for field in columns:
+        meant = None if field in fields else closest(field, [name for name in fields if name not in columns], cutoff=0.8)
+        if meant is not None:
+            raise ConfigError(f"{where}: columns: the field '{field}' means nothing here. Did you mean '{meant}'?")
+        if not field or any(character in field for character in ":\t\r\n"):
+            raise ConfigError(f"{where}: columns: {field!r} is no name of a field. Give a name without colon, tab and line end.")
+    if WATCH_SECONDS in columns and "watch_ratio" in columns:
+        raise ConfigError(f"{where}: columns: both watch_ratio and {WATCH_SECONDS}. Keep the one that you trust.")
+
+
+def _check_changes(part: Part, columns: dict[str, Any], suffix: str, where: str) -> None:
+    """That scales, factors, formats and rules name fields that can have them."""
+    fields = known(suffix)
+    for key in ("multiply", "scale", "date_format", "aggregate"):
+        for field in getattr(part, key):
+            if field not in columns:
+                raise ConfigError(f"{where}: {key} names '{field}', which is no field of `columns`. {nearest(field, columns)}")
+    for field in (*part.multiply, *part.scale):
+        column = fields.get(field)
+        if field in (*IDS, *TIMES) or (column is not None and column.type != "float"):
+            raise ConfigError(f"{where}: '{field}' is no number, so neither `multiply` nor `scale` can change it.")
+    for field, ends in part.scale.items():
+        column = fields.get(field)
+        if column is None or column.low is None or column.high is None:
+            raise ConfigError(f"{where}: scale: '{field}' has no range of its own to be brought to. Use `multiply`, or leave it.")
+        if len(ends) != 2 or ends[0] == ends[1]:
+            raise ConfigError(f"{where}: scale: {field} is {list(ends)}; expected the two ends of your scale, such as [1, 7].")
+        if field in part.multiply:
+            raise ConfigError(f"{where}: '{field}' has both `scale` and `multiply`. Keep one.")
+    if isinstance(columns.get("valence"), dict) and "valence" not in part.scale:
+        raise ConfigError(
+            f"{where}: valence from two columns needs the ends of their scale, such as `scale: {{valence: [1, 5]}}`."
+        )
+    for field in part.date_format:
+        if field not in TIMES:
+            raise ConfigError(f"{where}: date_format: '{field}' is no time. Only {' and '.join(TIMES)} are.")
+    if suffix != "day" and (part.aggregate or part.order):
+        raise ConfigError(f"{where}: `aggregate` and `order` are for the part 'day'.")
+    for field, rule in part.aggregate.items():
+        rules = LABEL_RULES if field == "emotion" else tuple(r for r in NUMBER_RULES if r != "worst" or field == "valence")
+        if field in (*IDS, *TIMES) or rule not in rules:
+            raise ConfigError(f"{where}: aggregate: {field} is '{rule}'; expected for {field} one of {', '.join(rules)}.")

@@ -1,0 +1,215 @@
+"""One part of a mapping: the user's columns become the fields of one atomic file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from recbole_esmr.data.importers.fields import IDS, TIMEZONE, WATCH_SECONDS, known
+from recbole_esmr.data.importers.mapping import AFFECT, CSVMapping, Part
+from recbole_esmr.data.importers.moments import Zone, days, moments
+from recbole_esmr.data.importers.numeric import Cells, are_numbers, check_range, is_amount, numbers, scaled
+from recbole_esmr.data.importers.table import Table
+from recbole_esmr.data.times import time_zone
+from recbole_esmr.errors import DataError, nearest
+
+_BREAKS = "[\t\r\n\0]"
+
+
+@dataclass
+class Known:
+    """What earlier parts told and what is to be said.
+
+    Attributes:
+        zones: time zone by person, where the part ``user`` has them.
+        lengths: seconds by item, where the part ``item`` has them.
+        notes, warnings: lines.
+    """
+
+    zones: pd.Series | None = None
+    lengths: pd.Series = field(default_factory=lambda: pd.Series(dtype=float))
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def read_part(suffix: str, part: Part, table: Table, mapping: CSVMapping, known: Known) -> pd.DataFrame:
+    """The fields of a part, a row a row of its table.
+
+    Args:
+        suffix: of the atomic file.
+        part: what the mapping says of it.
+        table: the user's rows.
+        mapping: gives taxonomy, labels to rename and time zone.
+        known: what earlier parts told; notes and warnings are added to it.
+
+    Returns:
+        one column a field, in the order of the mapping; ids and labels as str ("" where empty), all else as float; the index is
+        the row of the table.
+
+    Raises:
+        DataError: the first cell that is wrong, with file, line, column and the mend.
+    """
+    return _Reader(suffix, part, table, mapping, known).read()
+
+
+class _Reader:
+    def __init__(self, suffix: str, part: Part, table: Table, mapping: CSVMapping, told: Known) -> None:
+        self.suffix, self.part, self.table, self.mapping, self.told = suffix, part, table, mapping, told
+        columns: list[str] = []
+        for column in part.columns.values():
+            columns += column.values() if isinstance(column, dict) else [column]
+        self.raw = pd.DataFrame({column: table.column(column) for column in [*columns, *([part.order] if part.order else [])]})
+        for column, cells in part.where.items():
+            kept = table.column(column).str.strip().isin(cells)
+            if not kept.any():
+                raise DataError(
+                    f"{mapping.path}: {suffix}: where: no row of {table.name} has {' or '.join(cells)} in the column '{column}'."
+                )
+            self.raw = self.raw[kept.loc[self.raw.index]]
+        if part.duplicates == "drop":
+            again = self.raw.duplicated()
+            self.raw = self.raw[~again]
+            told.notes.append(f"{table.name}: {int(again.sum())} rows that repeat an earlier one are left out of .{suffix}")
+
+    def read(self) -> pd.DataFrame:
+        columns = self.part.columns
+        ids = {name: self._id(name) for name in IDS if name in columns}
+        self.zone = self._zone(ids["user_id"]) if "user_id" in ids else self.mapping.timezone or "UTC"
+        fields: dict[str, pd.Series] = {}
+        for name in columns:
+            if name == WATCH_SECONDS:
+                fields["watch_ratio"] = self._watch_ratio(ids["item_id"])
+            elif name == "duration" and self.suffix == "inter":
+                continue
+            else:
+                fields[name] = ids[name] if name in ids else self._field(name)
+        return pd.DataFrame(fields)
+
+    def _cells(self, column: str) -> Cells:
+        text = self.raw[column]
+        return Cells(self.table, column, text.mask(text.str.strip().isin(self.part.missing), "") if self.part.missing else text)
+
+    def _id(self, name: str) -> pd.Series:
+        """Ids are kept exactly as they are written, spaces included."""
+        cells = Cells(self.table, self.part.columns[name], self.raw[self.part.columns[name]])
+        cells.refuse(cells.empty, f"Every row needs its {name}. Fill it in or leave the row out.")
+        mend = "A tab, a line end or a NUL cannot be part of an id. Take it out wherever the id occurs."
+        cells.refuse(cells.text.str.contains(_BREAKS), mend)
+        return cells.text
+
+    def _field(self, name: str) -> pd.Series:
+        fields, column = known(self.suffix), self.part.columns[name]
+        meant = fields.get(name)
+        if isinstance(column, dict):
+            return self._valence(column)
+        cells = self._cells(column)
+        if meant is not None and meant.filled:
+            cells.refuse(cells.empty, f"Every row needs its {name}. Fill it in or leave the row out.")
+        if name in ("timestamp", "day"):
+            read = moments if name == "timestamp" else days
+            values, how = read(cells, name, self.zone, self.part.date_format.get(name), self.part.decimal)
+            hint = ""
+            if " without an offset" in how and self.mapping.timezone is None and self.told.zones is None:
+                hint = "; if they are local times, say `timezone: Europe/Berlin`"
+            self.told.notes.append(f"{name}: {how} ({cells.where}{hint})")
+            return values
+        if name == "emotion":
+            return self._emotion(cells)
+        if name == TIMEZONE and self.suffix == "user":
+            return self._timezones(cells)
+        is_text = meant.type == "token" if meant is not None else not is_amount(cells.text)
+        return self._text(cells, name) if is_text else self._number(cells, name)
+
+    def _number(self, cells: Cells, name: str) -> pd.Series:
+        values, note = numbers(cells, self.part.decimal)
+        self.told.notes += [note] if note else []
+        meant = known(self.suffix).get(name)
+        if name in self.part.scale and meant is not None:
+            start, end = self.part.scale[name]
+            to = float(meant.low or 0), float(meant.high or 0)
+            values = scaled(cells, values, (start, end), name, to)
+            self.told.notes.append(f"{name}: {start:g} to {end:g} became {to[0]:g} to {to[1]:g} ({cells.where})")
+        values = values * self.part.multiply.get(name, 1.0)
+        if meant is not None:
+            check_range(cells, values, name, meant, self.suffix)
+        return values
+
+    def _valence(self, columns: dict[str, str]) -> pd.Series:
+        """Positive minus negative affect, each brought to [0, 1]: in [−1, 1]."""
+        start, end = self.part.scale["valence"]
+        affect = {}
+        for sign in AFFECT:
+            cells = self._cells(columns[sign])
+            values, note = numbers(cells, self.part.decimal)
+            self.told.notes += [note] if note else []
+            affect[sign] = scaled(cells, values, (start, end), f"{sign} affect", (0.0, 1.0))
+        self.told.notes.append(
+            f"valence: '{columns['positive']}' less '{columns['negative']}', each brought from {start:g} to {end:g} to 0 to 1"
+        )
+        return affect["positive"] - affect["negative"]
+
+    def _text(self, cells: Cells, name: str) -> pd.Series:
+        """Text loses the spaces around it; a tab or a line end in it becomes a space."""
+        broken = cells.text.str.contains(_BREAKS)
+        if broken.any():
+            self.told.notes.append(f"{name}: tabs and line ends became spaces in {int(broken.sum())} cells ({cells.where})")
+        some = are_numbers(cells.text[~cells.empty])
+        if name not in known(self.suffix) and some.any():
+            if self.suffix == "day" and not some.all():
+                numbers(cells, self.part.decimal)  # behaviour is read as numbers alone: names the cell that is none
+            self.told.notes.append(f"{name}: kept as text ({cells.where})")
+        return cells.text.str.replace(_BREAKS, " ", regex=True).str.strip()
+
+    def _emotion(self, cells: Cells) -> pd.Series:
+        taxonomy, renamed = self.mapping.taxonomy, self.mapping.emotions
+        written = cells.text.str.strip()
+        labels = written.replace(renamed)
+        wrong = ~labels.isin(["", *taxonomy.labels])
+        first = str(labels[wrong].iloc[0]) if wrong.any() else ""
+        mend = (
+            f"It is not an emotion of the taxonomy '{taxonomy.name}'. {nearest(first, taxonomy.labels)} Rename it in the "
+            f"mapping, such as `emotions: {{{first}: {taxonomy.labels[0]}}}`, or name a yaml that has it: `taxonomy: FILE.yaml`."
+        )
+        cells.refuse(wrong, mend)
+        return labels
+
+    def _timezones(self, cells: Cells) -> pd.Series:
+        zones = cells.text.str.strip()
+        for name in zones[zones != ""].unique():
+            try:
+                time_zone(name)
+            except DataError as error:
+                cells.refuse(zones == name, f"{str(error)[0].upper()}{str(error)[1:]}")
+        return zones
+
+    def _zone(self, users: pd.Series) -> Zone:
+        default = self.mapping.timezone or "UTC"
+        if self.told.zones is None or self.suffix == "user":
+            return default
+        zone = users.map(self.told.zones).replace("", float("nan"))
+        return zone.fillna(default)
+
+    def _watch_ratio(self, items: pd.Series) -> pd.Series:
+        """Seconds watched by the length of the item, at most 1."""
+        cells = self._cells(self.part.columns[WATCH_SECONDS])
+        seconds = self._number(cells, WATCH_SECONDS)
+        cells.refuse(cells.empty | (seconds < 0), "Expected the seconds that were watched, at least 0.")
+        if "duration" in self.part.columns:
+            length = self._number(self._cells(self.part.columns["duration"]), "duration")
+        else:
+            length = items.map(self.told.lengths).astype(float)
+        unknown = ~(length > 0)
+        lacking = items[unknown].nunique()
+        Cells(self.table, self.part.columns["item_id"], items).refuse(
+            unknown,
+            f"The item has no `duration`, so its watch ratio is unknown ({lacking} such items). Give it, or leave it out.",
+        )
+        over = seconds > length
+        self.told.notes.append(f"watch_ratio: seconds watched by the item's duration; {int(over.sum())} longer than it became 1")
+        if over.mean() > 0.5:
+            self.told.warnings.append(
+                f"{cells.where}: {over.mean():.0%} of the rows were watched for longer than the item lasts. Are both in seconds? "
+                f"`multiply: {{{WATCH_SECONDS}: 0.001}}` makes seconds of milliseconds."
+            )
+        return (seconds / length).clip(0, 1)

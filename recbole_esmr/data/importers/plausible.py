@@ -1,0 +1,79 @@
+"""What the parts of an import say together: repeated rows, moods that are never negative, calendars that do not meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from recbole_esmr.data.importers.imported import Origin
+from recbole_esmr.data.times import SECONDS_A_DAY, date_of, is_date
+from recbole_esmr.emotion import Taxonomy
+from recbole_esmr.errors import DataError
+
+
+def doubts(frames: Mapping[str, pd.DataFrame], origins: Mapping[str, Origin], taxonomy: Taxonomy) -> list[str]:
+    """What may not be meant, one line each with its mend.
+
+    Args:
+        frames: fields by suffix, indexed by the user's rows.
+        origins: where they come from.
+        taxonomy: which emotions are negative.
+
+    Raises:
+        DataError: days of two parts that cannot be days of one calendar.
+    """
+    _check_calendar(frames, origins)
+    return [*_repeats(frames["inter"], origins["inter"]), *_never_negative(frames, origins, taxonomy)]
+
+
+def _repeats(views: pd.DataFrame, origin: Origin) -> list[str]:
+    again = views.duplicated([name for name in ("user_id", "item_id", "timestamp") if name in views])
+    if "timestamp" not in views or not again.any():
+        return []
+    first = origin.table.place(int(views.index[int(again.to_numpy().argmax())]))
+    return [
+        f"{int(again.sum())} rows of {origin.table.name} repeat an earlier one of the same person, item and time (the first: "
+        f"{first}). If they are the same view, say `duplicates: drop` in the mapping."
+    ]
+
+
+def _never_negative(frames: Mapping[str, pd.DataFrame], origins: Mapping[str, Origin], taxonomy: Taxonomy) -> list[str]:
+    if "day" not in frames:
+        return []
+    day = frames["day"]
+    moods = [day["valence"]] if "valence" in day else []
+    if "emotion" in day:
+        moods.append(pd.Series(taxonomy.valence_of(taxonomy.encode(day["emotion"].to_numpy(str)))))
+    if not any(mood.notna().any() for mood in moods) or any((mood < 0).any() for mood in moods):
+        return []
+    return [
+        f"{origins['day'].table.name}: nobody is ever negative (valence below 0). If the column goes over another scale, say its "
+        "two ends in the part 'day' of the mapping, such as `scale: {valence: [1, 7]}`."
+    ]
+
+
+def _check_calendar(frames: Mapping[str, pd.DataFrame], origins: Mapping[str, Origin]) -> None:
+    """Refuse days of other parts that lie on another calendar than those of ``inter``."""
+    views = frames["inter"]
+    if "day" in views:
+        first, last = views["day"].min(), views["day"].max()
+    elif "timestamp" in views:
+        first, last = views["timestamp"].min() // SECONDS_A_DAY - 1, views["timestamp"].max() // SECONDS_A_DAY + 1
+    else:
+        return
+    for suffix in {"imp", "day"} & set(frames):
+        day = frames[suffix]["day"]
+        dates = is_date(int(day.min()))
+        if is_date(int(first)) and not dates and "day" not in views:
+            continue  # they count from the first day of the views, which the run finds
+        if dates != is_date(int(first)) or day.min() > last or day.max() < first:
+            raise DataError(
+                f"{origins[suffix].table.name} and {origins['inter'].table.name} have no day in common: "
+                f"{_span(day.min(), day.max())} here, {_span(first, last)} there. "
+                "Map `day` of both to dates, or to numbers that count alike."
+            )
+
+
+def _span(first: float, last: float) -> str:
+    return f"{date_of(int(first))} to {date_of(int(last))}" if is_date(int(first)) else f"{int(first)} to {int(last)}"

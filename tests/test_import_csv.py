@@ -1,0 +1,507 @@
+"""``import csv``: what people export goes in as they mean it, or is refused in one line with their file, line and column."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recbole_esmr.data.atomic import read_atomic_file
+from recbole_esmr.data.importers import import_data
+from recbole_esmr.errors import ConfigError, DataError
+from recbole_esmr.files import read_yaml
+
+VIEWS = "who,what,when\na,x,2024-03-24 21:00\na,y,2024-03-25 08:00\nb,x,2024-03-24 09:30\n"
+ITEMS = "what,feels,strength\nx,happy,0.5\ny,angry,1\n"
+DIARY = "who,date,mood,feels\na,2024-03-24,1,angry\na,2024-03-25,7,happy\nb,2024-03-24,4,\n"
+MAPPING = """
+inter: {file: views.csv, columns: {user_id: who, item_id: what, timestamp: when}}
+item: {file: items.csv, columns: {item_id: what, emotion: feels, emotion_intensity: strength}}
+day: {file: diary.csv, columns: {user_id: who, day: date, valence: mood}, scale: {valence: [1, 7]}}
+"""
+ONLY_VIEWS = "inter: {file: views.csv, columns: {user_id: who, item_id: what, timestamp: when}}\n"
+
+
+def _import(folder: Path, mapping: str = MAPPING, **files: str | bytes):
+    """Import files of a folder; ``views`` is views.csv. Returns the report and the atomic files as text, by suffix."""
+    folder.mkdir(exist_ok=True)
+    for name, content in {"views": VIEWS, "items": ITEMS, "diary": DIARY, **files}.items():
+        (folder / f"{name}.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    (folder / "map.yaml").write_text(mapping)
+    report = import_data("csv", folder, folder / "mine", folder / "map.yaml")
+    config = {"field_separator": "\t", "encoding": "utf-8"}
+    return report, {suffix: read_atomic_file(folder / "mine" / f"mine.{suffix}", config).text for suffix in report.rows}
+
+
+def _column(frame: pd.DataFrame, name: str) -> list[float]:
+    return frame[name].astype(float).tolist()
+
+
+# -- ids and dialects ---------------------------------------------------------------------------------------------------
+
+
+def test_ids_are_text(tmp_path):
+    people = [
+        "001",
+        "1",
+        "1.0",
+        "1e5",
+        "0x10",
+        "TRUE",
+        "NA",
+        "null",
+        "None",
+        "nan",
+        " a",
+        "a",
+        "1234567890123456789",
+        "ü 猫",
+        "5'",
+    ]
+    views = "who,what,when\n" + "".join(f"{name},0000000008,{day}\n" for name in people for day in (1, 2))
+    _, files = _import(tmp_path, ONLY_VIEWS, views=views)
+    assert files["inter"]["user_id"].unique().tolist() == people
+    assert files["inter"]["item_id"].unique().tolist() == ["0000000008"]
+
+
+ids = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\r\n\0"), min_size=1, max_size=8)
+
+
+@given(st.lists(st.tuples(ids, ids).filter(lambda pair: all(name.strip() for name in pair)), min_size=1, max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_any_ids_are_written_as_they_were_read(pairs):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        with (path / "views.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([("who", "what", "when"), *((*pair, 5) for pair in pairs)])
+        (path / "map.yaml").write_text(ONLY_VIEWS)
+        import_data("csv", path, path / "mine", path / "map.yaml")
+        found = read_atomic_file(path / "mine" / "mine.inter", {"field_separator": "\t", "encoding": "utf-8"}).text
+    assert list(zip(found["user_id"], found["item_id"], strict=True)) == pairs
+
+
+@pytest.mark.parametrize(
+    ("views", "keys"),
+    [
+        (VIEWS.encode("utf-8-sig"), ""),
+        (VIEWS.replace("\n", "\r\n").encode("utf-8-sig"), ""),
+        (VIEWS.replace("\n", "\r").encode(), ""),
+        (VIEWS.encode("utf-16"), ""),
+        (VIEWS.replace(",", ";").encode(), ""),
+        (VIEWS.replace(",", "\t").encode(), ""),
+        (VIEWS.replace(",", "|").encode(), ""),
+        (b"sep=;\r\n" + VIEWS.replace(",", ";").encode(), ""),
+        (VIEWS.replace(",", "~").encode(), "delimiter: '~'\n"),
+        (VIEWS.replace(",", "\t").encode(), "delimiter: tab\n"),
+        ((VIEWS + ",,\n\n").encode(), ""),
+        (VIEWS.replace("who,", " who ,").encode(), ""),
+        (VIEWS.replace("a,x", '"a","x"').encode(), ""),
+    ],
+)
+def test_dialects_are_found_out_or_declared(tmp_path, views, keys):
+    _, expected = _import(tmp_path / "plain", ONLY_VIEWS)
+    _, files = _import(tmp_path / "other", keys + ONLY_VIEWS, views=views)
+    assert files["inter"].equals(expected["inter"]) and len(files["inter"]) == 3
+
+
+def test_latin_1_semicolons_and_decimal_commas(tmp_path):
+    items = "what;feels;strength\nx;happy;0,5\ny;angry;0,25\n"
+    views = VIEWS.replace(",", ";").replace("a;", "Zoë;").encode("latin-1")
+    report, files = _import(tmp_path, "encoding: latin-1\n" + MAPPING, views=views, items=items)
+    assert files["inter"]["user_id"].tolist() == ["Zoë", "Zoë", "b"]
+    assert _column(files["item"], "emotion_intensity") == [0.5, 0.25]
+    assert "items.csv, column 'strength': decimal comma" in report.notes
+    _, files = _import(
+        tmp_path, "encoding: latin-1\n" + MAPPING.replace("strength}", 'strength}, decimal: ","'), views=views, items=items
+    )
+    assert _column(files["item"], "emotion_intensity") == [0.5, 0.25]
+
+
+def test_quoted_cells_may_hold_delimiters_quotes_and_line_ends(tmp_path):
+    items = 'what,feels,strength,title\n"x",happy,0.5,"A ""long"" one,\nin two lines"\ny,angry,1,tab\there\n'
+    mapping = MAPPING.replace("emotion_intensity: strength", "emotion_intensity: strength, title: title")
+    report, files = _import(tmp_path, mapping, items=items)
+    assert files["item"]["title"].tolist() == ['A "long" one, in two lines', "tab here"]
+    assert any("tabs and line ends became spaces in 2 cells" in note for note in report.notes)
+
+
+def test_several_files_of_one_kind_and_packed_ones(tmp_path):
+    tmp_path.joinpath("views_b.csv").write_text("when,who,what\n2024-03-26,c,x\n")
+    tmp_path.joinpath("views_a.csv.gz").write_bytes(gzip.compress(VIEWS.encode()))
+    for file in ("[views_a.csv.gz, views_b.csv]", "'views_*'"):
+        _, files = _import(tmp_path, ONLY_VIEWS.replace("views.csv", file))
+        assert files["inter"]["user_id"].tolist() == ["a", "a", "b", "c"]
+
+
+# -- times --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cells", "keys", "seconds"),
+    [
+        (["2024-03-24", "2024-03-24 21:00"], "", [1711238400, 1711314000]),
+        (["2024-03-24 21:00", "2024-07-24 21:00"], "timezone: Europe/Berlin", [1711310400, 1721847600]),  # UTC+1 and UTC+2
+        (["2024-03-24T21:00:00+05:30", "2024-03-24T21:00:00Z"], "timezone: Europe/Berlin", [1711294200, 1711314000]),
+        (["1711314000", "1711314000.5"], "", [1711314000, 1711314000.5]),
+        (["1711314000000", "1711314000500"], "", [1711314000, 1711314000.5]),
+        (["1711314000000000", "1711314000500000"], "", [1711314000, 1711314000.5]),
+        (["1711314000000000000", "1711314001000000000"], "", [1711314000, 1711314001]),
+        (["36000", "90000"], "", [36000, 90000]),
+    ],
+)
+def test_moments_become_seconds(tmp_path, cells, keys, seconds):
+    views = "who,what,when\n" + "".join(f"a,x,{cell}\n" for cell in cells)
+    _, files = _import(tmp_path, f"{keys}\n{ONLY_VIEWS}", views=views)
+    assert _column(files["inter"], "timestamp") == seconds
+
+
+def test_dates_of_any_format_that_is_said(tmp_path):
+    views = "who,what,when\na,x,24.03.2024 21:00\n"
+    _, files = _import(tmp_path, ONLY_VIEWS.replace("}}", "}, date_format: {timestamp: '%d.%m.%Y %H:%M'}}"), views=views)
+    assert _column(files["inter"], "timestamp") == [1711314000]
+
+
+@pytest.mark.parametrize(
+    ("cell", "keys", "day"),
+    [
+        ("2024-03-24", "", 19806),
+        ("2024-03-24", "timezone: Pacific/Auckland", 19806),  # a date is what the calendar said
+        ("2024-03-24 23:30", "timezone: Pacific/Auckland", 19806),
+        ("2024-03-24T23:30:00Z", "timezone: Europe/Berlin", 19807),
+        ("1711323000", "timezone: Europe/Berlin", 19807),  # the same moment
+        ("1711323000000", "", 19806),
+    ],
+)
+def test_days_become_days_since_1970(tmp_path, cell, keys, day):
+    mapping = "day: {file: diary.csv, columns: {user_id: who, day: date, emotion: feels}}\n"
+    _, files = _import(tmp_path, f"{keys}\n{ONLY_VIEWS}{mapping}", diary=f"who,date,feels\na,{cell},angry\n")
+    assert _column(files["day"], "day") == [day]
+
+
+def test_day_numbers_stay_and_make_the_order_of_time(tmp_path):
+    views = "who,what,day\na,y,3\na,x,3\nb,x,1\na,x,1\n"
+    report, files = _import(tmp_path, ONLY_VIEWS.replace("timestamp: when", "day: day"), views=views)
+    assert _column(files["inter"], "day") == [3, 3, 1, 1]
+    assert _column(files["inter"], "timestamp") == [172800, 172801, 0, 0]
+    assert "timestamp: made from the day, in the order of the rows" in report.notes
+
+
+def test_days_that_are_dates_begin_at_midnight_of_the_zone(tmp_path):
+    views = "who,what,day\na,y,2024-07-24\n"
+    _, files = _import(tmp_path, "timezone: Europe/Berlin\n" + ONLY_VIEWS.replace("timestamp: when", "day: day"), views=views)
+    assert _column(files["inter"], "timestamp") == [1721772000] and _column(files["inter"], "day") == [19928]
+
+
+def test_people_in_two_time_zones(tmp_path):
+    mapping = MAPPING + "user: {file: people.csv, columns: {user_id: who, timezone: zone}}\n"
+    people = "who,zone\na,Europe/Berlin\nb,America/New_York\n"
+    report, files = _import(tmp_path, mapping, people=people)
+    assert _column(files["inter"], "timestamp") == [1711310400, 1711350000, 1711287000]  # UTC+1, UTC+1, UTC-4
+    assert files["user"]["timezone"].tolist() == ["Europe/Berlin", "America/New_York"]
+    assert any("America/New_York, Europe/Berlin" in note for note in report.notes)
+
+
+# -- numbers and scales -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scale", "cells", "valence"),
+    [
+        ("[1, 7]", ["1", "4", "7", "2.5"], [-1, 0, 1, -0.5]),
+        ("[7, 1]", ["1", "4", "7", "2.5"], [1, 0, -1, 0.5]),
+        ("[0, 100]", ["0", "50", "100", "25"], [-1, 0, 1, -0.5]),
+        ("[-3, 3]", ["-3", "0", "3", "-1.5"], [-1, 0, 1, -0.5]),
+    ],
+)
+def test_scales_are_brought_to_the_range_of_the_field(tmp_path, scale, cells, valence):
+    diary = "who,date,mood\n" + "".join(f"a,2024-03-{24 + n},{cell}\n" for n, cell in enumerate(cells))
+    _, files = _import(tmp_path, MAPPING.replace("[1, 7]", scale), diary=diary)
+    assert _column(files["day"], "valence") == valence
+
+
+def test_a_scale_of_a_watch_ratio(tmp_path):
+    mapping = ONLY_VIEWS.replace("timestamp: when}", "timestamp: when, watch_ratio: pct}, scale: {watch_ratio: [0, 100]}")
+    _, files = _import(tmp_path, mapping, views="who,what,when,pct\na,x,5,25\na,x,6,100\n")
+    assert _column(files["inter"], "watch_ratio") == [0.25, 1]
+
+
+def test_positive_and_negative_affect_make_one_valence(tmp_path):
+    mapping = MAPPING.replace("valence: mood", "valence: {positive: PA, negative: NA}").replace("[1, 7]", "[1, 5]")
+    diary = "who,date,PA,NA\na,2024-03-24,5,1\na,2024-03-25,1,5\nb,2024-03-24,3,2\nb,2024-03-25,,2\n"
+    _, files = _import(tmp_path, mapping, diary=diary)
+    assert files["day"]["valence"].tolist() == ["1.0", "-1.0", "0.25", ""]  # (3 - 1) / 4 - (2 - 1) / 4
+
+
+def test_seconds_watched_and_the_length_make_a_ratio(tmp_path):
+    mapping = MAPPING.replace("timestamp: when", "timestamp: when, watch_seconds: sec").replace(
+        "emotion_intensity: strength", "duration: length"
+    )
+    views = "who,what,when,sec\na,x,5,15\na,y,6,30\nb,x,7,99\n"
+    diary = "who,date,mood\na,1,1\n"
+    report, files = _import(tmp_path, mapping, views=views, items="what,feels,length\nx,happy,60\ny,angry,30\n", diary=diary)
+    assert _column(files["inter"], "watch_ratio") == [0.25, 1, 1]
+    assert any("1 longer than it became 1" in note for note in report.notes)
+
+
+def test_missing_cells_that_are_said_and_extra_columns(tmp_path):
+    mapping = MAPPING.replace("valence: mood", "valence: mood, steps: steps, note: note, code: code").replace("}}\n", "}}\n")
+    diary = "who,date,mood,steps,note,code\na,2024-03-24,NA,12,fine,007\nNA,2024-03-25,2,-99,NA,1\n"
+    _, files = _import(tmp_path, "missing: [NA, -99]\n" + mapping, diary=diary)
+    assert files["day"].columns.tolist() == ["user_id", "day", "valence", "steps", "note", "code"]
+    assert files["day"]["user_id"].tolist() == ["a", "NA"]
+    assert files["day"]["steps"].tolist() == ["12.0", ""] and files["day"]["code"].tolist() == ["007", "1"]
+    assert files["day"]["valence"].iloc[0] == "" and files["day"]["note"].tolist() == ["fine", ""]
+
+
+# -- rows that say one thing --------------------------------------------------------------------------------------------
+
+PROMPTS = (
+    "who,date,hour,mood,feels,minutes\n"
+    "a,2024-03-24,21,3,happy,10\n"
+    "a,2024-03-24,9,7,angry,20\n"
+    "b,2024-03-24,9,4,,1\n"
+    "a,2024-03-24,13,2,happy,\n"
+    "a,2024-03-25,9,5,sad,5\n"
+).replace("sad", "lonely")
+
+
+@pytest.mark.parametrize(
+    ("rules", "valence", "emotion", "minutes"),
+    [
+        ("{valence: mean}", [0, 0, 1 / 3], ["happy", "", "lonely"], ["15", "1", "5"]),
+        ("{valence: last}", [-2 / 3, 0, 1 / 3], ["happy", "", "lonely"], ["15", "1", "5"]),
+        ("{valence: worst, emotion: worst, minutes: sum}", [-2 / 3, 0, 1 / 3], ["angry", "", "lonely"], ["30", "1", "5"]),
+        ("{valence: last, emotion: last}, order: hour", [-1 / 3, 0, 1 / 3], ["happy", "", "lonely"], ["15", "1", "5"]),
+        ("{emotion: most, minutes: max}", [0, 0, 1 / 3], ["happy", "", "lonely"], ["20", "1", "5"]),
+    ],
+)
+def test_several_prompts_a_day_become_one_by_a_stated_rule(tmp_path, rules, valence, emotion, minutes):
+    mapping = MAPPING.replace("valence: mood}", "valence: mood, emotion: feels, minutes: minutes}")
+    mapping = mapping.replace("[1, 7]}}", f"[1, 7]}}, aggregate: {rules}}}")
+    report, files = _import(tmp_path, mapping, diary=PROMPTS)
+    assert np.allclose(_column(files["day"], "valence"), valence, atol=1e-12)
+    assert files["day"]["emotion"].tolist() == emotion and files["day"]["user_id"].tolist() == ["a", "b", "a"]
+    assert files["day"]["minutes"].astype(float).tolist() == [float(number) for number in minutes]
+    assert any(note.startswith("aggregate: 5 rows became 3 days of people (valence ") for note in report.notes)
+
+
+def test_one_file_may_hold_views_items_and_people(tmp_path):
+    views = "who,what,when,feels,age\na,x,5,happy,\na,y,6,angry,30\nb,x,7,,41\na,x,8,happy,30\n"
+    mapping = (
+        "file: views.csv\n"
+        "inter: {columns: {user_id: who, item_id: what, timestamp: when}}\n"
+        "item: {columns: {item_id: what, emotion: feels}}\n"
+        "user: {columns: {user_id: who, age: age}}\n"
+    )
+    report, files = _import(tmp_path, mapping, views=views)
+    assert files["item"].to_numpy().tolist() == [["x", "happy"], ["y", "angry"]]
+    assert files["user"].to_numpy().tolist() == [["a", "30"], ["b", "41"]]
+    assert ".item: 2 rows from 4 rows of views.csv" in report.notes
+
+
+def test_rows_that_repeat_are_said_and_left_out_where_asked(tmp_path):
+    twice = VIEWS + VIEWS.split("\n", 1)[1]
+    report, files = _import(tmp_path, views=twice)
+    assert len(files["inter"]) == 6
+    assert any("3 rows of views.csv repeat an earlier one" in line and "views.csv, line 5" in line for line in report.warnings)
+    report, files = _import(tmp_path, "duplicates: drop\n" + MAPPING, views=twice)
+    assert len(files["inter"]) == 3 and report.warnings == []
+
+
+def test_a_log_of_what_was_shown_is_also_the_log_of_what_was_watched(tmp_path):
+    feed = "who,what,day,clicked\na,x,1,1\na,y,1,0\na,z,2,1\n"
+    mapping = (
+        "inter: {file: feed.csv, where: {clicked: 1}, columns: {user_id: who, item_id: what, day: day}}\n"
+        "imp: {file: feed.csv, columns: {user_id: who, item_id: what, day: day, label: clicked}}\n"
+    )
+    _, files = _import(tmp_path, mapping, feed=feed)
+    assert files["inter"]["item_id"].tolist() == ["x", "z"] and _column(files["imp"], "label") == [1, 0, 1]
+
+
+def test_labels_are_renamed_also_where_they_are_numbers(tmp_path):
+    items = "what,feels\nx,1\ny,2\nz, other \n"
+    mapping = "emotions: {1: happy, 2: lonely, other: ''}\n" + MAPPING.replace(", emotion_intensity: strength", "")
+    _, files = _import(tmp_path, mapping, items=items)
+    assert files["item"]["emotion"].tolist() == ["happy", "lonely", ""]
+
+
+def test_a_mood_that_is_never_negative_is_said(tmp_path):
+    report, _ = _import(tmp_path, MAPPING.replace("scale: {valence: [1, 7]}", "multiply: {valence: 0.142}"))
+    assert any("diary.csv: nobody is ever negative" in line and "scale: {valence: [1, 7]}" in line for line in report.warnings)
+    report, _ = _import(tmp_path)
+    assert report.warnings == []
+
+
+def test_without_any_order_of_time_the_settings_stay_recboles(tmp_path):
+    _import(tmp_path, "inter: {file: views.csv, columns: {user_id: who, item_id: what}}\n")
+    assert read_yaml(tmp_path / "mine" / "mine.yaml") == {}
+
+
+# -- what is refused ----------------------------------------------------------------------------------------------------
+
+_PROMPT = DIARY + "a,2024-03-25,2,\n"
+BAD_FILES = [
+    ({"views": "who,what,when,who\na,x,5,b\n"}, ["views.csv, line 1: two columns are named 'who' (column 1 and 4)"]),
+    ({"views": "who,what,when\na,x,5,\n"}, ["views.csv, line 2: has 4 cells and the header 3"]),
+    ({"views": "who,what,when\na,x,5\na,x\n"}, ["views.csv, line 3: has 2 cells and the header 3"]),
+    ({"views": "who,what,\na,x,5\n"}, ["views.csv, line 1: the column 'when' is missing. Known: what, who"]),
+    ({"views": "who what when\na x 5\n"}, ["the column 'who' is missing", "delimiter"]),
+    ({"views": 'who,what,when\na,x,5\na,"x,6\na,x,7\n'}, ["views.csv, line 3: the quote that opens here is never closed"]),
+    ({"views": 'who,what,when\n"a\nb",x,5\na,y,5\nc,"d,6\n'}, ["views.csv, line 5: the quote that opens here"]),
+    (
+        {"views": 'who,what,when\na,"x,5\nb,"y",6\n'},
+        ["views.csv, line 3: a cell goes on after its closing quote; it opens in line 2"],
+    ),
+    ({"views": "who;what,when\na;x,5\n"}, ["views.csv, line 1: the cells may be separated by ',' or ';'", "delimiter"]),
+    ({"views": VIEWS.replace("a,", "Zoë,").encode("latin-1")}, ["views.csv, line 2: is not UTF-8", "`encoding: latin-1`"]),
+    ({"views": VIEWS.encode("utf-16-le")}, ["views.csv", "encoding: utf-16-le"]),
+    ({"views": ""}, ["views.csv: is empty"]),
+    ({"views": "who,what,when\n"}, ["has a header but no rows"]),
+    (
+        {"views": "who,what,when\na,x,5\n ,x,6\n"},
+        ["views.csv, line 3, column 'who': the cell is empty", "Every row needs its user_id"],
+    ),
+    (
+        {"views": 'who,what,when\na,x,5\na,"x\ty",6\n'},
+        ["views.csv, line 3, column 'what': the cell holds 'x\\ty'", "part of an id"],
+    ),
+    ({"views": 'who,what,when\n"a\nb",x,5\na,y,5\na,,6\n'}, ["views.csv, line 2, column 'who': the cell holds 'a\\nb'"]),
+    (
+        {"views": "who,what,when\na,x,5\na,x,\n"},
+        ["views.csv, line 3, column 'when': the cell is empty", "Every row needs its timestamp"],
+    ),
+    ({"views": "who,what,when\na,x,24.03.2024\n"}, ["line 2, column 'when'", '`date_format: {timestamp: "%d.%m.%Y"}`']),
+    ({"views": "who,what,when\na,x,04/03/2024\n"}, ['"%d/%m/%Y"', '"%m/%d/%Y"', "say which"]),
+    (
+        {"views": "who,what,when\na,x,5\na,x,soon\n"},
+        ["views.csv, line 2, column 'when': the cell holds '5'"],
+    ),
+    ({"views": "who,what,when\na,x,1711314000\na,x,1711314000000\n"}, ["line 3, column 'when'", "1711314000 in", "one unit"]),
+    ({"views": "who,what,when\na,x,0\na,x,1711314000\n"}, ["line 3, column 'when'", "one unit, from one beginning"]),
+    (
+        {"items": "what,feels,strength\nx,joy,1\n"},
+        ["items.csv, line 2, column 'feels': the cell holds 'joy'", "`emotions: {joy: happy}`"],
+    ),
+    ({"items": ITEMS.replace("0.5", "1,5")}, ["items.csv, line 2: has 4 cells"]),
+    ({"items": ITEMS.replace("0.5", "five")}, ["items.csv, line 2, column 'strength': the cell holds 'five'", "missing: [five]"]),
+    ({"items": ITEMS.replace("0.5", "inf")}, ["column 'strength': the cell holds 'inf'"]),
+    (
+        {"items": ITEMS.replace("0.5", "5")},
+        ["items.csv, line 2, column 'strength': the cell holds '5'", "scale: {emotion_intensity: [1, 5]}"],
+    ),
+    ({"items": 'what;feels;strength\nx;happy;"1,234"\n'}, ["the cell holds '1,234'", 'decimal: ","']),
+    (
+        {"items": ITEMS + "x,angry,0.5\n"},
+        ["items.csv, line 4, column 'feels': the cell holds 'angry'", "items.csv, line 2 holds 'happy'"],
+    ),
+    (
+        {"diary": DIARY.replace("a,2024-03-24,1", "a,2024-03-24,8")},
+        ["diary.csv, line 2, column 'mood': the cell holds '8'", "from 1 to 7"],
+    ),
+    (
+        {"diary": _PROMPT},
+        ["diary.csv, line 5, column 'date': 'a' has several rows on day 2024-03-25", "aggregate: {valence: mean}"],
+    ),
+    ({"diary": DIARY.replace("2024-03-25", "20240325").replace("2024-03-24", "20240324")}, ["diary.csv", '"%Y%m%d"']),
+    ({"diary": DIARY.replace("2024-03-25", "2024-02-30")}, ["diary.csv, line 3, column 'date': the cell holds '2024-02-30'"]),
+    ({"diary": DIARY.replace("2024", "2014")}, ["diary.csv and views.csv have no day in common: 2014-03-24 to 2014-03-25 here"]),
+    (
+        {"diary": DIARY.replace("2024-03-25", "2027-03-25")},
+        ["diary.csv, line 3, column 'date'", "days after the day before", "max_day_gap"],
+    ),
+    ({"views": "who,what,when\na,x,5\na,x,6\n"}, ["have no day in common"]),
+]
+
+
+@pytest.mark.parametrize(("files", "words"), BAD_FILES)
+def test_bad_files_are_refused_in_the_users_words(tmp_path, files, words):
+    with pytest.raises((DataError, ConfigError)) as caught:
+        _import(tmp_path, **files)
+    message = str(caught.value)
+    assert not [word for word in words if word not in message], message
+    assert message.endswith("Nothing was written.") and "\n" not in message and not (tmp_path / "mine").exists()
+    assert "mine" not in message.replace(str(tmp_path), ""), "a file that the user did not write"
+
+
+BAD_MAPPINGS = [
+    ("inter:", "intr:", "unknown key 'intr'. Did you mean 'inter'?"),
+    ("file: views.csv", "fiel: views.csv", "map.yaml: inter: unknown key 'fiel'. Did you mean 'file'?"),
+    ("views.csv", "view.csv", "view.csv: no such file"),
+    ("views.csv", "'view_*.csv'", "no file in"),
+    ("file: views.csv, ", "", "is a folder; name the file"),
+    ("user_id: who, item_id: what, t", "user_id: who, t", "inter: columns: the field 'item_id' is missing"),
+    ("valence: mood", "valance: mood", "the field 'valance' means nothing here. Did you mean 'valence'?"),
+    (
+        "item_id: what, emotion: feels",
+        "item_id: no, emotion: feels",
+        "columns: item_id: False is no text to yaml. Put it in quotes",
+    ),
+    ("[1, 7]", "[1, 1]", "expected the two ends of your scale"),
+    ("[1, 7]", "[1, 4, 7]", "expected the two ends of your scale"),
+    ("[1, 7]", "7", "expected a list"),
+    ("scale: {valence", "scale: {mood", "scale names 'mood', which is no field of `columns`"),
+    (
+        "scale: {valence: [1, 7]}",
+        "aggregate: {valence: median}",
+        "aggregate: valence is 'median'; expected for valence one of mean, last",
+    ),
+    ("scale: {valence: [1, 7]}", "multiply: {day: 2}", "'day' is no number"),
+    ("scale: {valence: [1, 7]}", "order: hour, aggregate: {valence: last}", "diary.csv, line 1: the column 'hour' is missing"),
+    ("valence: mood}", "valence: {good: mood}}", "`{positive: COLUMN, negative: COLUMN}`"),
+    ("inter:", "timezone: Berlin\ninter:", "timezone: unknown time zone 'Berlin'"),
+    ("inter:", "taxonomy: none.yaml\ninter:", "map.yaml: taxonomy: emotion_taxonomy 'none.yaml' is neither"),
+    (
+        "inter:",
+        "emotions: {joy: hapy}\ninter:",
+        "'joy' becomes 'hapy', which is no emotion of the taxonomy 'esmr'. Did you mean 'happy'?",
+    ),
+    ("inter:", "delimiter: ';;'\ninter:", "delimiter is ';;'; expected one character"),
+    ("inter:", "decimal: ';'\ninter:", "decimal is ';'; expected one of ., ,"),
+    ("inter:", "encoding: latin-99\ninter:", "encoding: 'latin-99' is none that Python knows"),
+    ("inter:", "duplicates: maybe\ninter:", "duplicates is 'maybe'; expected one of keep, drop"),
+    ("timestamp: when}", "timestamp: when}, where: {what: q}", "inter: where: no row of views.csv has q in the column 'what'"),
+    ("timestamp: when}", "timestamp: when, watch_seconds: when}", "watch_seconds needs the length of each item"),
+    ("timestamp: when}", "timestamp: when}, date_format: {timestamp: '%d/%m'}", "the cell holds '2024-03-24 21:00'"),
+    ("timestamp: when}", "timestamp: when}, date_format: {user_id: '%d'}", "date_format: 'user_id' is no time"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "says"), BAD_MAPPINGS)
+def test_bad_mappings_are_refused(tmp_path, old, new, says):
+    with pytest.raises((DataError, ConfigError)) as caught:
+        _import(tmp_path, MAPPING.replace(old, new, 1))
+    assert says in str(caught.value) and not (tmp_path / "mine").exists()
+
+
+def test_a_zone_that_is_none_and_one_that_changes(tmp_path):
+    mapping = ONLY_VIEWS + "user: {file: views.csv, columns: {user_id: who, timezone: zone}}\n"
+    for zones, says in (
+        (("Berlin", "UTC"), "views.csv, line 2, column 'zone': the cell holds 'Berlin'"),
+        (("Europe/Berlin", "UTC"), "views.csv, line 3, column 'zone': the cell holds 'UTC'"),
+    ):
+        views = "who,what,when,zone\n" + "".join(f"a,x,2024-03-24 21:00,{zone}\n" for zone in zones)
+        with pytest.raises(DataError, match=says):
+            _import(tmp_path, mapping, views=views)
+
+
+def test_an_item_without_a_length_is_refused(tmp_path):
+    mapping = MAPPING.replace("timestamp: when", "timestamp: when, watch_seconds: sec").replace(
+        "emotion_intensity: s", "duration: s"
+    )
+    views = "who,what,when,sec\na,x,5,15\na,y,6,30\n"
+    with pytest.raises(DataError, match=r"views\.csv, line 3, column 'what': the cell holds 'y'.*no `duration`"):
+        _import(tmp_path, mapping, views=views, items="what,feels,strength\nx,happy,60\ny,angry,\n")
+
+
+def test_what_only_the_schema_finds_is_said_of_the_users_row(tmp_path):
+    """A day that goes back while time goes on: found by the reader of atomic files, said in the user's file and line."""
+    views = 'who,what,when,day,"two\nlines"\na,x,5,2,\na,y,6,1,\n'
+    with pytest.raises(DataError, match=r"views\.csv, line 4.*day 1 of user_id a comes after a later day"):
+        _import(tmp_path, ONLY_VIEWS.replace("timestamp: when", "timestamp: when, day: day"), views=views)
