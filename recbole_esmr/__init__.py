@@ -19,10 +19,21 @@ from recbole_esmr.plugin import Lazy, register, teach
 
 if TYPE_CHECKING:
     from recbole_esmr.config import Config
+    from recbole_esmr.evaluator.full_sort import full_sort_scores, full_sort_topk
     from recbole_esmr.model.esmr import ESMR
     from recbole_esmr.quick_start import load_data_and_model, objective_function, run_recbole
 
-__all__ = ["ESMR", "Config", "__version__", "load_data_and_model", "objective_function", "register", "run_recbole"]
+__all__ = [
+    "ESMR",
+    "Config",
+    "__version__",
+    "full_sort_scores",
+    "full_sort_topk",
+    "load_data_and_model",
+    "objective_function",
+    "register",
+    "run_recbole",
+]
 
 try:
     __version__ = version("recbole-esmr")
@@ -32,6 +43,8 @@ except PackageNotFoundError:  # a source tree that is not installed
 _PUBLIC = {
     "Config": "recbole_esmr.config",
     "ESMR": "recbole_esmr.model.esmr",
+    "full_sort_scores": "recbole_esmr.evaluator.full_sort",
+    "full_sort_topk": "recbole_esmr.evaluator.full_sort",
     "load_data_and_model": "recbole_esmr.quick_start",
     "objective_function": "recbole_esmr.quick_start",
     "run_recbole": "recbole_esmr.quick_start",

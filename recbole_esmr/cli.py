@@ -45,9 +45,9 @@ def _parser() -> argparse.ArgumentParser:
 
     run = _command(commands, "run", _run, "train and test one model", "run --model=ESMR --dataset=esmr-mini --output=run.json")
     run.add_argument("--model", default="ESMR", help="ESMR or any RecBole model (default: %(default)s)")
-    run.add_argument("--output", type=Path, help="write the result as JSON to this file")
-    run.add_argument("--resume", type=Path, help="a checkpoint to continue from")
-    run.add_argument("--figures", type=Path, help="ESMR: draw the forecast's reliability and confusion into this folder")
+    run.add_argument("--output", type=_path, help="write the result as JSON to this file")
+    run.add_argument("--resume", type=_path, help="a checkpoint to continue from")
+    run.add_argument("--figures", type=_path, help="ESMR: draw the forecast's reliability and confusion into this folder")
     _data_arguments(run)
 
     pretrain = _command(
@@ -56,8 +56,8 @@ def _parser() -> argparse.ArgumentParser:
         "--pretrained_encoder=encoder.pth",
     )  # fmt: skip
     pretrain.add_argument("--datasets", required=True, help="names or folders, separated by commas")
-    pretrain.add_argument("--output", type=Path, required=True, help="the file to write")
-    pretrain.add_argument("--config_files", default="", help="RecBole config files, separated by spaces")
+    pretrain.add_argument("--output", type=_path, required=True, help="the file to write")
+    _config_files(pretrain)
     pretrain.description = f"{pretrain.description} Takes {_RECBOLE_KEYS}."
     pretrain.set_defaults(takes_keys=True)
 
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--models", required=True, help="names, separated by commas")
     compare.add_argument("--seeds", type=_positive, default=1, help="number of seeds, from --seed on (default: 1)")
     compare.add_argument("--seed", type=int, default=2020, help="the first seed (default: %(default)s)")
-    compare.add_argument("--output", type=Path, help="write CSV, Markdown and LaTeX into this folder")
+    compare.add_argument("--output", type=_path, help="write CSV, Markdown and LaTeX into this folder")
     _data_arguments(compare)
 
     simulate = _command(
@@ -80,11 +80,11 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--items", type=_positive, default=1000, help="videos (default: %(default)s)")
     simulate.add_argument("--days", type=_positive, default=30, help="days (default: %(default)s)")
     simulate.add_argument("--seed", type=int, default=1, help="same seed, same files (default: %(default)s)")
-    simulate.add_argument("--output", type=Path, required=True, help="folder to write; its name becomes the data set's name")
+    simulate.add_argument("--output", type=_path, required=True, help="folder to write; its name becomes the data set's name")
     simulate.add_argument(
-        "--people", type=Path, help="also save the people's environment state, so that rollout can go on with them"
+        "--people", type=_path, help="also save the people's environment state, so that rollout can go on with them"
     )
-    simulate.add_argument("--truth", type=Path, help="also write the world's true effects on these people, as JSON")
+    simulate.add_argument("--truth", type=_path, help="also write the world's true effects on these people, as JSON")
 
     live = _command(
         commands, "rollout", _rollout, "let people live under several policies and judge what it does to them",
@@ -103,13 +103,13 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("--log_days", type=_positive, default=30, help="days of the log before it (default: %(default)s)")
     live.add_argument("--seeds", type=_positive, default=3, help="number of seeds, from --seed on (default: %(default)s)")
     live.add_argument("--seed", type=int, default=1, help="the first seed (default: %(default)s)")
-    live.add_argument("--log", type=Path, help="go on with the people of this simulated data set (with --people)")
-    live.add_argument("--people", type=Path, help="the environment state that simulate --people wrote for --log")
+    live.add_argument("--log", type=_path, help="go on with the people of this simulated data set (with --people)")
+    live.add_argument("--people", type=_path, help="the environment state that simulate --people wrote for --log")
     live.add_argument("--new_people", action="store_true", help="meet people who are not in the log")
-    live.add_argument("--keep", type=Path, help="keep logs, states and checkpoints in this folder")
+    live.add_argument("--keep", type=_path, help="keep logs, states and checkpoints in this folder")
     live.add_argument("--replicates", type=_positive, default=1000, help="of the bootstrap (default: %(default)s)")
-    live.add_argument("--output", type=Path, help="write the result as JSON to this file")
-    live.add_argument("--figures", type=Path, help="write three figures into this folder")
+    live.add_argument("--output", type=_path, help="write the result as JSON to this file")
+    live.add_argument("--figures", type=_path, help="write three figures into this folder")
     live.description = f"{live.description} What is trained takes {_RECBOLE_KEYS}."
     live.set_defaults(takes_keys=True)
 
@@ -117,8 +117,8 @@ def _parser() -> argparse.ArgumentParser:
         commands, "causal", _causal, "effects of the feed on tomorrow's mood, engagement and return, refuted, from a log",
         "causal --dataset=esmr-mini --output=effects.json --figures=figures",
     )  # fmt: skip
-    causal.add_argument("--output", type=Path, help="write effects and graph as JSON to this file")
-    causal.add_argument("--figures", type=Path, help="write forest plots and the graph (PNG, GML, DOT) into this folder")
+    causal.add_argument("--output", type=_path, help="write effects and graph as JSON to this file")
+    causal.add_argument("--figures", type=_path, help="write forest plots and the graph (PNG, GML, DOT) into this folder")
     causal.add_argument("--all_days", action="store_true", help="use the outcomes of test days too")
     causal.add_argument("--graph_samples", type=int, default=20, help="bootstrap samples of the graph, 0 for none (default: 20)")
     _data_arguments(causal)
@@ -128,9 +128,9 @@ def _parser() -> argparse.ArgumentParser:
         "import ldos-comoda --input=LDOS-CoMoDa.csv --output=datasets/ldos-comoda",
     )  # fmt: skip
     bring.add_argument("format", help="esmr-release, ldos-comoda or csv")
-    bring.add_argument("--input", type=Path, required=True, help="the folder or file to read")
-    bring.add_argument("--output", type=Path, help="folder to write; its name becomes the data set's name")
-    bring.add_argument("--mapping", type=Path, help="csv only: yaml file that says which column is what (see docs/data.md)")
+    bring.add_argument("--input", type=_path, required=True, help="the folder or file to read")
+    bring.add_argument("--output", type=_path, help="folder to write; its name becomes the data set's name")
+    bring.add_argument("--mapping", type=_path, help="csv only: yaml file that says which column is what (see docs/data.md)")
     bring.add_argument("--draft", action="store_true", help="csv only: print a mapping to begin with, or write it to --mapping")
     return parser
 
@@ -149,9 +149,28 @@ def _command(commands, name, run, meaning, example):
 
 def _data_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dataset", required=True, help="name of a data set in --data_path, or the path of its folder")
-    command.add_argument("--config_files", default="", help="RecBole config files, separated by spaces")
+    _config_files(command)
     command.description = f"{command.description} Takes {_RECBOLE_KEYS}."
     command.set_defaults(takes_keys=True)
+
+
+def _config_files(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config_files", action="extend", type=_files, default=[], metavar="FILE",
+        help="a RecBole config file, or several separated by spaces; may be given again, and a later one beats an earlier one",
+    )  # fmt: skip
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()  # a shell leaves the ~ of --output=~/run.json as it is
+
+
+def _files(text: str) -> list[Path]:
+    """The files of one ``--config_files``: a path that has spaces in it, or RecBole's several paths with spaces between them."""
+    paths = [_path(word) for word in text.split()]
+    if _path(text).exists() or not any(path.exists() for path in paths):
+        return [_path(text)] if text.strip() else []
+    return paths
 
 
 def _positive(text: str) -> int:
@@ -166,7 +185,7 @@ def _run(options: argparse.Namespace, keys: list[str]) -> None:
     from recbole_esmr.quick_start import run_recbole
     from recbole_esmr.report.tables import run_table
 
-    result = run_recbole(options.model, options.dataset, options.config_files.split(), arguments=keys, resume=options.resume)
+    result = run_recbole(options.model, options.dataset, options.config_files, arguments=keys, resume=options.resume)
     print("\n" + run_table(result))
     if options.output:
         write_json(options.output, result)
@@ -180,7 +199,7 @@ def _run(options: argparse.Namespace, keys: list[str]) -> None:
 def _pretrain(options: argparse.Namespace, keys: list[str]) -> None:
     from recbole_esmr.trainer.pretraining import pretrain
 
-    done = pretrain(options.datasets.split(","), options.output, options.config_files.split(), arguments=keys)
+    done = pretrain(options.datasets.split(","), options.output, options.config_files, arguments=keys)
     size, days = len(done["feature_names"]), done["user_days"]
     print(
         f"Written: {done['output']}, an encoder of {size} columns trained on {days} reports of {len(done['datasets'])} data sets"
@@ -188,14 +207,20 @@ def _pretrain(options: argparse.Namespace, keys: list[str]) -> None:
 
 
 def _compare(options: argparse.Namespace, keys: list[str]) -> None:
-    from recbole_esmr.quick_start import compare
-    from recbole_esmr.report.tables import markdown, write_comparison
+    from recbole_esmr.comparison import compare
+    from recbole_esmr.errors import ESMRError
+    from recbole_esmr.report.tables import markdown, protocol_table
 
     seeds = range(options.seed, options.seed + options.seeds)
-    frame = compare(options.models.split(","), options.dataset, seeds, options.config_files.split(), arguments=keys)
-    print("\n" + markdown(frame))
+    found = compare(
+        options.models.split(","), options.dataset, seeds, options.config_files, arguments=keys, output=options.output
+    )
+    print(f"\n{protocol_table(found.protocol, found.notes)}\n\n{markdown(found.table)}")
     if options.output:
-        print("Written: " + ", ".join(map(str, write_comparison(frame, options.output))))
+        print(f"Written into {options.output}: protocol.json, comparison.csv, comparison.md, comparison.tex")
+    if found.failed:
+        reasons = "; ".join(f"{row['model']}, seed {row['seed']}: {row['reason']}" for row in found.failed)
+        raise ESMRError(f"not finished, the other rows stand: {reasons}")
 
 
 def _simulate(options: argparse.Namespace, _: list[str]) -> None:
@@ -241,7 +266,7 @@ def _causal(options: argparse.Namespace, keys: list[str]) -> None:
     from recbole_esmr.report.tables import causal_table
 
     result, found = estimate_causal(
-        options.dataset, options.config_files.split(), arguments=keys, all_days=options.all_days,
+        options.dataset, options.config_files, arguments=keys, all_days=options.all_days,
         graph_samples=options.graph_samples,
     )  # fmt: skip
     print(f"\n{causal_table(result)}")

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from recbole_esmr.checkpoint import package_versions
-from recbole_esmr.config import MODEL_NAME, Config, ESMRSettings, model_names
+from recbole_esmr.config import Config, ESMRSettings
 from recbole_esmr.data.dataset import ESMRDataset, load_data
 from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
 from recbole_esmr.evaluator.rollout import Rollouts, joined, judge, rolled_out
@@ -29,6 +29,7 @@ from recbole_esmr.policy.recbole import RecBolePolicy
 from recbole_esmr.policy.tabular import PositiveWhileNegative, TabularQ
 from recbole_esmr.policy.untrained import Popular, Positive, Random
 from recbole_esmr.quick_start import load_data_and_model, retrain_reranker, run_recbole
+from recbole_esmr.recbole_models import MODEL_NAME, model_names
 from recbole_esmr.settings import RERANKER, SERVING, flat_keys
 from recbole_esmr.simulation import FeedEnv, World, load_world, simulate
 from recbole_esmr.simulation.days import rollout_days

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch
 import yaml
 from recbole.config.configurator import Config as RecBoleConfig
 from recbole.evaluator.register import metrics_dict
-from recbole.utils import ModelType, get_model
+from recbole.utils import ModelType
 from recbole.utils.argument_list import (
     dataset_arguments,
     evaluation_arguments,
@@ -33,10 +33,10 @@ from recbole_esmr.model.engagement_ranker import RankerSettings
 from recbole_esmr.model.ranking import ServingRule
 from recbole_esmr.model.retriever import RetrieverSettings
 from recbole_esmr.plugin import data_keys
+from recbole_esmr.protocol import check_eval_args
+from recbole_esmr.recbole_models import MODEL_NAME, check_needs, model_class, sample_labels
 from recbole_esmr.rl.double_q import RerankerSettings
 from recbole_esmr.settings import flat_keys, parse_flat, section
-
-MODEL_NAME = "ESMR"
 
 _SHARED = (
     *("seed", "reproducibility", "gpu_id", "use_gpu", "checkpoint_dir", "show_progress", "state", "log_wandb"),
@@ -65,11 +65,12 @@ class Config(RecBoleConfig):
     """RecBole's ``Config`` with the plug-in's properties.
 
     Order, each beating the one before: RecBole's yaml files (overall, model, sample, data set, quick start), the plug-in's
-    (overall, model), ``NAME.yaml`` in the folder of the data set, config files, ``config_dict``, command line.
+    (overall, model), ``defaults``, ``NAME.yaml`` in the folder of the data set, config files, ``config_dict``, command line.
 
     Args:
         model, dataset, config_file_list, config_dict: as in RecBole. ``dataset`` may also be the path of a folder.
         arguments: command-line arguments ``--key=value`` to read instead of ``sys.argv``; in them an unknown key is an error.
+        defaults: what holds where neither the data set nor the user sets a key, whatever the model's own yaml says.
 
     Raises:
         UnknownNameError: a model or data set that does not exist; the message lists what does.
@@ -83,8 +84,9 @@ class Config(RecBoleConfig):
         config_file_list: Sequence[str | Path] | None = None,
         config_dict: dict[str, Any] | None = None,
         arguments: Sequence[str] | None = None,
+        defaults: Mapping[str, Any] | None = None,
     ) -> None:
-        self._arguments = arguments
+        self._arguments, self._defaults = arguments, dict(defaults or {})
         super().__init__(model, dataset, config_file_list, dict(config_dict) if config_dict else None)
 
     @property
@@ -112,10 +114,11 @@ class Config(RecBoleConfig):
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def _load_config_files(self, file_list):
-        for file in file_list or []:
+        files = [Path(file).expanduser() for file in file_list or []]
+        for file in files:
             read_yaml(file)  # refuses what is no mapping, with file and line
-        values = super()._load_config_files(file_list)
-        for file in file_list or []:
+        values = super()._load_config_files(files)
+        for file in files:
             values.update(_taxonomy_of(file))
         return values
 
@@ -149,10 +152,10 @@ class Config(RecBoleConfig):
         data = dataset if dataset is not None else self.external_config_dict.get("dataset")
         if data is None:
             raise ConfigError("no data set is named. Give dataset=NAME, or --dataset=NAME, or `dataset: NAME` in a config file.")
-        path = Path(str(data))
-        if path.is_dir() and (path.is_absolute() or len(path.parts) > 1):
-            self.external_config_dict["data_path"] = str(path.parent)
-            dataset = path.name
+        folder = _as_folder(str(data))
+        if folder is not None:
+            self.external_config_dict["data_path"] = str(folder.parent)
+            dataset = folder.name
         name, cls, dataset = super()._get_model_and_dataset(model, dataset)
         if name == MODEL_NAME:
             check_keys(self.external_config_dict, "unknown config key")
@@ -162,8 +165,9 @@ class Config(RecBoleConfig):
         super()._load_internal_config_dict(model, model_class, dataset)
         properties = shipped("properties")
         self._dataset_path = self._find_dataset(dataset)
-        own = (properties / "overall.yaml", properties / f"model/{model}.yaml", self._dataset_path / f"{dataset}.yaml")
-        for path in own:
+        for path in (properties / "overall.yaml", properties / f"model/{model}.yaml", self._dataset_path / f"{dataset}.yaml"):
+            if path.parent == self._dataset_path:
+                self.internal_config_dict.update(self._defaults)
             if path.is_file():
                 read_yaml(path)  # refuses what is no mapping, with file and line
                 self._update_internal_config_dict(path)
@@ -191,18 +195,23 @@ class Config(RecBoleConfig):
     # -- checking ----------------------------------------------------------------------------------------------------
 
     def _set_default_parameters(self):
+        final = self.final_config_dict
+        check_eval_args(final["eval_args"])
         self._drop_negatives_of_full_softmax()
-        try:
+        repeatable, final["repeatable"] = final["repeatable"], True  # else RecBole refuses its sequential models;
+        try:  # what they are asked is masked by recbole_esmr.evaluator.full_sort
             super()._set_default_parameters()
-        except NotImplementedError as error:
+        except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
             known = [metric.__name__ for metric in metrics_dict.values()]
-            for metric in self.final_config_dict["metrics"]:
-                if metric.lower() not in metrics_dict:
-                    raise ConfigError(f"metrics: unknown metric '{metric}'. {nearest(metric, known)}") from error
-            raise
-        self.final_config_dict["data_path"] = str(self._dataset_path)
-        self.final_config_dict["emotion_taxonomy"] = load_taxonomy(self.final_config_dict["emotion_taxonomy"]).setting
+            for metric in final["metrics"]:
+                if str(metric).lower() not in metrics_dict:
+                    raise ConfigError(f"metrics: unknown metric '{metric}'. {nearest(str(metric), known)}") from error
+            raise ConfigError(f"{self.model}: {str(error).strip()}") from error
+        final.update(repeatable=repeatable, data_path=str(self._dataset_path))
+        final["emotion_taxonomy"] = load_taxonomy(final["emotion_taxonomy"]).setting
         self._check_recboles()
+        sample_labels(self)
+        check_needs(self)
         if self.model == MODEL_NAME:
             self._check_esmr()
 
@@ -215,12 +224,15 @@ class Config(RecBoleConfig):
 
     def _find_dataset(self, dataset: str) -> Path:
         """The folder of a data set: in ``data_path``, shipped with the plug-in, or one that RecBole has or downloads."""
-        folder = Path(str(self.external_config_dict.get("data_path", self.internal_config_dict["data_path"])))
+        given = self.external_config_dict.get("data_path", self.internal_config_dict["data_path"])
+        folder = Path(str(given)).expanduser()
         recbole_root = Path(recbole.model.__path__[0]).parent
         own, examples = shipped("datasets"), recbole_root / "dataset_example"
         for place in (folder, own, examples):
             if (place / dataset).is_dir():
                 return place / dataset
+        if Path(dataset, f"{dataset}.inter").is_file():  # a folder where the user stands, written without ./
+            return Path(dataset).absolute()
         if dataset in read_yaml(recbole_root / "properties/dataset/url.yaml"):
             return folder / dataset
         places = [place for place in (folder, own, examples) if place.is_dir()]
@@ -244,7 +256,11 @@ class Config(RecBoleConfig):
                 raise ConfigError(f"{key} is {value!r}; expected a whole number of at least {low}.")
         name, _, k = str(final["valid_metric"]).partition("@")
         metrics = [metric.lower() for metric in final["metrics"]]
-        if name.lower() not in metrics or (k and int(k) not in final["topk"]):
+        if self["MODEL_TYPE"] == ModelType.SEQUENTIAL and final["eval_args"]["order"] != "TO":
+            raise ConfigError(
+                f"eval_args: {self.model} reads what came before, so it needs `order: TO`; given {final['eval_args']['order']}."
+            )
+        if name.lower() not in metrics or (k and k not in map(str, final["topk"])):
             raise ConfigError(
                 f"valid_metric is {final['valid_metric']}; expected one of metrics {final['metrics']} at one of topk "
                 f"{final['topk']}."
@@ -269,8 +285,6 @@ class Config(RecBoleConfig):
         if model_class(retriever.name).type not in (ModelType.GENERAL, ModelType.SEQUENTIAL, ModelType.TRADITIONAL):
             key = "backbone" if retriever.backbone else "retriever"
             raise ConfigError(f"{key}: {retriever.name} is neither a general nor a sequential model of RecBole.")
-        if self.final_config_dict["eval_args"]["order"] != "TO":
-            raise ConfigError("eval_args: ESMR needs `order: TO`, for a person's days are split by time.")
 
 
 def _taxonomy_of(file: str | Path) -> dict[str, Any]:
@@ -284,27 +298,23 @@ def _taxonomy_of(file: str | Path) -> dict[str, Any]:
         raise UnknownNameError(f"{file}: {error}") from error
 
 
-def model_names() -> list[str]:
-    """The names of all models that RecBole and the plug-in have."""
-    names = {MODEL_NAME, "LightGBM", "XGBoost"}  # RecBole's own two need xgboost, so that package is not imported to ask it
-    for category in ("general", "context_aware", "sequential", "knowledge_aware"):
-        package = importlib.import_module(f"recbole.model.{category}_recommender")
-        names |= {name for name, value in vars(package).items() if isinstance(value, type)}
-    return sorted(names)
-
-
-def model_class(name: str) -> Any:
-    """The model class of that name.
+def _as_folder(dataset: str) -> Path | None:
+    """The folder that ``dataset`` names by a path (``./mine``, ``mine/``, ``~/mine``); None for a plain name.
 
     Raises:
-        UnknownNameError: there is none; the message names the nearest, or lists them.
+        UnknownNameError: a path, and no folder there.
     """
-    try:
-        return get_model(name)
-    except (ValueError, AttributeError, ImportError) as error:
-        if name in model_names():
-            raise
-        raise UnknownNameError(f"unknown model '{name}'. {nearest(name, model_names())}") from error
+    is_path = (
+        dataset.startswith("~") or dataset in (".", "..") or any(slash and slash in dataset for slash in (os.sep, os.altsep))
+    )
+    if not is_path:
+        return None
+    folder = Path(os.path.abspath(Path(dataset).expanduser()))
+    if not folder.is_dir():
+        raise UnknownNameError(
+            f"data set '{dataset}': {folder} is no folder. Give the path of the folder that holds {folder.name}.inter."
+        )
+    return folder
 
 
 def check_keys(given: Iterable[str], wrong: str) -> None:

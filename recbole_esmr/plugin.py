@@ -1,4 +1,4 @@
-"""What RecBole is taught, in one table. After :func:`register` its own entry points know ESMR.
+"""What RecBole is taught, in tables. After :func:`register` its own entry points know ESMR.
 
 Nothing of ours is loaded by it: what RecBole is taught stands for the real thing and loads it when it is first used. So
 RecBole may be taught in the middle of an import, and a program that only wants an error class pays for nothing.
@@ -38,6 +38,19 @@ CALLED = (
     ("recbole.quick_start", "run_recboles", "recbole_esmr.quick_start:run_recboles", "the same"),
     ("recbole.quick_start.quick_start", "load_data_and_model", "recbole_esmr.quick_start:load_data_and_model", "safe files"),
     ("recbole.quick_start", "load_data_and_model", "recbole_esmr.quick_start:load_data_and_model", "the same"),
+    (
+        "recbole.data.utils",
+        "FullSortEvalDataLoader",
+        "recbole_esmr.evaluator.full_sort:FullSortEvalDataLoader",
+        "repeatable: False",
+    ),
+    (
+        "recbole.utils.case_study",
+        "full_sort_scores",
+        "recbole_esmr.evaluator.full_sort:full_sort_scores",
+        "everybody is answered",
+    ),
+    ("recbole.utils.case_study", "full_sort_topk", "recbole_esmr.evaluator.full_sort:full_sort_topk", "the same"),
 )
 
 METHODS = (
@@ -55,6 +68,7 @@ METHODS = (
         "recbole_esmr.data.loading:data_filtering",
         "which filter left none",
     ),
+    ("recbole.data.dataset:SequentialDataset", "build", "recbole_esmr.data.sequences:build", "one split for all models"),
 )
 
 METRICS = (
@@ -166,7 +180,7 @@ def _find_in(module: ModuleType, name: str, lazy: Lazy) -> None:
 
 def _replace_method(cls: type, name: str, ours: Lazy) -> None:
     """Let a method of RecBole's class call our function with RecBole's own method before its arguments."""
-    original = cls.__dict__[name]
+    original = getattr(cls, name)
     if hasattr(original, "recboles_own"):  # registered before
         return
 

@@ -1,6 +1,11 @@
-"""The evaluation that a data set with days brings along, so that every model sees the same split and the same metrics."""
+"""How models are judged: the split by time that a data set with days brings along, and what one comparison holds equal."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from recbole_esmr.errors import ConfigError, nearest
 
 BY_TIME: dict[str, Any] = {
     "eval_args": {"split": {"LS": "valid_and_test"}, "group_by": "user", "order": "TO", "mode": "full"},
@@ -12,3 +17,92 @@ BY_TIME: dict[str, Any] = {
 }
 """RecBole keys written into the ``NAME.yaml`` of simulated and imported data: each person's last interaction is the test, the one
 before it the validation; what was seen may be shown again; sequential models read 20 items, which keeps them fast on a CPU."""
+
+EMOTION_METRICS = ("NegativeExposure", "ExpectedValence")
+
+FILTERS = ("val_interval", "user_inter_num_interval", "item_inter_num_interval", "rm_dup_inter", "filter_inter_by_user_or_item")
+SHARED = (
+    *("eval_args", "repeatable", "metrics", "topk", "valid_metric", "metric_decimal_place", "MAX_ITEM_LIST_LENGTH"),
+    *("benchmark_filename", "load_col", "unload_col", "unused_col", "threshold", *FILTERS),
+    *("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD", "data_path", "dataset"),
+)
+"""RecBole keys that decide which rows a model learns from, what it is asked and how the answer is judged."""
+
+
+def defaults(config: Mapping[str, Any], columns: Callable[[str], list[str]]) -> dict[str, Any]:
+    """What holds for every model of a comparison where neither the data set nor the user sets a key.
+
+    Rows are split by time (:data:`BY_TIME`). Every model is given the same columns: of ``.inter`` people, items, times and what a
+    filter reads, so that neither the day nor how long an item was watched, which are not known when an item is chosen, become
+    features of it; of ``.item`` and ``.user`` all.
+
+    Args:
+        config: any of the models' configs, for the names of fields and the filters.
+        columns: the names in the header of the data set's file of that suffix.
+    """
+    inter = columns("inter")
+    time = config["TIME_FIELD"] if config["TIME_FIELD"] in inter else config["DAY_FIELD"]
+    read = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"], time, config["LABEL_FIELD"]]
+    read += [*(config["val_interval"] or {}), *(config["threshold"] or {})]
+    has_emotion = config["EMOTION_FIELD"] in columns("item")
+    metrics = [name for name in BY_TIME["metrics"] if has_emotion or name not in EMOTION_METRICS]
+    load = {"inter": [name for name in dict.fromkeys(read) if name in inter]} | dict.fromkeys(("item", "user", "kg", "link"), "*")
+    return BY_TIME | {"metrics": metrics, "load_col": load}
+
+
+def shared(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The protocol that a config holds to: its :data:`SHARED` keys."""
+    return {key: config[key] for key in SHARED}
+
+
+def require_one(protocols: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse models that would be judged by different protocols.
+
+    Raises:
+        ConfigError: the first key that differs, and two of the models.
+    """
+    (first, agreed), *others = protocols.items()
+    for model, protocol in others:
+        for key in SHARED:
+            if protocol[key] != agreed[key]:
+                raise ConfigError(
+                    f"{key} is {protocol[key]!r} for {model} and {agreed[key]!r} for {first}: they would not be comparable. "
+                    f"Set {key} for both, in a config file or on the command line."
+                )
+
+
+def check_eval_args(given: Any) -> None:
+    """Refuse an ``eval_args`` that RecBole would stumble over when it splits.
+
+    Raises:
+        ConfigError: what is wrong with it, and what is expected.
+    """
+    known = {"split", "group_by", "order", "mode"}
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"eval_args is {given!r}; expected a mapping such as {BY_TIME['eval_args']}.")
+    for key in given:
+        if key not in known:
+            raise ConfigError(f"eval_args: unknown key '{key}'. {nearest(str(key), known)}")
+    for key, choices in (("order", ("RO", "TO")), ("group_by", ("user", "none", None))):
+        if given.get(key, choices[0]) not in choices:
+            raise ConfigError(f"eval_args: {key} is {given[key]!r}; expected one of {', '.join(map(str, choices))}.")
+    if "split" in given:
+        _check_split(given["split"])
+
+
+def _check_split(split: Any) -> None:
+    kinds = "{LS: valid_and_test}, {RS: [0.8, 0.1, 0.1]} or {TS: [0.8, 0.1, 0.1]}"
+    if not isinstance(split, Mapping) or len(split) != 1 or next(iter(split)) not in ("LS", "RS", "TS"):
+        raise ConfigError(f"eval_args: split is {split!r}; expected {kinds}.")
+    ((kind, value),) = split.items()
+    if kind == "LS":
+        parts: Sequence[str] = ("valid_and_test", "valid_only", "test_only")
+        if value not in parts:
+            raise ConfigError(f"eval_args: split LS is {value!r}; expected one of {', '.join(parts)}.")
+        return
+    shares = isinstance(value, list) and len(value) == 3 and all(isinstance(share, int | float) and share >= 0 for share in value)
+    if not shares or not value[0] > 0:
+        raise ConfigError(
+            f"eval_args: split {kind} is {value!r}; expected three shares, for training, validation and test, the first above "
+            f"0: {kinds}."
+        )

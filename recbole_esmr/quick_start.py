@@ -1,4 +1,4 @@
-"""Run, load, tune and compare: RecBole's quick start for ESMR and for every RecBole model, with safe checkpoints."""
+"""Run, load and tune: RecBole's quick start for ESMR and for every RecBole model, with safe checkpoints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import recbole.quick_start.quick_start as recbole_quick_start
 from recbole.data import create_dataset, data_preparation
 from recbole.data.transform import construct_transform
@@ -19,16 +18,18 @@ from recbole.utils import get_flops, init_logger, init_seed, set_color
 
 from recbole_esmr.causal.analysis import Analysis
 from recbole_esmr.checkpoint import json_config, load_checkpoint, package_versions, restore
-from recbole_esmr.config import MODEL_NAME, Config, ESMRSettings, model_class
+from recbole_esmr.config import Config, ESMRSettings
 from recbole_esmr.data.dataset import load_data
 from recbole_esmr.data.trace import TEST, VALID
-from recbole_esmr.errors import DataError
+from recbole_esmr.errors import DataError, ESMRError
 from recbole_esmr.files import SCHEMA_VERSION
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import RERANKER
+from recbole_esmr.recbole_models import MODEL_NAME, model_class
 from recbole_esmr.settings import SERVING, flat_keys
 from recbole_esmr.trainer.causal import causal_stage
 from recbole_esmr.trainer.checkpointing import get_trainer
+from recbole_esmr.trainer.readiness import check_rankable, check_trainable
 
 
 def run_recbole(
@@ -50,7 +51,8 @@ def run_recbole(
         resume: a checkpoint to continue from; ESMR runs only the stages that it lacks.
 
     Returns:
-        RecBole's result (``best_valid_score``, ``valid_score_bigger``, ``best_valid_result``, ``test_result``) and what
+        RecBole's result (``best_valid_score``, ``valid_score_bigger``, ``best_valid_result``, ``test_result``; of a part that the
+        split leaves empty, None) and what
         ``run.json`` holds: ``schema_version``, ``model``, ``dataset``, ``seed``, ``config``, ``versions``, ``timings``,
         ``checkpoint`` (None with ``saved=False``), and for ESMR ``emotion``, ``engagement``, ``causal`` and ``policy`` (None for
         other models).
@@ -58,16 +60,38 @@ def run_recbole(
     Raises:
         ESMRError: a config, data set or name that is wrong; the message says how to mend it.
     """
-    start = perf_counter()
     config = Config(model, dataset, config_file_list, config_dict, arguments)
+    return train_and_test(config, saved, queue, resume)
+
+
+def prepare(config: Config) -> tuple[Any, Any, Any, Any]:
+    """The data set that a config asks for and RecBole's loaders of its parts, checked: a model can be trained on them.
+
+    Raises:
+        DataError: there is too little to train on, or the largest ``topk`` is more than there are items.
+    """
     init_seed(config["seed"], config["reproducibility"])
     init_logger(config)
+    getLogger().info(sys.argv)
+    getLogger().info(config)
+    dataset = create_dataset(config)
+    getLogger().info(dataset)
+    check_rankable(config, dataset)
+    try:
+        train, valid, test = data_preparation(config, dataset)
+    except ValueError as error:  # RecBole's samplers say so where there is nothing left to sample
+        if isinstance(error, ESMRError):
+            raise
+        raise DataError(f"data set '{config['dataset']}': {' '.join(str(error).split())}") from error
+    check_trainable(config, train._dataset)
+    return dataset, train, valid, test
+
+
+def train_and_test(config: Config, saved: bool = True, queue: Any = None, resume: str | Path | None = None) -> dict[str, Any]:
+    """What :func:`run_recbole` does with a config."""
+    start = perf_counter()
     logger = getLogger()
-    logger.info(sys.argv)
-    logger.info(config)
-    data = create_dataset(config)
-    logger.info(data)
-    train_data, valid_data, test_data = data_preparation(config, data)
+    data, train_data, valid_data, test_data = prepare(config)
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     recommender = model_class(config["model"])(config, train_data._dataset).to(config["device"])
     logger.info(recommender)
@@ -240,26 +264,3 @@ def estimate_causal(
         "timings": {"load": round(loaded - start, 2), "causal": round(perf_counter() - loaded, 2)},
     }
     return result, found
-
-
-def compare(
-    models: Sequence[str],
-    dataset: str,
-    seeds: Sequence[int],
-    config_file_list: Sequence[str | Path] | None = None,
-    config_dict: dict[str, Any] | None = None,
-    arguments: Sequence[str] | None = None,
-) -> pd.DataFrame:
-    """Run several models on the same split with the same metrics.
-
-    Returns:
-        one row a model and seed: model, seed, RecBole's test metrics, and seconds.
-    """
-    rows = []
-    for model in models:
-        for seed in seeds:
-            values = {**(config_dict or {}), "seed": seed}
-            result = run_recbole(model, dataset, config_file_list, values, saved=False, arguments=arguments)
-            seconds = sum(result["timings"][part] for part in ("load", "fit", "test"))
-            rows.append({"model": model, "seed": seed, **result["test_result"], "seconds": round(seconds, 1)})
-    return pd.DataFrame(rows)

@@ -51,7 +51,7 @@ def log_found(dataset: ESMRDataset) -> dict[str, Any]:
     """What the files of a loaded data set say together.
 
     Returns:
-        ``people``, ``items`` and ``views`` that RecBole's filters left; ``days`` (``from``, ``to``: dates or numbers; ``number``);
+        ``people``, ``items`` and ``views`` that the filters left; ``days`` (``from``, ``to``: dates or numbers; ``number``);
         ``active_days`` (person-days with anything), ``reported_share`` of them with an emotion, ``negative_share`` of the
         reports; ``emotions`` (how often each was reported); ``skipped_share`` of what was shown, None where skips were not
         logged; ``items_with_emotion`` share; ``without_consent`` people; ``ids`` (how the files' ids fit).

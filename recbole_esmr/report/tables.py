@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,13 @@ from recbole_esmr.files import written_whole
 def run_table(result: dict[str, Any]) -> str:
     """The result of one run for the terminal: RecBole's metrics, and for ESMR each forecaster, effect and the policy."""
     parts = [f"{result['model']} on {result['dataset']}, seed {result['seed']}", ""]
-    metrics = pd.DataFrame([result["best_valid_result"] or {}, result["test_result"]], index=["validation", "test"])
-    parts += [_text(metrics, index=True)]
+    judged = {"validation": result["best_valid_result"], "test": result["test_result"]}
+    if any(judged.values()):
+        parts += [_text(pd.DataFrame([figures or {} for figures in judged.values()], index=list(judged)), index=True)]
+    empty = [part for part, figures in judged.items() if not figures]
+    if empty:
+        split = result["config"]["eval_args"]["split"]
+        parts += [f"No figures for {' and '.join(empty)}: eval_args {split} leaves no such part of these data."]
     if result["emotion"]:
         parts += [
             "",
@@ -147,10 +153,31 @@ def _interval(value: dict[str, float], starred: bool) -> str:
     return f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}]{'*' if starred else ' '}"
 
 
+def protocol_table(protocol: dict[str, Any], notes: Sequence[str] = ()) -> str:
+    """What holds for every model of a comparison, a line each; keys that are not set are left out."""
+    set_keys = {key: value for key, value in protocol.items() if value not in (None, {}, [])}
+    width = max(map(len, set_keys))
+    lines = [f"  {key:<{width}}  {value}" for key, value in set_keys.items()]
+    return "\n".join(["The same for every model:", *lines, *(f"NOTE {note}" for note in notes)])
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a cell begins with that a spreadsheet takes for a formula (OWASP, CSV injection)."""
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """A frame as CSV for people: texts that a spreadsheet would run as a formula get an apostrophe before them; numbers stay."""
+
+    def harmless(value: Any) -> Any:
+        return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+    return frame.apply(lambda column: column.map(harmless)).rename(columns=harmless).to_csv(index=False)
+
+
 def write_comparison(frame: pd.DataFrame, folder: str | Path) -> list[Path]:
     """Write a comparison as CSV, Markdown and LaTeX; returns the paths. Files appear whole or not at all."""
     content = {
-        "comparison.csv": frame.to_csv(index=False),
+        "comparison.csv": csv_text(frame),
         "comparison.md": markdown(frame),
         "comparison.tex": frame.to_latex(index=False, float_format="%.4f", escape=True),
     }

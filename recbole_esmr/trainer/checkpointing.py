@@ -20,6 +20,7 @@ from recbole_esmr.checkpoint import (
     restore,
     save_checkpoint,
 )
+from recbole_esmr.trainer.readiness import check_rankable, check_trainable
 
 _find_trainer = recbole_utils.get_trainer
 
@@ -34,10 +35,13 @@ class SafeCheckpoints(Trainer):
 
     def fit(self, train_data, *args, **kwargs):
         """RecBole's training; remembers whose ids the weights belong to."""
-        self._remember_ids(train_data._dataset)
+        self._begin(train_data._dataset)
         return super().fit(train_data, *args, **kwargs)
 
-    def _remember_ids(self, dataset: Any) -> None:
+    def _begin(self, dataset: Any) -> None:
+        """What every training begins with: the data are worth it, and their ids are those of the checkpoint, if there is one."""
+        check_rankable(self.config, dataset)
+        check_trainable(self.config, dataset)
         resumed, self._ids = self._ids, id_fingerprint(dataset)
         if resumed not in (None, self._ids):
             raise other_ids(self.saved_model_file, dataset)

@@ -51,7 +51,7 @@ class ESMRTrainer(SafeCheckpoints):
 
         Args and returns are those of RecBole's ``Trainer.fit``; ``callback_fn`` is called once, after the last stage.
         """
-        self._remember_ids(train_data._dataset)
+        self._begin(train_data._dataset)
         self.eval_collector.data_collect(train_data)
         stages: dict[str, Callable[[], bool]] = {
             ENCODER: lambda: self._fit_encoder(show_progress),

@@ -1,0 +1,156 @@
+"""Several models judged by one protocol: checked before anything is trained, each finished row kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from recbole_esmr.checkpoint import package_versions
+from recbole_esmr.config import Config
+from recbole_esmr.errors import ConfigError, DataError, ESMRError
+from recbole_esmr.files import SCHEMA_VERSION, write_json
+from recbole_esmr.protocol import BY_TIME, defaults, require_one, shared
+from recbole_esmr.quick_start import prepare, train_and_test
+from recbole_esmr.recbole_models import columns, is_sequential, learns_when_made, model_class
+from recbole_esmr.report.tables import write_comparison
+
+
+@dataclass
+class Comparison:
+    """What a comparison has found so far.
+
+    Attributes:
+        protocol: the keys that all models share (:data:`recbole_esmr.protocol.SHARED`).
+        notes: what to know before the rows are compared, a sentence each.
+        rows: one a finished model and seed: model, seed, RecBole's test metrics, seconds.
+        failed: what kept a model and seed from finishing: model, seed, reason.
+    """
+
+    protocol: dict[str, Any]
+    notes: list[str]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a finished model and seed; of the others, a row with the reason in a column ``failed``."""
+        failed = [{"model": row["model"], "seed": row["seed"], "failed": row["reason"]} for row in self.failed]
+        return pd.DataFrame([*self.rows, *failed])
+
+
+def compare(
+    models: Sequence[str],
+    dataset: str,
+    seeds: Sequence[int],
+    config_file_list: Sequence[str | Path] | None = None,
+    config_dict: dict[str, Any] | None = None,
+    arguments: Sequence[str] | None = None,
+    output: str | Path | None = None,
+) -> Comparison:
+    """Train and test several models on the same split, by the same protocol.
+
+    What neither the data set's yaml nor the user sets comes for every model from :func:`recbole_esmr.protocol.defaults`: by time,
+    the last interaction of each person is the test. All configs, and what each model makes of the data, are checked before
+    anything is trained. A model that fails later leaves its reason in ``failed``, and the others go on.
+
+    Args:
+        models, seeds: each model is trained with each seed.
+        dataset, config_file_list, config_dict, arguments: as of :func:`~recbole_esmr.quick_start.run_recbole`.
+        output: a folder for ``protocol.json`` and, written anew after each row, the table as CSV, Markdown and LaTeX.
+
+    Raises:
+        ESMRError: nothing is trained: a model's config or data are wrong, protocols differ, or there is no test part.
+    """
+
+    def config_of(model: str, given: Mapping[str, Any], **keys: Any) -> Config:
+        return Config(model, dataset, config_file_list, {**(config_dict or {}), **keys}, arguments, given)
+
+    names = list(dict.fromkeys(name.strip() for name in models if name.strip()))
+    if not names:
+        raise ConfigError("no model is named to compare. Give names such as ESMR,BPR,Pop.")
+    first = config_of(names[0], {**BY_TIME, "load_col": None})
+    given = defaults(first, partial(columns, first))
+    configs = {name: config_of(name, given, seed=seeds[0]) for name in names}
+    require_one({name: shared(config) for name, config in configs.items()})
+    asked = {name: _asked(config) for name, config in configs.items()}
+    found = Comparison(shared(configs[names[0]]), _notes(configs, asked))
+    _write_protocol(found, names, seeds, output)
+    for name in names:
+        for seed in seeds:
+            _add_row(found, name, seed, config_of(name, given, seed=seed))
+            if output:
+                write_comparison(found.table, output)
+    return found
+
+
+def _asked(config: Config) -> pd.DataFrame:
+    """The names of people and items of a model's test rows, once the model has been built on its data.
+
+    Raises:
+        ESMRError: the model cannot be built on the data, or nothing would be tested.
+    """
+    name = config["model"]
+    dataset, train, _, test = prepare(config)
+    if not learns_when_made(name):
+        try:
+            model_class(name)(config, train._dataset)
+        except ESMRError:
+            raise
+        except Exception as error:  # RecBole's models say what they lack by whatever they stumble over
+            raise ConfigError(
+                f"{name}: RecBole cannot build it on data set '{config['dataset']}' ({type(error).__name__}: {error}). "
+                "Leave it out."
+            ) from error
+    rows = test._dataset.inter_feat
+    if not len(rows):
+        raise DataError(
+            f"data set '{config['dataset']}': eval_args {config['eval_args']['split']} leaves {name} no test part, so there is "
+            "nothing to compare. Give a split with a test part, or longer histories."
+        )
+    return pd.DataFrame({field: dataset.id2token(field, rows[field].numpy()) for field in (dataset.uid_field, dataset.iid_field)})
+
+
+def _notes(configs: Mapping[str, Config], asked: Mapping[str, pd.DataFrame]) -> list[str]:
+    """What differs between the models all the same, for RecBole asks some of them otherwise."""
+    notes = []
+    pairs = {name: set(rows.itertuples(index=False, name=None)) for name, rows in asked.items()}
+    every = set.union(*pairs.values())
+    fewer = [f"{name} on {len(own)}" for name, own in pairs.items() if own != every]
+    if fewer:
+        notes.append(
+            f"Of {len(every)} test interactions {', '.join(fewer)}: a sequential model cannot be asked for a person's first one."
+        )
+    several = any(rows.duplicated(rows.columns[0]).any() for rows in asked.values())
+    kinds = {is_sequential(name) for name in configs}
+    if several and len(kinds) == 2:
+        notes.append(
+            "People have several test interactions: RecBole asks sequential models and ESMR for each of them, the others once a "
+            "person, so the two kinds have means over different things. With split {LS: valid_and_test} they have not."
+        )
+    for note in notes:
+        getLogger().warning(note)
+    return notes
+
+
+def _write_protocol(found: Comparison, models: Sequence[str], seeds: Sequence[int], output: str | Path | None) -> None:
+    if output:
+        made = {"schema_version": SCHEMA_VERSION, "models": list(models), "seeds": list(seeds), "versions": package_versions()}
+        write_json(Path(output) / "protocol.json", {**made, "protocol": found.protocol, "notes": found.notes})
+
+
+def _add_row(found: Comparison, model: str, seed: int, config: Config) -> None:
+    try:
+        result = train_and_test(config, saved=False)
+    except Exception as error:  # what is finished must not be lost by what fails after it
+        reason = str(error) if isinstance(error, ESMRError) else f"{type(error).__name__}: {error}"
+        getLogger().debug("%s, seed %s", model, seed, exc_info=True)
+        found.failed.append({"model": model, "seed": seed, "reason": " ".join(reason.split())})
+        return
+    seconds = sum(result["timings"][part] for part in ("load", "fit", "test"))
+    found.rows.append({"model": model, "seed": seed, **result["test_result"], "seconds": round(seconds, 1)})

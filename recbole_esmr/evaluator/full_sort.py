@@ -1,0 +1,152 @@
+"""Rankings of all items: what is offered to whom in RecBole's evaluation, and the best items for people who are named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import torch
+from recbole.data.dataloader.general_dataloader import FullSortEvalDataLoader as RecBoleLoader
+from recbole.data.interaction import Interaction
+from torch import Tensor
+
+from recbole_esmr.data.sequences import TEST, rows_to_answer, seen_before
+from recbole_esmr.errors import ConfigError, DataError
+
+_PARTS = {"train": 0, "valid": 1, "test": TEST}
+
+
+class FullSortEvalDataLoader(RecBoleLoader):
+    """RecBole's loader for full ranking; with ``repeatable: False`` no model is asked for what was seen before.
+
+    RecBole leaves out, for general models, what a person had in the parts before, unless it is to be found in this part. The same
+    is left out here for sequential models, ESMR included, which RecBole refuses with that key.
+    """
+
+    def __init__(self, config: Any, dataset: Any, sampler: Any, shuffle: bool = False) -> None:
+        super().__init__(config, dataset, sampler, shuffle=shuffle)
+        self.unasked = None
+        if self.is_sequential and not config["repeatable"] and hasattr(dataset, "plain"):
+            user, item = seen_before(dataset, _PARTS[getattr(sampler, "phase", None) or "test"])
+            rows = dataset.inter_feat
+            self.unasked = _pairs(dataset, user, item)
+            asked = _pairs(dataset, rows[dataset.uid_field].numpy(), rows[dataset.iid_field].numpy())
+            self.unasked -= self.unasked.multiply(asked)
+            self.unasked.eliminate_zeros()
+
+    def collate_fn(self, index: Any) -> tuple[Any, ...]:
+        rows, history, positive_user, positive_item = super().collate_fn(index)
+        if self.unasked is not None:
+            place, item = self.unasked[rows[self.uid_field].numpy()].nonzero()
+            history = torch.from_numpy(place).long(), torch.from_numpy(item).long()
+        return rows, history, positive_user, positive_item
+
+
+def _pairs(dataset: Any, user: np.ndarray, item: np.ndarray) -> scipy.sparse.csr_matrix:
+    """(U, I) with 1 where the person had the item."""
+    shape = dataset.user_num, dataset.item_num
+    once = np.unique(user.astype(np.int64) * shape[1] + item)
+    return scipy.sparse.csr_matrix((np.ones(len(once), dtype=np.int8), np.divmod(once, shape[1])), shape=shape)
+
+
+@torch.no_grad()
+def full_sort_scores(uid_series: Sequence[int] | np.ndarray | Tensor, model: Any, test_data: Any, device: Any = None) -> Tensor:
+    """The scores of all items for each person, in the order asked for.
+
+    RecBole's function of that name fails for people without a test row, and answers a sequential model's test rows instead of
+    people. Here everybody is answered once, from what they had before the test part.
+
+    Args:
+        uid_series: (B,) internal ids of people (``dataset.token2id``).
+        model: a trained model of RecBole or ESMR.
+        test_data: the test loader that it was made with (``load_data_and_model``).
+        device: the model's own unless given.
+
+    Returns:
+        (B, I); −inf for the padding item, and with ``repeatable: False`` for what the person had before.
+
+    Raises:
+        DataError: an id that is none of the data set's.
+    """
+    dataset, config = test_data._dataset, test_data.config
+    user = _known(uid_series, dataset)
+    device = device or next((weight.device for weight in model.parameters()), torch.device("cpu"))
+    model.eval()
+    if test_data.is_sequential:
+        rows = rows_to_answer(dataset, user)
+        day = getattr(dataset, "day_field", None)
+        if day is not None:
+            untested = ~np.isin(user, dataset.inter_feat[dataset.uid_field].numpy())
+            rows[day][torch.from_numpy(untested)] = dataset.trace.first_day + dataset.trace.days
+    else:
+        rows = dataset.join(Interaction({dataset.uid_field: torch.from_numpy(user)}))
+    scores = _scores(rows.to(device), model, dataset)
+    scores[:, 0] = -torch.inf
+    if not config["repeatable"]:
+        place, item = _had_before(test_data, user)
+        scores[torch.from_numpy(place), torch.from_numpy(item)] = -torch.inf
+    return scores
+
+
+def full_sort_topk(
+    uid_series: Sequence[int] | np.ndarray | Tensor, model: Any, test_data: Any, k: int, device: Any = None
+) -> tuple[Tensor, Tensor]:
+    """The best ``k`` items for each person, in the order asked for.
+
+    Args:
+        uid_series, model, test_data, device: as of :func:`full_sort_scores`.
+        k: at most the number of items.
+
+    Returns:
+        scores and internal ids of the items, (B, k) each, the best first; a score of −inf is an item that may not be shown.
+
+    Raises:
+        DataError: an id that is none of the data set's.
+        ConfigError: more items than there are.
+    """
+    items = test_data._dataset.item_num - 1
+    if not 1 <= k <= items:
+        raise ConfigError(f"k is {k}; data set '{test_data._dataset.dataset_name}' has {items} items. Expected 1 to {items}.")
+    best = torch.topk(full_sort_scores(uid_series, model, test_data, device), k)
+    return best.values, best.indices
+
+
+def _known(uid_series: Any, dataset: Any) -> np.ndarray:
+    user = np.atleast_1d(np.asarray(uid_series))
+    if user.dtype.kind not in "iu":
+        raise DataError(
+            f"people are asked for by {user[:1].tolist()}; expected RecBole's internal ids. Make them of names with "
+            f"dataset.token2id('{dataset.uid_field}', [...])."
+        )
+    wrong = (user < 1) | (user >= dataset.user_num)
+    if wrong.any():
+        raise DataError(
+            f"person {user[wrong][0]}: data set '{dataset.dataset_name}' has the internal ids 1 to {dataset.user_num - 1}. Make "
+            f"them of names with dataset.token2id('{dataset.uid_field}', [...])."
+        )
+    return user.astype(np.int64)
+
+
+def _had_before(test_data: Any, user: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row and item of what the people had before the test part, except what is tested."""
+    dataset = test_data._dataset
+    if test_data.is_sequential:
+        place, item = test_data.unasked[user].nonzero()
+        return place, item
+    tested = dataset.inter_feat[dataset.uid_field].numpy(), dataset.inter_feat[dataset.iid_field].numpy()
+    used = [np.fromiter(test_data._sampler.used_ids[person], dtype=np.int64) for person in user]
+    row = np.repeat(np.arange(len(user)), [len(items) for items in used])
+    item = np.concatenate(used)
+    kept = np.asarray(_pairs(dataset, *tested)[user[row], item]).ravel() == 0
+    return row[kept], item[kept]
+
+
+def _scores(rows: Interaction, model: Any, dataset: Any) -> Tensor:
+    try:
+        return model.full_sort_predict(rows).view(len(rows), dataset.item_num)
+    except NotImplementedError:  # a model that scores pairs of a person and an item
+        pairs = rows.repeat_interleave(dataset.item_num)
+        pairs.update(dataset.get_item_feature().to(rows[dataset.uid_field].device).repeat(len(rows)))
+        return model.predict(pairs).view(len(rows), dataset.item_num)

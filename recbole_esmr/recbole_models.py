@@ -1,0 +1,132 @@
+"""RecBole's models: which there are, and what each needs of config and files before it can be trained."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from recbole.data.dataset import KnowledgeBasedDataset
+from recbole.utils import ModelType, get_model
+
+from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
+
+MODEL_NAME = "ESMR"
+_DECISION_TREES = ("LightGBM", "XGBoost")
+_ONE_NEGATIVE = {"distribution": "uniform", "sample_num": 1, "alpha": 1.0, "dynamic": False, "candidate_num": 0}
+"""RecBole's own default for the models that sample."""
+
+
+def model_names() -> list[str]:
+    """The names of all models that RecBole and the plug-in have."""
+    names = {MODEL_NAME, *_DECISION_TREES}  # RecBole's own two need xgboost, so that package is not imported to ask it
+    for category in ("general", "context_aware", "sequential", "knowledge_aware"):
+        package = importlib.import_module(f"recbole.model.{category}_recommender")
+        names |= {name for name, value in vars(package).items() if isinstance(value, type)}
+    return sorted(names)
+
+
+def model_class(name: str) -> Any:
+    """The model class of that name.
+
+    Raises:
+        UnknownNameError: there is none; the message names the nearest, or lists them.
+        ConfigError: it needs a package that is not installed.
+    """
+    try:
+        return get_model(name)
+    except (ValueError, AttributeError, ImportError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name and name in model_names():
+            raise ConfigError(f"{name}: needs the package {error.name}. Run `pip install {error.name}`.") from error
+        if name in model_names():
+            raise
+        raise UnknownNameError(f"unknown model '{name}'. {nearest(name, model_names())}") from error
+
+
+def is_sequential(name: str) -> bool:
+    """Whether a model reads what a person had before."""
+    return bool(model_class(name).type == ModelType.SEQUENTIAL)
+
+
+def learns_when_made(name: str) -> bool:
+    """Whether a model learns in its constructor, as RecBole's neighbour and linear models do."""
+    return bool(model_class(name).type == ModelType.TRADITIONAL)
+
+
+def columns(config: Any, suffix: str) -> list[str]:
+    """The names in the header of ``NAME.suffix``, or of its first part under ``benchmark_filename``; [] without the file."""
+    name, parts = str(config["dataset"]), config["benchmark_filename"]
+    path = Path(str(config["data_path"])) / (f"{name}.{parts[0]}.{suffix}" if parts and suffix == "inter" else f"{name}.{suffix}")
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        header = file.readline().rstrip("\r\n")
+    return [field.rpartition(":")[0] or field for field in header.split(str(config["field_separator"]))]
+
+
+def sample_labels(config: Any) -> None:
+    """Let a model that learns from labels learn from sampled negatives where the data have no labels.
+
+    RecBole's context-aware models read a label of each row and sample nothing. Under a ranking all rows of ``.inter`` are what
+    was taken, so the items that were not are sampled, as for RecBole's other models.
+    """
+    reads_labels = config["MODEL_TYPE"] in (ModelType.CONTEXT, ModelType.DECISIONTREE)
+    if reads_labels and config["train_neg_sample_args"] is None and not _has_labels(config):
+        config["train_neg_sample_args"] = dict(_ONE_NEGATIVE)
+
+
+def check_needs(config: Any) -> None:
+    """Refuse what a model's training would stumble over: files, columns and labels that are not there.
+
+    Raises:
+        ConfigError: the model, what it needs, and how to give it.
+    """
+    model, name = config["model"], config["dataset"]
+    if "labeled" in config["eval_args"]["mode"].values() and not _has_labels(config):
+        raise ConfigError(
+            f"{model}: eval_args asks for mode 'labeled' and {name}.inter has no column '{config['LABEL_FIELD']}'. Add it, or "
+            "make it of another column (threshold: {watch_ratio: 0.5}), or judge rankings (mode: full, metrics such as NDCG)."
+        )
+    if config["MODEL_TYPE"] == ModelType.DECISIONTREE and "labeled" not in config["eval_args"]["mode"].values():
+        raise ConfigError(
+            f"{model}: RecBole's decision trees rank no items; they are judged on labels (mode: labeled). Leave it out."
+        )
+    if _reads_knowledge(model, config["MODEL_TYPE"]):
+        _need_files(config, ("kg", "link"), "a knowledge graph")
+    if model == "S3Rec" and config["train_stage"] == "finetune" and not Path(str(config["pre_model_path"])).is_file():
+        raise ConfigError(f"{model}: pre_model_path is '{config['pre_model_path']}'; expected a file of its stage pretrain.")
+    if config["selected_features"] or config["item_attribute"]:
+        _need_item_columns(config, config["selected_features"] or [config["item_attribute"]])
+
+
+def _has_labels(config: Any) -> bool:
+    return bool(config["threshold"]) or str(config["LABEL_FIELD"]) in columns(config, "inter")
+
+
+def _reads_knowledge(model: str, model_type: ModelType) -> bool:
+    own = getattr(importlib.import_module("recbole.data.dataset"), f"{model}Dataset", None)
+    return model_type == ModelType.KNOWLEDGE or (isinstance(own, type) and issubclass(own, KnowledgeBasedDataset))
+
+
+def _need_files(config: Any, suffixes: tuple[str, ...], what: str) -> None:
+    missing = [f"{config['dataset']}.{suffix}" for suffix in suffixes if not columns(config, suffix)]
+    if missing:
+        raise ConfigError(
+            f"{config['model']}: reads {what}, and {' and '.join(missing)} do not exist in {config['data_path']}. Leave it out."
+        )
+
+
+def _need_item_columns(config: Any, wanted: list[str]) -> None:
+    model, key = config["model"], "selected_features" if config["selected_features"] else "item_attribute"
+    there, load = columns(config, "item"), config["load_col"]
+    for name in wanted:
+        if name not in there:
+            found = ", ".join(field for field in there if field != config["ITEM_ID_FIELD"]) or "none"
+            raise ConfigError(
+                f"{model}: reads the column '{name}' of {config['dataset']}.item ({key}), which is not there. "
+                f"Set {key} to columns that are ({found}), or leave the model out."
+            )
+        if load is not None and load.get("item") != "*" and name not in load.get("item", ()):
+            raise ConfigError(
+                f"{model}: reads the column '{name}' of .item ({key}), which load_col leaves out. Add `item: [{name}]` to it."
+            )
