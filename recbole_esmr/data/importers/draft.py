@@ -163,9 +163,8 @@ def _part(suffix: str, group: list[Guess]) -> Iterator[str]:
     if suffix == "day" and {"positive", "negative"} <= set(fields) and "valence" not in fields:
         yield f"    valence: {{positive: {_yaml(fields['positive'])}, negative: {_yaml(fields['negative'])}}}"
     behaviour = [name for name in g.rest if suffix == "day" and "item_id" not in g.fields]
-    yield from (
-        f"    # {re.sub(r'[^a-z0-9]+', '_', name.lower())}: {_yaml(name)}".ljust(34) + "# behaviour?" for name in behaviour
-    )
+    for name in behaviour:
+        yield _line(f"    # {re.sub(r'[^a-z0-9]+', '_', name.lower())}: {_yaml(name)}", "behaviour? then take the # away")
     yield from _numbers(suffix, group, fields, taken)
     yield from _formats(g, fields, taken)
     if suffix == "day":

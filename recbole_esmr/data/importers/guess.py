@@ -16,7 +16,7 @@ from recbole_esmr.errors import DataError
 
 NAMES = {
     "user_id": r"user_?(id)?|uid|person|people|pid|participant\w*|subject\w*|subj\w*|respondent\w*|who|member\w*|customer\w*",
-    "item_id": r"item_?(id)?|iid|video_?(id)?|movie\w*|film\w*|content_?(id)?|post_?(id)?|article\w*|product\w*|activity|what"
+    "item_id": r"item_?(id)?|iid|video_?(id)?|movie\w*|film\w*|content_?id|post_?(id)?|article\w*|product\w*|activity|what"
     r"|song\w*|track\w*",
     "timestamp": r"time_?stamp|time|when|date_?time|ts|sec|seconds|unix\w*|\w+_?at|start\w*",
     "day": r"day|date|study_?day|day_?(no|nr|number)",
