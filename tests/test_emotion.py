@@ -11,6 +11,8 @@ from recbole_esmr.config import Config
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.emotion.episodes import latched, streak_length
 from recbole_esmr.errors import ConfigError, UnknownNameError
+from recbole_esmr.files import read_yaml, shipped
+from recbole_esmr.simulation import load_world, simulate
 
 days = st.lists(st.booleans(), min_size=1, max_size=40)
 
@@ -102,3 +104,12 @@ def test_a_taxonomys_path_is_relative_to_the_file_that_names_it(tmp_path, data_p
     (folder / "small.yaml").write_text("emotion_taxonomy: none.yaml\n")
     with pytest.raises(UnknownNameError, match=r"small\.yaml: emotion_taxonomy 'none\.yaml'"):
         Config("ESMR", str(folder), arguments=[])
+
+
+def test_a_worlds_taxonomy_lies_beside_it_and_its_labels_go_into_the_logs(tmp_path):
+    (tmp_path / "worlds").mkdir()
+    shutil.copy(shipped("properties") / "emotion" / "esmr.yaml", tmp_path / "worlds" / "mine.yaml")
+    (tmp_path / "worlds" / "w.yaml").write_text("base: reference\nemotion_taxonomy: mine.yaml\n")
+    world = load_world(str(tmp_path / "worlds" / "w.yaml"))
+    simulate(world, users=3, items=20, days=3, seed=1, output=tmp_path / "x", show_progress=False)
+    assert read_yaml(tmp_path / "x" / "x.yaml")["emotion_taxonomy"] == load_taxonomy("mine.yaml", tmp_path / "worlds").setting
