@@ -128,6 +128,8 @@ def write_atomic_files(
         _check_cells(f"{name}.{suffix}", frame)
     with _replaced_whole(Path(os.path.realpath(folder)), [f"{name}.{suffix}" for suffix in ATOMIC_SUFFIXES]) as new:
         for suffix, frame in frames.items():
+            single = frame.select_dtypes("float32")  # 0.1 is 0.1 in 32 bits too, and not 0.10000000149011612
+            frame = frame.assign(**{column: single[column].astype(str).astype(float) for column in single})
             frame.to_csv(new / f"{name}.{suffix}", sep="\t", index=False, quoting=csv.QUOTE_NONE, lineterminator="\n")
         (new / f"{name}.yaml").write_text(text, encoding="utf-8")
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -76,6 +77,13 @@ def test_atomic_files_have_no_quotes_but_those_of_the_text(tmp_path):
     write_atomic_files(tmp_path / "x", {"user": frame}, {})
     expected = 'user_id:token\tscore:float\n"a\t0.5\nb"c"\t\nNA\t2.0\né ü\t1.0\n\t1.0\n'
     assert (tmp_path / "x" / "x.user").read_bytes().decode() == expected
+
+
+def test_numbers_of_32_bits_are_written_as_short_as_those_of_64(tmp_path):
+    numbers = np.array([0.1, 352.3, np.nan, 3])
+    frame = pd.DataFrame({"one:float": numbers.astype(np.float32), "two:float": numbers})
+    write_atomic_files(tmp_path / "x", {"day": frame}, {})
+    assert (tmp_path / "x" / "x.day").read_text() == "one:float\ttwo:float\n0.1\t0.1\n352.3\t352.3\n\t\n3.0\t3.0\n"
 
 
 @pytest.mark.parametrize("cell", ["a\tb", "a\nb", "a\rb", "a\0b"])
