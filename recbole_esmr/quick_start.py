@@ -19,13 +19,15 @@ from recbole.utils import get_flops, init_logger, init_seed, set_color
 from recbole_esmr.causal.analysis import Analysis
 from recbole_esmr.checkpoint import json_config, load_checkpoint, package_versions, restore
 from recbole_esmr.config import Config, ESMRSettings
-from recbole_esmr.data.dataset import load_data
+from recbole_esmr.data.dataset import ESMRDataset, load_data
+from recbole_esmr.data.found import log_found
 from recbole_esmr.data.trace import TEST, VALID
 from recbole_esmr.errors import DataError, ESMRError
 from recbole_esmr.files import SCHEMA_VERSION
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import RERANKER
 from recbole_esmr.recbole_models import MODEL_NAME, model_class
+from recbole_esmr.report.found import log_lines
 from recbole_esmr.settings import SERVING, flat_keys
 from recbole_esmr.trainer.causal import causal_stage
 from recbole_esmr.trainer.checkpointing import get_trainer
@@ -76,6 +78,8 @@ def prepare(config: Config) -> tuple[Any, Any, Any, Any]:
     getLogger().info(config)
     dataset = create_dataset(config)
     getLogger().info(dataset)
+    if isinstance(dataset, ESMRDataset):
+        getLogger().info("What was found:\n" + log_lines(log_found(dataset)))
     check_rankable(config, dataset)
     try:
         train, valid, test = data_preparation(config, dataset)
