@@ -22,7 +22,7 @@ from recbole_esmr.config import Config, ESMRSettings
 from recbole_esmr.data.dataset import ESMRDataset, load_data
 from recbole_esmr.data.found import log_found
 from recbole_esmr.data.trace import TEST, VALID
-from recbole_esmr.errors import DataError, ESMRError
+from recbole_esmr.errors import DataError
 from recbole_esmr.files import SCHEMA_VERSION
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import RERANKER
@@ -31,7 +31,7 @@ from recbole_esmr.report.found import log_lines
 from recbole_esmr.settings import SERVING, flat_keys
 from recbole_esmr.trainer.causal import causal_stage
 from recbole_esmr.trainer.checkpointing import get_trainer
-from recbole_esmr.trainer.readiness import check_rankable, check_trainable
+from recbole_esmr.trainer.readiness import check_rankable, check_trainable, unsplittable
 
 
 def run_recbole(
@@ -83,10 +83,8 @@ def prepare(config: Config) -> tuple[Any, Any, Any, Any]:
     check_rankable(config, dataset)
     try:
         train, valid, test = data_preparation(config, dataset)
-    except ValueError as error:  # RecBole's samplers say so where there is nothing left to sample
-        if isinstance(error, ESMRError):
-            raise
-        raise DataError(f"data set '{config['dataset']}': {' '.join(str(error).split())}") from error
+    except ValueError as error:
+        raise unsplittable(config, error) from error
     check_trainable(config, train._dataset)
     return dataset, train, valid, test
 
@@ -99,8 +97,11 @@ def train_and_test(config: Config, saved: bool = True, queue: Any = None, resume
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     recommender = model_class(config["model"])(config, train_data._dataset).to(config["device"])
     logger.info(recommender)
-    flops = get_flops(recommender, data, config["device"], logger, construct_transform(config))
-    logger.info(set_color("FLOPs", "blue") + f": {flops}")
+    try:
+        flops = get_flops(recommender, data, config["device"], logger, construct_transform(config))
+        logger.info(set_color("FLOPs", "blue") + f": {flops}")
+    except (AssertionError, NotImplementedError):  # a model that ranks all items and predicts no single one
+        logger.info("FLOPs are not counted: the model has no predict")
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, recommender)
     if resume:
         trainer.resume_checkpoint(resume)
