@@ -292,6 +292,22 @@ def test_several_prompts_a_day_become_one_by_a_stated_rule(tmp_path, rules, vale
     assert any(note.startswith("aggregate: 5 rows became 3 days of people (valence ") for note in report.notes)
 
 
+@pytest.mark.parametrize(
+    ("times", "order"),
+    [
+        (["2024-03-24 21:00", "2024-03-24 09:00"], ""),  # the day's own times
+        (["24.03.2024 21:00", "24.03.2024 09:00"], ", date_format: {day: '%d.%m.%Y %H:%M'}"),
+        (["2024-03-24", "2024-03-24"], ", order: at"),
+        (["2024-03-24 09:00", "2024-03-24 21:00"], ", order: at"),
+    ],
+)
+def test_the_last_of_a_day_is_the_latest(tmp_path, times, order):
+    mapping = MAPPING.replace("[1, 7]}}", f"[1, 7]}}, aggregate: {{valence: last}}{order}}}")
+    diary = f"who,date,at,mood\na,{times[0]},21:00,7\na,{times[1]},9:00,1\n"
+    _, files = _import(tmp_path, mapping, diary=diary)
+    assert _column(files["day"], "valence") == [1]
+
+
 def test_one_file_may_hold_views_items_and_people(tmp_path):
     views = "who,what,when,feels,age\na,x,5,happy,\na,y,6,angry,30\nb,x,7,,41\na,x,8,happy,30\n"
     mapping = (
@@ -380,8 +396,8 @@ BAD_FILES = [
     ({"views": "who,what,when\na,x,24.03.2024\n"}, ["line 2, column 'when'", '`date_format: {timestamp: "%d.%m.%Y"}`']),
     ({"views": "who,what,when\na,x,04/03/2024\n"}, ['"%d/%m/%Y"', '"%m/%d/%Y"', "say which"]),
     (
-        {"views": "who,what,when\na,x,5\na,x,soon\n"},
-        ["views.csv, line 2, column 'when': the cell holds '5'"],
+        {"views": "who,what,when\na,x,5\na,x,6\na,x,soon\n"},
+        ["views.csv, line 4, column 'when': the cell holds 'soon'"],
     ),
     ({"views": "who,what,when\na,x,1711314000\na,x,1711314000000\n"}, ["line 3, column 'when'", "1711314000 in", "one unit"]),
     ({"views": "who,what,when\na,x,0\na,x,1711314000\n"}, ["line 3, column 'when'", "one unit, from one beginning"]),
@@ -452,6 +468,11 @@ BAD_MAPPINGS = [
         "aggregate: {valence: median}",
         "aggregate: valence is 'median'; expected for valence one of mean, last",
     ),
+    (
+        "scale: {valence: [1, 7]}",
+        "order: who, aggregate: {valence: last}, scale: {valence: [1, 7]}",
+        "a time such as 21:00 or a date",
+    ),
     ("scale: {valence: [1, 7]}", "multiply: {day: 2}", "'day' is no number"),
     ("scale: {valence: [1, 7]}", "order: hour, aggregate: {valence: last}", "diary.csv, line 1: the column 'hour' is missing"),
     ("valence: mood}", "valence: {good: mood}}", "`{positive: COLUMN, negative: COLUMN}`"),
@@ -489,6 +510,11 @@ def test_a_zone_that_is_none_and_one_that_changes(tmp_path):
         views = "who,what,when,zone\n" + "".join(f"a,x,2024-03-24 21:00,{zone}\n" for zone in zones)
         with pytest.raises(DataError, match=says):
             _import(tmp_path, mapping, views=views)
+
+
+def test_lengths_of_views_that_no_seconds_need_are_kept(tmp_path):
+    _, files = _import(tmp_path, ONLY_VIEWS.replace("when}", "when, duration: len}"), views="who,what,when,len\na,x,5,30\n")
+    assert _column(files["inter"], "duration") == [30]
 
 
 def test_an_item_without_a_length_is_refused(tmp_path):

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from recbole_esmr.data.importers.mapping import Part
 from recbole_esmr.data.importers.numeric import are_numbers
 from recbole_esmr.data.importers.table import Table
-from recbole_esmr.data.times import date_of, is_date
+from recbole_esmr.data.times import date_of, is_date, seconds_of_dates
 from recbole_esmr.emotion import Taxonomy
 from recbole_esmr.errors import DataError
 
@@ -65,13 +66,13 @@ def refuse_several(frame: pd.DataFrame, table: Table, columns: Mapping[str, str]
     )
 
 
-def aggregated(frame: pd.DataFrame, rules: Mapping[str, str], order: pd.Series | None, taxonomy: Taxonomy) -> pd.DataFrame:
+def aggregated(frame: pd.DataFrame, rules: Mapping[str, str], order: pd.Series, taxonomy: Taxonomy) -> pd.DataFrame:
     """One row a person's day.
 
     Args:
         frame: user_id, day and what was said, indexed by row.
         rules: by field. Numbers without one are averaged, 0/1 columns and text take the last.
-        order: what orders the rows of a day, indexed by row; None keeps the order of the file.
+        order: what orders the rows of a day, (N,), indexed by row; rows of the same order stay in that of the file.
         taxonomy: tells which emotion is worst: the one of lowest valence.
 
     Returns:
@@ -80,7 +81,7 @@ def aggregated(frame: pd.DataFrame, rules: Mapping[str, str], order: pd.Series |
     """
     keys = ["user_id", "day"]
     firsts = frame.index[~frame.duplicated(keys)]
-    ordered = frame if order is None else frame.loc[order.sort_values(kind="stable").index]
+    ordered = frame.loc[order.sort_values(kind="stable").index]
     known = ordered.replace("", np.nan)
     found = {}
     for name in frame.columns.drop(keys):
@@ -100,12 +101,25 @@ def default_rule(values: pd.Series) -> str:
     return "last" if values.dtype == object or values.dropna().isin([0, 1]).all() else "mean"
 
 
-def order_of(table: Table, column: str | None, rows: pd.Index) -> pd.Series | None:
-    """What orders rows: the numbers of a column, or its text where it is no column of numbers."""
-    if column is None:
-        return None
+def order_of(table: Table, part: Part, rows: pd.Index) -> pd.Series:
+    """What orders the rows of a day, (N,) float: the column that the mapping names, else the moments in the column of the day.
+
+    Raises:
+        DataError: a cell of the named column is no number, no time such as 21:00 and no date.
+    """
+    column = part.order or part.columns["day"]
     text = table.column(column).loc[rows].str.strip()
-    return text.astype(float) if are_numbers(text).all() and not text.str.contains(",", regex=False).any() else text
+    said = text != ""
+    if are_numbers(text[said]).all():
+        return text.str.replace(",", ".", regex=False).where(said, "nan").astype(float)
+    clock = text.str.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?")
+    if clock[said].all():
+        return pd.to_timedelta(text.where(text.str.count(":") == 2, text + ":00").where(said)).dt.total_seconds()
+    seconds = seconds_of_dates(text, "UTC", part.date_format.get("day", "ISO8601") if part.order is None else "ISO8601")
+    wrong = seconds.isna() & said
+    if wrong.any():
+        table.refuse(wrong, column, "What orders the rows of a day is a number, a time such as 21:00 or a date.")
+    return seconds
 
 
 def _first(rows: pd.Series) -> int:

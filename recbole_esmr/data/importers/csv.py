@@ -100,7 +100,7 @@ def _combined(
     if not part.aggregate:
         refuse_several(frame, table, columns)
         return frame
-    merged = aggregated(frame, part.aggregate, order_of(table, part.order, frame.index), said.taxonomy)
+    merged = aggregated(frame, part.aggregate, order_of(table, part, frame.index), said.taxonomy)
     fields = frame.columns.drop(["user_id", "day"])
     rules = ", ".join(f"{name} {part.aggregate.get(name, default_rule(frame[name]))}" for name in fields)
     ordered = f", ordered by '{part.order}'" if part.order else ""

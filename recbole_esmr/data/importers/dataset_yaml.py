@@ -46,7 +46,7 @@ def merged(path: Path, settings: dict[str, Any], comment: str) -> tuple[str, dic
         elif values[key] != old[key]:
             text = _replaced(text, key, _dumped({key: values[key]}))
     text = text.rstrip("\n") + "\n" + _dumped({key: value for key, value in values.items() if key not in old})
-    if yaml.safe_load(text) != (values or None):  # written in a style that cannot be edited line by line
+    if _parsed(text) != values:  # written in a style that cannot be edited line by line
         text = f"# {comment}\n{_dumped(values)}"
     return text + record, values, [str(key) for key, value in users.items() if settings.get(key, value) != value]
 
@@ -62,6 +62,13 @@ def _replaced(text: str, key: Any, new: str) -> str:
                 last -= 1
             return "".join([*lines[:first], new, *lines[last:]])
     return text
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return yaml.safe_load(text) or {}
+    except yaml.YAMLError:
+        return None
 
 
 def _dumped(values: dict[str, Any]) -> str:

@@ -114,7 +114,7 @@ def load_mapping(path: Path) -> CSVMapping:
             raise ConfigError(f"{path}: unknown key '{key}'. {nearest(str(key), [*SCHEMA, *keys(_Whole)])}")
     if "inter" not in given:
         raise ConfigError(f"{path}: the part 'inter' is missing; RecBole needs to know who met which item.")
-    own = {key: value for key, value in given.items() if key not in SCHEMA}
+    own = {key: value for key, value in given.items() if key not in SCHEMA and value is not None}
     whole = parse(_Whole, _ALL | own, str(path))
     common = {key: getattr(whole, key) for key in _COMMON}
     parts: dict[str, Part] = {}
@@ -160,7 +160,7 @@ def _renamed(emotions: dict[str, Any], taxonomy: Taxonomy, path: Path) -> dict[s
 def _part(given: Any, common: Mapping[str, Any], suffix: str, where: str) -> Part:
     if not isinstance(given, Mapping) or not isinstance(given.get("columns"), Mapping):
         raise ConfigError(f"{where}: expected `columns: {{field: column of the file}}`.")
-    own = {str(key): value for key, value in given.items()}
+    own = {str(key): value for key, value in given.items() if value is not None}
     part = parse(Part, _PART | {key: value for key, value in common.items() if value} | own, where)
     columns = {str(field): _column(column, str(field), suffix, where) for field, column in part.columns.items()}
     _check_fields(columns, suffix, where)

@@ -103,7 +103,7 @@ def numbers(cells: Cells, decimal: str | None = None) -> tuple[pd.Series, str | 
 
 
 def _first(text: pd.Series, wrong: pd.Series) -> str:
-    return str(text[wrong].iloc[0]) if wrong.any() else ""
+    return " ".join(str(text[wrong].iloc[0]).split()) if wrong.any() else ""
 
 
 def whole_as_int(values: pd.Series) -> pd.Series:

@@ -80,7 +80,7 @@ class _Reader:
         for name in columns:
             if name == WATCH_SECONDS:
                 fields["watch_ratio"] = self._watch_ratio(ids["item_id"])
-            elif name == "duration" and self.suffix == "inter":
+            elif name == "duration" and WATCH_SECONDS in columns:
                 continue
             else:
                 fields[name] = ids[name] if name in ids else self._field(name)
@@ -166,7 +166,7 @@ class _Reader:
         written = cells.text.str.strip()
         labels = written.replace(renamed)
         wrong = ~labels.isin(["", *taxonomy.labels])
-        first = str(labels[wrong].iloc[0]) if wrong.any() else ""
+        first = " ".join(str(labels[wrong].iloc[0]).split()) if wrong.any() else ""
         mend = (
             f"It is not an emotion of the taxonomy '{taxonomy.name}'. {nearest(first, taxonomy.labels)} Rename it in the "
             f"mapping, such as `emotions: {{{first}: {taxonomy.labels[0]}}}`, or name a yaml that has it: `taxonomy: FILE.yaml`."

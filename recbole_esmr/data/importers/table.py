@@ -128,7 +128,7 @@ def _read_file(
         rows, lines = [list(names), *rows], [0, *lines]
     if not rows:
         raise DataError(f"{path}: is empty. The first line holds the names of the columns.")
-    header, header_line = [cell.strip() for cell in rows[0]], lines[0]
+    header, header_line = [" ".join(cell.split()) for cell in rows[0]], lines[0]
     _check_header(path, header_line, header)
     filled = np.fromiter((any(row) for row in rows[1:]), dtype=bool, count=len(rows) - 1)
     wrong = filled & (np.fromiter(map(len, rows[1:]), dtype=np.int64, count=len(rows) - 1) != len(header))

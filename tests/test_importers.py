@@ -1,0 +1,356 @@
+"""Importers: their data run with every model, what the user changed stays, and a draft imports as it is."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from recbole_esmr.cli import main
+from recbole_esmr.config import Config
+from recbole_esmr.data.importers import import_data
+from recbole_esmr.data.importers.draft import draft_mapping
+from recbole_esmr.data.importers.esmr_release import BEHAVIOUR
+from recbole_esmr.errors import DataError
+from recbole_esmr.files import read_yaml
+from recbole_esmr.quick_start import load_data_and_model, run_recbole
+from tests.conftest import QUICK
+
+PEOPLE, DAYS, ITEMS = 8, 10, 12
+
+
+def _log() -> pd.DataFrame:
+    """Who watched what on which day, three items a person and day, with a mood; the same in every call."""
+    rng = np.random.default_rng(4)
+    user, day, place = (index.ravel() for index in np.indices((PEOPLE, DAYS, 3)))
+    frame = pd.DataFrame({"user": user, "day": day + 1, "place": place, "item": rng.integers(0, ITEMS, user.size)})
+    frame["mood"] = rng.integers(1, 8, (PEOPLE, DAYS)).repeat(3)
+    return frame
+
+
+def _release(folder) -> None:
+    """A small copy of the form of ESMR's release, with ids that are no numbers."""
+    log, labels = _log(), np.array(["happy", "angry", "churned"])
+    name = log["user"].map("{:03d}".format)
+    pd.DataFrame(
+        {"user_id": name, "day": log["day"], "position": log["place"], "video_id": log["item"], "watch_time": 7.5}
+    ).to_csv(folder / "watched.csv", index=False)
+    days = log[log["place"] == 0].assign(user_id=name)
+    behaviour = dict.fromkeys(BEHAVIOUR, days["mood"])
+    keys = {"user_id": days["user_id"], "day": days["day"]}
+    engagement = pd.DataFrame(keys | behaviour | {"user_profile": "keen", "churned": False})
+    (folder / "engagement_dataset.csv.gz").write_bytes(gzip.compress(engagement.to_csv(index=False).encode()))
+    pd.DataFrame(keys | {"user_emotion": labels[days["mood"] % 3]}).to_csv(folder / "user_emotion.csv", index=False)
+    items = pd.DataFrame(
+        {"video_id": range(ITEMS), "emotion": ["happy", "angry"] * 6, "emotion_intensity": 5, "video_duration": 15}
+    )
+    items.assign(category="news", theme="news_1").to_csv(folder / "content_dataset.csv", index=False)
+
+
+def _ldos(folder) -> None:
+    """A small file of the form of LDOS-CoMoDa: 30 columns of codes, no header."""
+    log = _log()
+    codes = pd.DataFrame(-1, index=log.index, columns=range(30))
+    codes[0], codes[1], codes[2], codes[3], codes[13], codes[14] = (
+        log["user"],
+        log["item"],
+        4,
+        30,
+        log["mood"],
+        log["item"] % 7 + 1,
+    )
+    codes.to_csv(folder / "LDOS-CoMoDa.csv", index=False, header=False)
+
+
+def _five_columns(folder, encoding="utf-8-sig") -> None:
+    """One export: person, activity, local date and time, time zone, mood from 1 to 7; some rows are there twice."""
+    log = _log()
+    log["when"] = (pd.Timestamp("2024-03-25") + pd.to_timedelta(log["day"], unit="D")).dt.strftime("%Y-%m-%d ")
+    log["when"] += (9 + 6 * log["place"]).map("{:02d}:30".format)
+    log["zone"] = np.where(log["user"] % 2, "America/New_York", "Europe/Berlin")
+    log["person"], log["activity"] = log["user"].map("{:03d}".format), "act " + log["item"].astype(str)
+    log = pd.concat([log, log.iloc[5:9]])[["person", "activity", "when", "zone", "mood"]]
+    (folder / "export.csv").write_bytes(log.to_csv(index=False, lineterminator="\r\n").encode(encoding))
+
+
+FIVE = """
+file: export.csv
+duplicates: drop
+inter: {columns: {user_id: person, item_id: activity, timestamp: when}}
+user: {columns: {user_id: person, timezone: zone}}
+day: {columns: {user_id: person, day: when, valence: mood}, scale: {valence: [1, 7]}, aggregate: {valence: mean}}
+"""
+ONLY_DAYS = """
+inter: {file: export.csv, columns: {user_id: person, item_id: activity, day: when}}
+day: {file: export.csv, columns: {user_id: person, day: when, valence: mood}, scale: {valence: [7, 1]},
+  aggregate: {valence: last}}
+"""
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    """Folders of data sets by name, one an importer."""
+    root = tmp_path_factory.mktemp("imported")
+    for name, make, form, mapping in (
+        ("release", _release, "esmr-release", None),
+        ("films", _ldos, "ldos-comoda", None),
+        ("five", _five_columns, "csv", FIVE),
+        ("dates", _five_columns, "csv", ONLY_DAYS),
+    ):
+        source = root / f"{name}-source"
+        source.mkdir()
+        make(source)
+        if mapping is not None:
+            (source / "map.yaml").write_text(mapping)
+        import_data(form, source, root / name, source / "map.yaml" if mapping else None)
+    return root
+
+
+@pytest.mark.parametrize("model", ["BPR", "Pop", "SASRec", "ESMR"])
+@pytest.mark.parametrize("name", ["release", "films", "five", "dates"])
+def test_what_an_importer_writes_runs_with_every_model(imported, name, model):
+    values = {**QUICK, "epochs": 1, "encoder_epochs": 1, "reranker_epochs": 1, "gate": "never"}
+    if model != "ESMR":
+        values = {key: value for key, value in values.items() if key in ("epochs", "state", "show_progress")}
+    result = run_recbole(model, str(imported / name), config_dict=values, saved=False, arguments=[])
+    assert 0 <= result["test_result"]["ndcg@10"] <= 1
+    assert result["config"]["eval_args"]["order"] == "TO"
+    assert {"user_id", "item_id", "timestamp"} <= set(result["config"]["load_col"]["inter"])
+
+
+def test_the_releases_form_is_read_with_ids_as_text(imported):
+    inter = pd.read_csv(imported / "release" / "release.inter", sep="\t", dtype=str)
+    assert inter["user_id:token"].unique().tolist() == [f"{n:03d}" for n in range(PEOPLE)]
+    assert set(inter["watch_ratio:float"]) == {"0.5"} and inter["timestamp:float"][:4].tolist() == ["0", "60", "120", "86400"]
+    day = pd.read_csv(imported / "release" / "release.day", sep="\t", keep_default_na=False)
+    mood = _log().drop_duplicates(["user", "day"])["mood"] % 3
+    assert day["emotion:token"].tolist() == [["happy", "angry", ""][code] for code in mood]
+
+
+def test_films_are_labelled_by_most_raters(imported):
+    item = pd.read_csv(imported / "films" / "films.item", sep="\t", dtype=str).set_index("item_id:token")
+    names = ["sad", "happy", "scared", "surprised", "angry", "disgusted", "neutral"]
+    assert item["emotion:token"].to_dict() == {str(code): names[code % 7] for code in _log()["item"].unique()}
+
+
+@pytest.mark.parametrize(
+    ("make", "form", "file", "old", "new", "says"),
+    [
+        (
+            _release,
+            "esmr-release",
+            "watched.csv",
+            "7.5",
+            "long",
+            "watched.csv, line 2, column 'watch_time': the cell holds 'long'",
+        ),
+        (_release, "esmr-release", "user_emotion.csv", "000,2,", "000,1,", "user_emotion.csv, line 3, column 'day'"),
+        (_release, "esmr-release", "content_dataset.csv", "1,angry", "0,angry", "content_dataset.csv, line 3, column 'video_id'"),
+        (
+            _release,
+            "esmr-release",
+            "content_dataset.csv",
+            "1,angry",
+            "1,angyr",
+            "line 3, column 'emotion': the cell holds 'angyr'",
+        ),
+        (_ldos, "ldos-comoda", "LDOS-CoMoDa.csv", "0,", "0,0,", "LDOS-CoMoDa.csv, line 1: has 31 cells and the format 30"),
+        (_ldos, "ldos-comoda", "LDOS-CoMoDa.csv", ",4,30", ",four,30", "line 1, column 'rating': the cell holds 'four'"),
+    ],
+)
+def test_mistakes_in_other_formats_are_said_in_the_users_words(tmp_path, make, form, file, old, new, says):
+    make(tmp_path)
+    text = (tmp_path / file).read_text()
+    (tmp_path / file).write_text(text.replace(old, new, 1))
+    with pytest.raises(DataError) as caught:
+        import_data(form, tmp_path, tmp_path / "out")
+    assert says in str(caught.value) and not (tmp_path / "out").exists()
+
+
+# -- the five columns: from the files to the table in two commands --------------------------------------------------------
+
+
+def test_an_export_of_five_columns_in_two_commands(tmp_path, capsys):
+    _five_columns(tmp_path)
+    (tmp_path / "map.yaml").write_text(FIVE)
+    assert main(["import", "csv", "--input=.", "--mapping=map.yaml", "--output=diary"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    rows = PEOPLE * DAYS * 3
+    for words in (
+        "export.csv: 4 rows that repeat an earlier one are left out of .inter",
+        "timestamp: dates without an offset, these in America/New_York, Europe/Berlin (export.csv, column 'when')",
+        "valence: 1 to 7 became -1 to 1 (export.csv, column 'mood')",
+        f"aggregate: {rows} rows became {PEOPLE * DAYS} days of people (valence mean)",
+    ):
+        assert f"  {words}" in said
+    assert said[-1] == f"Written to diary: {PEOPLE} rows of .user, {rows} rows of .inter, {PEOPLE * DAYS} rows of .day"
+    first = pd.read_csv("diary/diary.inter", sep="\t", dtype=str).iloc[0].tolist()
+    assert first == ["000", f"act {_log()['item'][0]}", str(pd.Timestamp("2024-03-26 08:30").value // 10**9)]  # Berlin is UTC+1
+    last = pd.read_csv("diary/diary.inter", sep="\t", dtype=str).iloc[-1]
+    assert last["timestamp:float"] == str(pd.Timestamp("2024-04-05 01:30").value // 10**9)  # 21:30 in New York, UTC-4
+    keys = [f"--{key}={value}" for key, value in QUICK.items()]
+    assert main(["run", f"--dataset={tmp_path / 'diary'}", *keys]) == 0
+    assert "ESMR on diary" in capsys.readouterr().out
+
+
+# -- NAME.yaml and what an import leaves behind ---------------------------------------------------------------------------
+
+
+def _again(folder, mapping=FIVE):
+    (folder / "map.yaml").write_text(mapping)
+    return import_data("csv", folder, folder / "mine", folder / "map.yaml")
+
+
+def test_what_the_user_changed_in_the_yaml_stays(tmp_path):
+    _five_columns(tmp_path)
+    _again(tmp_path)
+    path = tmp_path / "mine" / "mine.yaml"
+    text = path.read_text().replace("topk:\n- 10\n", "topk: [5, 10]   # ours\n") + "# my note\nmax_day_gap: 900\n"
+    path.write_text(text)
+    report = _again(tmp_path, FIVE.replace("timestamp: when", "timestamp: when, mood: mood") + "timezone: Asia/Tokyo\n")
+    values = read_yaml(path)
+    assert values["topk"] == [5, 10] and values["max_day_gap"] == 900 and values["timezone"] == "Asia/Tokyo"
+    assert values["load_col"]["inter"] == ["user_id", "item_id", "timestamp", "mood"], "not changed by the user: as imported"
+    assert "topk: [5, 10]   # ours\n" in path.read_text() and "# my note\n" in path.read_text()
+    assert "mine.yaml: topk stay as you have them" in report.notes
+    _again(tmp_path)
+    values = read_yaml(path)
+    assert values["topk"] == [5, 10] and values["max_day_gap"] == 900
+    assert "timezone" not in values and values["load_col"]["inter"] == ["user_id", "item_id", "timestamp"]
+
+
+@pytest.mark.parametrize("text", ["{topk: [5], repeatable: true}\n", "---\ntopk: [5]\n...\n", "topk: [5]", "# nothing\n", ""])
+def test_a_yaml_of_the_users_own_hand_is_completed(tmp_path, text):
+    _five_columns(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "mine.yaml").write_text(text)
+    for _ in range(2):
+        _again(tmp_path)
+        values = read_yaml(tmp_path / "mine" / "mine.yaml")
+        assert values["topk"] == ([5] if "topk" in text else [10])
+        assert values["load_col"] == {"inter": ["user_id", "item_id", "timestamp"]}
+
+
+def test_files_of_an_earlier_import_do_not_stay_in_the_new_data(tmp_path):
+    _five_columns(tmp_path)
+    _again(tmp_path)
+    (tmp_path / "mine" / "README.md").write_text("mine")
+    report = _again(tmp_path, "".join(line for line in FIVE.splitlines(keepends=True) if not line.startswith("day")))
+    assert "mine.day of an earlier import removed" in report.notes
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["README.md", "mine.inter", "mine.user", "mine.yaml"]
+
+
+def test_a_taxonomy_of_ones_own_travels_with_the_data_and_the_checkpoint(tmp_path, monkeypatch):
+    _five_columns(tmp_path)
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "two.yaml").write_text("up: [0.5, 0.1]\ndown: [-0.5, 0]\n")
+    (tmp_path / "maps" / "map.yaml").write_text(FIVE + "taxonomy: two.yaml\n")
+    import_data("csv", tmp_path, tmp_path / "data" / "mine", tmp_path / "maps" / "map.yaml")
+    shutil.rmtree(tmp_path / "maps")
+    labels = {"up": [0.5, 0.1], "down": [-0.5, 0.0]}
+    assert read_yaml(tmp_path / "data" / "mine" / "mine.yaml")["emotion_taxonomy"] == labels
+    values = {"epochs": 1, "state": "ERROR", "show_progress": False, "checkpoint_dir": str(tmp_path / "saved")}
+    result = run_recbole("Pop", str(tmp_path / "data" / "mine"), config_dict=values, arguments=[])
+    (tmp_path / "far").mkdir()
+    (tmp_path / "data").rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "far")
+    config, *_ = load_data_and_model(result["checkpoint"], {"data_path": str(tmp_path / "moved")})
+    assert config["emotion_taxonomy"] == labels
+    assert Config("ESMR", str(tmp_path / "moved" / "mine"), arguments=[])["emotion_taxonomy"] == labels
+
+
+# -- drafts -------------------------------------------------------------------------------------------------------------
+
+
+def _written(folder, **files: str) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / f"{name}.csv").write_text(text)
+
+
+PLAIN = {
+    "views_1": "pid;video_id;watched_at;watch_time\n001;7;24.03.2024 21:00;12,5\n002;8;25.03.2024 09:00;30\n",
+    "views_2": "pid;video_id;watched_at;watch_time\n001;8;26.03.2024 21:00;15\n",
+    "videos": "video_id;emotion;length;genre\n7;Happy;25;news\n8;Angry;30;fun\n",
+    "diary": "pid;date;PA;NA;steps\n001;2024-03-24;4;2;100\n001;2024-03-24;5;1;NA\n002;2024-03-25;1;5;80\n",
+    "people": "pid;profile;consent\n001;keen;1\n002;casual;1\n",
+    "notes": "text\nnothing\n",
+}
+
+
+def test_a_draft_of_a_plain_set_imports_as_it_is(tmp_path):
+    _written(tmp_path / "exports", **PLAIN)
+    text = draft_mapping(tmp_path / "exports")
+    said = yaml.safe_load(text)
+    assert said["inter"]["file"] == ["views_1.csv", "views_2.csv"]
+    assert said["inter"]["columns"] == {
+        "user_id": "pid",
+        "item_id": "video_id",
+        "timestamp": "watched_at",
+        "watch_seconds": "watch_time",
+    }
+    assert said["inter"]["date_format"] == {"timestamp": "%d.%m.%Y %H:%M"}
+    assert said["emotions"] == {"Happy": "happy", "Angry": "angry"} and said["missing"] == ["NA"]
+    assert said["day"]["columns"]["valence"] == {"positive": "PA", "negative": "NA"} and said["day"]["scale"] == {
+        "valence": [1, 5]
+    }
+    assert said["day"]["aggregate"] == {"valence": "mean"}
+    assert said["user"]["columns"] == {"user_id": "pid", "user_profile": "profile", "consent": "consent"}
+    assert "# not used: notes.csv (text)" in text and "steps: steps" in text
+    (tmp_path / "map.yaml").write_text(text)
+    report = import_data("csv", tmp_path / "exports", tmp_path / "mine", tmp_path / "map.yaml")
+    assert report.rows == {"user": 2, "item": 2, "inter": 3, "day": 2}
+    assert pd.read_csv(tmp_path / "mine" / "mine.inter", sep="\t")["watch_ratio:float"].tolist() == [0.5, 1, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("files", "part", "expected"),
+    [
+        (
+            {"feed": "user,item,time,clicked\na,x,1,1\na,y,2,0\n"},
+            "imp",
+            {"user_id": "user", "item_id": "item", "day": "time", "label": "clicked"},
+        ),
+        ({"v": "user,item,date\na,x,2024-03-24\n"}, "inter", {"user_id": "user", "item_id": "item", "timestamp": "date"}),
+        ({"v": "user,item,day\na,x,1\na,y,2\n"}, "inter", {"user_id": "user", "item_id": "item", "day": "day"}),
+        ({"v": "user,item,time,genre\na,x,1,news\nb,x,2,news\n"}, "item", {"item_id": "item", "category": "genre"}),
+    ],
+)
+def test_what_a_draft_makes_of_columns(tmp_path, files, part, expected):
+    _written(tmp_path, **files)
+    assert yaml.safe_load(draft_mapping(tmp_path))[part]["columns"] == expected
+
+
+def test_a_draft_of_the_five_columns_and_of_labels_that_nobody_knows(tmp_path):
+    _five_columns(tmp_path)
+    said = yaml.safe_load(draft_mapping(tmp_path / "export.csv"))
+    assert {suffix: said[suffix]["columns"] for suffix in ("inter", "user", "day")} == {
+        suffix: part["columns"] for suffix, part in yaml.safe_load(FIVE).items() if suffix in ("inter", "user", "day")
+    }
+    _written(tmp_path / "b", v="user,item,date,feeling\na,x,03/04/2024,joy\na,x,03/05/2024,woe\n")
+    text = draft_mapping(tmp_path / "b")
+    assert "# joy: WHICH" in text and text.count("# which of these?") == 4, "two formats, of inter and of day"
+    (tmp_path / "b" / "map.yaml").write_text(text)
+    with pytest.raises(DataError, match="say which"):
+        import_data("csv", tmp_path / "b", tmp_path / "out", tmp_path / "b" / "map.yaml")
+
+
+def test_the_draft_command_prints_or_writes_and_overwrites_nothing(tmp_path, capsys):
+    _written(tmp_path / "exports", **PLAIN)
+    assert main(["import", "csv", "--input=exports", "--draft"]) == 0
+    printed = capsys.readouterr().out
+    assert main(["import", "csv", "--input=exports", "--draft", "--mapping=map.yaml"]) == 0
+    assert (tmp_path / "map.yaml").read_text() == printed
+    for words, says in (
+        (["csv", "--input=exports", "--draft", "--mapping=map.yaml"], "map.yaml: is there already"),
+        (["ldos-comoda", "--input=exports", "--draft"], "--draft is for csv"),
+        (["csv", "--input=exports", "--mapping=map.yaml"], "import needs --output=FOLDER"),
+        (["csv", "--input=none", "--draft"], "none: holds no CSV file"),
+    ):
+        capsys.readouterr()
+        assert main(["import", *words]) == 2
+        assert says in capsys.readouterr().err
