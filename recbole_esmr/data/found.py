@@ -53,10 +53,10 @@ def files_found(folder: str | Path, name: str, config: Mapping[str, Any]) -> lis
 
 def _span(days: pd.Series) -> list[str]:
     """The first and the last day as written, by number or, where they are dates, by date."""
-    number, text = pd.to_numeric(days, errors="coerce").to_numpy(float), days.to_numpy(str)
+    number, text = pd.to_numeric(days, errors="coerce").to_numpy(float), days.tolist()
     if np.isfinite(number).any():
         return [str(text[np.nanargmin(number)]), str(text[np.nanargmax(number)])]
-    return [str(text.min()), str(text.max())] if len(text) else []
+    return [min(text), max(text)] if len(text) else []
 
 
 def log_found(dataset: ESMRDataset) -> dict[str, Any]:
