@@ -1,8 +1,6 @@
 """Train ESMR on the small data set, and ask it for recommendations."""
 
-from recbole.utils.case_study import full_sort_topk
-
-from recbole_esmr import load_data_and_model, run_recbole  # importing it teaches RecBole the model ESMR
+from recbole_esmr import full_sort_topk, load_data_and_model, run_recbole  # importing it teaches RecBole the model ESMR
 
 result = run_recbole(model="ESMR", dataset="esmr-mini")
 print(result["test_result"], result["emotion"]["forecast"])

@@ -50,6 +50,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--figures", type=_path, help="ESMR: draw the forecast's reliability and confusion into this folder")
     _data_arguments(run)
 
+    look = _command(
+        commands, "check", _check, "what is in a data set, what is odd, and whether a run would be refused",
+        "check --dataset=datasets/mine --output=check.json",
+    )  # fmt: skip
+    look.add_argument("--model", default="ESMR", help="whose run is asked about (default: %(default)s)")
+    look.add_argument("--output", type=_path, help="write what was found as JSON to this file")
+    _data_arguments(look)
+
     pretrain = _command(
         commands, "pretrain", _pretrain, "train one emotion encoder on several data sets, to begin from on another",
         "pretrain --datasets=datasets/one,datasets/two --output=encoder.pth; recbole-esmr run --dataset=esmr-mini "
@@ -194,6 +202,21 @@ def _run(options: argparse.Namespace, keys: list[str]) -> None:
         from recbole_esmr.report.figures import save_forecast
 
         print("Written: " + ", ".join(map(str, save_forecast(options.figures, result["emotion"]["diagnostics"]))))
+
+
+def _check(options: argparse.Namespace, keys: list[str]) -> None:
+    from recbole_esmr.check import check
+    from recbole_esmr.errors import DataError
+    from recbole_esmr.files import write_json
+    from recbole_esmr.report.found import check_table
+
+    result = check(options.dataset, options.config_files, arguments=keys, model=options.model)
+    print(check_table(result))
+    if options.output:
+        write_json(options.output, result)
+        print(f"\nWritten: {options.output}")
+    if result["refused"]:
+        raise DataError(result["refused"])
 
 
 def _pretrain(options: argparse.Namespace, keys: list[str]) -> None:

@@ -17,7 +17,7 @@ from recbole_esmr.errors import ConfigError, DataError, ESMRError
 from recbole_esmr.files import SCHEMA_VERSION, write_json
 from recbole_esmr.protocol import BY_TIME, defaults, require_one, shared
 from recbole_esmr.quick_start import prepare, train_and_test
-from recbole_esmr.recbole_models import columns, is_sequential, learns_when_made, model_class
+from recbole_esmr.recbole_models import columns, is_sequential, learns_when_made, model_class, reads_features
 from recbole_esmr.report.tables import write_comparison
 
 
@@ -68,25 +68,45 @@ def compare(
         ESMRError: nothing is trained: a model's config or data are wrong, protocols differ, or there is no test part.
     """
 
-    def config_of(model: str, given: Mapping[str, Any], **keys: Any) -> Config:
-        return Config(model, dataset, config_file_list, {**(config_dict or {}), **keys}, arguments, given)
-
     names = list(dict.fromkeys(name.strip() for name in models if name.strip()))
     if not names:
         raise ConfigError("no model is named to compare. Give names such as ESMR,BPR,Pop.")
-    first = config_of(names[0], {**BY_TIME, "load_col": None})
-    given = defaults(first, partial(columns, first))
-    configs = {name: config_of(name, given, seed=seeds[0]) for name in names}
-    require_one({name: shared(config) for name, config in configs.items()})
+    made = partial(configs_of, names, dataset, config_file_list, config_dict, arguments)
+    configs = made(seeds[0])
     asked = {name: _asked(config) for name, config in configs.items()}
     found = Comparison(shared(configs[names[0]]), _notes(configs, asked))
     _write_protocol(found, names, seeds, output)
+    by_seed = {seed: made(seed) for seed in seeds}
     for name in names:
         for seed in seeds:
-            _add_row(found, name, seed, config_of(name, given, seed=seed))
+            _add_row(found, name, seed, by_seed[seed][name])
             if output:
                 write_comparison(found.table, output)
     return found
+
+
+def configs_of(
+    models: Sequence[str],
+    dataset: str,
+    config_file_list: Sequence[str | Path] | None = None,
+    config_dict: dict[str, Any] | None = None,
+    arguments: Sequence[str] | None = None,
+    seed: int = 2020,
+) -> dict[str, Config]:
+    """A config for each model, all of one protocol.
+
+    Raises:
+        ESMRError: a config is wrong, or the protocols differ all the same.
+    """
+
+    def config_of(model: str, given: Mapping[str, Any]) -> Config:
+        return Config(model, dataset, config_file_list, {**(config_dict or {}), "seed": seed}, arguments, given)
+
+    first = config_of(models[0], {**BY_TIME, "load_col": None})
+    given = defaults(first, partial(columns, first))
+    configs = {name: config_of(name, given) for name in models}
+    require_one({name: shared(config) for name, config in configs.items()})
+    return configs
 
 
 def _asked(config: Config) -> pd.DataFrame:
@@ -128,6 +148,13 @@ def _notes(configs: Mapping[str, Config], asked: Mapping[str, pd.DataFrame]) -> 
         )
     several = any(rows.duplicated(rows.columns[0]).any() for rows in asked.values())
     kinds = {is_sequential(name) for name in configs}
+    load = next(iter(configs.values()))["load_col"]
+    blind = [name for name in configs if reads_features(name)]
+    if blind and load is not None and not ({"item", "user"} & set(load)):
+        notes.append(
+            f"{', '.join(blind)} would read features of items and people, and load_col loads none: they know ids alone. Add "
+            "`item: '*'` and `user: '*'` to load_col."
+        )
     if several and len(kinds) == 2:
         notes.append(
             "People have several test interactions: RecBole asks sequential models and ESMR for each of them, the others once a "

@@ -34,7 +34,7 @@ from recbole_esmr.model.ranking import ServingRule
 from recbole_esmr.model.retriever import RetrieverSettings
 from recbole_esmr.plugin import data_keys
 from recbole_esmr.protocol import check_eval_args
-from recbole_esmr.recbole_models import MODEL_NAME, check_needs, model_class, sample_labels
+from recbole_esmr.recbole_models import MODEL_NAME, check_needs, load_knowledge, model_class, sample_labels
 from recbole_esmr.rl.double_q import RerankerSettings
 from recbole_esmr.settings import flat_keys, parse_flat, section
 
@@ -211,6 +211,7 @@ class Config(RecBoleConfig):
         final["emotion_taxonomy"] = load_taxonomy(final["emotion_taxonomy"]).setting
         self._check_recboles()
         sample_labels(self)
+        load_knowledge(self)
         check_needs(self)
         if self.model == MODEL_NAME:
             self._check_esmr()

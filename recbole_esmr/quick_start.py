@@ -19,17 +19,19 @@ from recbole.utils import get_flops, init_logger, init_seed, set_color
 from recbole_esmr.causal.analysis import Analysis
 from recbole_esmr.checkpoint import json_config, load_checkpoint, package_versions, restore
 from recbole_esmr.config import Config, ESMRSettings
-from recbole_esmr.data.dataset import load_data
+from recbole_esmr.data.dataset import ESMRDataset, load_data
+from recbole_esmr.data.found import log_found
 from recbole_esmr.data.trace import TEST, VALID
-from recbole_esmr.errors import DataError, ESMRError
+from recbole_esmr.errors import DataError
 from recbole_esmr.files import SCHEMA_VERSION
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import RERANKER
 from recbole_esmr.recbole_models import MODEL_NAME, model_class
+from recbole_esmr.report.found import log_lines
 from recbole_esmr.settings import SERVING, flat_keys
 from recbole_esmr.trainer.causal import causal_stage
 from recbole_esmr.trainer.checkpointing import get_trainer
-from recbole_esmr.trainer.readiness import check_rankable, check_trainable
+from recbole_esmr.trainer.readiness import check_rankable, check_trainable, unsplittable
 
 
 def run_recbole(
@@ -76,13 +78,13 @@ def prepare(config: Config) -> tuple[Any, Any, Any, Any]:
     getLogger().info(config)
     dataset = create_dataset(config)
     getLogger().info(dataset)
+    if isinstance(dataset, ESMRDataset):
+        getLogger().info("What was found:\n" + log_lines(log_found(dataset)))
     check_rankable(config, dataset)
     try:
         train, valid, test = data_preparation(config, dataset)
-    except ValueError as error:  # RecBole's samplers say so where there is nothing left to sample
-        if isinstance(error, ESMRError):
-            raise
-        raise DataError(f"data set '{config['dataset']}': {' '.join(str(error).split())}") from error
+    except ValueError as error:
+        raise unsplittable(config, error) from error
     check_trainable(config, train._dataset)
     return dataset, train, valid, test
 
@@ -95,8 +97,11 @@ def train_and_test(config: Config, saved: bool = True, queue: Any = None, resume
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     recommender = model_class(config["model"])(config, train_data._dataset).to(config["device"])
     logger.info(recommender)
-    flops = get_flops(recommender, data, config["device"], logger, construct_transform(config))
-    logger.info(set_color("FLOPs", "blue") + f": {flops}")
+    try:
+        flops = get_flops(recommender, data, config["device"], logger, construct_transform(config))
+        logger.info(set_color("FLOPs", "blue") + f": {flops}")
+    except (AssertionError, NotImplementedError):  # a model that ranks all items and predicts no single one
+        logger.info("FLOPs are not counted: the model has no predict")
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, recommender)
     if resume:
         trainer.resume_checkpoint(resume)
@@ -252,8 +257,7 @@ def estimate_causal(
     settings = replace(settings, graph_samples=max(settings.graph_samples, graph_samples))
     use = np.ones(data.trace.role.shape, dtype=bool) if all_days else data.trace.role <= VALID
     found = causal_stage(
-        data.log, data.catalogue, data.taxonomy.labels, settings, int(config["seed"]), use,
-        show_progress=config["show_progress"],
+        data.trace, data.seen, data.taxonomy.labels, settings, int(config["seed"]), use, show_progress=config["show_progress"]
     )  # fmt: skip
     result = {
         "schema_version": SCHEMA_VERSION,

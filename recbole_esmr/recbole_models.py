@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,15 @@ from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
 
 MODEL_NAME = "ESMR"
 _DECISION_TREES = ("LightGBM", "XGBoost")
+_KNOWLEDGE = ("kg", "link")
+_STAGED = ("S3Rec", "RaCT")
+_PACKAGES = {
+    "NCL": ("faiss", "faiss-cpu"),
+    "KGAT": ("dgl", "dgl"),
+    "KGIN": ("torch_scatter", "torch-scatter"),
+    "MCCLK": ("torch_scatter", "torch-scatter"),
+}
+"""What RecBole's models import when they are made: the module, and the package that has it."""
 _ONE_NEGATIVE = {"distribution": "uniform", "sample_num": 1, "alpha": 1.0, "dynamic": False, "candidate_num": 0}
 """RecBole's own default for the models that sample."""
 
@@ -48,6 +58,11 @@ def is_sequential(name: str) -> bool:
     return bool(model_class(name).type == ModelType.SEQUENTIAL)
 
 
+def reads_features(name: str) -> bool:
+    """Whether a model reads features of items and people beside their ids."""
+    return bool(model_class(name).type in (ModelType.CONTEXT, ModelType.DECISIONTREE))
+
+
 def learns_when_made(name: str) -> bool:
     """Whether a model learns in its constructor, as RecBole's neighbour and linear models do."""
     return bool(model_class(name).type == ModelType.TRADITIONAL)
@@ -75,6 +90,12 @@ def sample_labels(config: Any) -> None:
         config["train_neg_sample_args"] = dict(_ONE_NEGATIVE)
 
 
+def load_knowledge(config: Any) -> None:
+    """Let a model that reads a knowledge graph have it where ``load_col`` is silent about it, as that of a ``NAME.yaml`` is."""
+    if config["load_col"] is not None and _reads_knowledge(config["model"], config["MODEL_TYPE"]):
+        config["load_col"] = {**dict.fromkeys(_KNOWLEDGE, "*"), **config["load_col"]}
+
+
 def check_needs(config: Any) -> None:
     """Refuse what a model's training would stumble over: files, columns and labels that are not there.
 
@@ -91,12 +112,19 @@ def check_needs(config: Any) -> None:
         raise ConfigError(
             f"{model}: RecBole's decision trees rank no items; they are judged on labels (mode: labeled). Leave it out."
         )
+    module, package = _PACKAGES.get(model, ("", ""))
+    if module and find_spec(module) is None:
+        raise ConfigError(f"{model}: needs the package {package}. Run `pip install {package}`.")
+    if model in _STAGED:
+        raise ConfigError(
+            f"{model}: is trained in stages, and torch ≥ 2.6 does not load the pickles that RecBole writes between them. "
+            "Leave it out."
+        )
     if _reads_knowledge(model, config["MODEL_TYPE"]):
-        _need_files(config, ("kg", "link"), "a knowledge graph")
-    if model == "S3Rec" and config["train_stage"] == "finetune" and not Path(str(config["pre_model_path"])).is_file():
-        raise ConfigError(f"{model}: pre_model_path is '{config['pre_model_path']}'; expected a file of its stage pretrain.")
-    if config["selected_features"] or config["item_attribute"]:
-        _need_item_columns(config, config["selected_features"] or [config["item_attribute"]])
+        more = config["additional_feat_suffix"] or [] if config["MODEL_TYPE"] == ModelType.SEQUENTIAL else []
+        _need_files(config, (*_KNOWLEDGE, *more), "a knowledge graph")
+    if config["selected_features"]:
+        _need_item_columns(config)
 
 
 def _has_labels(config: Any) -> bool:
@@ -116,17 +144,17 @@ def _need_files(config: Any, suffixes: tuple[str, ...], what: str) -> None:
         )
 
 
-def _need_item_columns(config: Any, wanted: list[str]) -> None:
-    model, key = config["model"], "selected_features" if config["selected_features"] else "item_attribute"
-    there, load = columns(config, "item"), config["load_col"]
-    for name in wanted:
+def _need_item_columns(config: Any) -> None:
+    model, there, load = config["model"], columns(config, "item"), config["load_col"]
+    for name in config["selected_features"]:
         if name not in there:
             found = ", ".join(field for field in there if field != config["ITEM_ID_FIELD"]) or "none"
             raise ConfigError(
-                f"{model}: reads the column '{name}' of {config['dataset']}.item ({key}), which is not there. "
-                f"Set {key} to columns that are ({found}), or leave the model out."
+                f"{model}: reads the column '{name}' of {config['dataset']}.item (selected_features), which is not there. "
+                f"Set selected_features to columns that are ({found}), or leave the model out."
             )
         if load is not None and load.get("item") != "*" and name not in load.get("item", ()):
             raise ConfigError(
-                f"{model}: reads the column '{name}' of .item ({key}), which load_col leaves out. Add `item: [{name}]` to it."
+                f"{model}: reads the column '{name}' of .item (selected_features), which load_col leaves out. "
+                f"Set `item: '*'` in load_col."
             )

@@ -106,7 +106,13 @@ def _text_of(path: Path, encoding: str) -> str:
             f"{path}, line {line}: is not {encoding.upper()} (byte {error.start}). Save the file as UTF-8, or set `encoding` to "
             "what it is, for example encoding: latin-1."
         ) from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\x00" in text:
+        line = text.count("\n", 0, text.index("\x00")) + 1
+        raise DataError(
+            f"{path}, line {line}: holds a NUL character. If the file is UTF-16, set encoding: utf-16-le; else mend it."
+        )
+    return text
 
 
 def _types(path: Path, head: str, separator: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from recbole.utils import FeatureSource, FeatureType, init_logger, init_seed
 
 from recbole_esmr.data.catalogue import load_catalogue
 from recbole_esmr.data.history import History
-from recbole_esmr.data.impressions import Impressions, make_impressions
+from recbole_esmr.data.impressions import Seen, make_impressions
 from recbole_esmr.data.item_past import ItemPast
 from recbole_esmr.data.log import Log
 from recbole_esmr.data.partners import Partners
@@ -48,7 +48,8 @@ class ESMRDataset(SequentialDataset):
     Attributes:
         taxonomy: the emotions.
         catalogue: the items.
-        impressions: what was shown.
+        impressions: what was shown, of RecBole's items.
+        seen: all that was shown, of items that RecBole's filters removed too.
         trace: people's days.
         history: what was watched before a day.
         past: what the days before say of each item.
@@ -144,16 +145,16 @@ class ESMRDataset(SequentialDataset):
         seen = [frame["item"] for frame in (records.views, records.shown) if frame is not None]
         beyond = pd.Index(pd.concat(seen).unique()).difference(list(items), sort=False)
         numbers = items | {token: len(self.field2id_token[self.iid_field]) + place for place, token in enumerate(beyond)}
-        catalogue = load_catalogue(self, self.taxonomy, beyond)
         frames = {"views": records.views, "shown": records.shown, "reports": records.reports}
-        known = {name: _numbered(frame, users, numbers) for name, frame in frames.items() if frame is not None}
-        first, last = self._calendar(pd.concat([frame["day"] for frame in known.values()]))
-        known = {name: frame.assign(day=frame["day"].astype(int) - first) for name, frame in known.items()}
-        views, shown, reports = known["views"], known.get("shown"), known.get("reports")
+        rows = {name: _numbered(frame, users, numbers) for name, frame in frames.items() if frame is not None}
+        first, last = self._calendar(pd.concat([frame["day"] for frame in rows.values()]))
+        rows = {name: frame.assign(day=frame["day"].astype(int) - first) for name, frame in rows.items()}
+        views, shown, reports = rows["views"], rows.get("shown"), rows.get("reports")
         days = last - first + 1
-        everything = make_impressions(shown, views.sort_values(["user", "day"], kind="stable"))
-        self.catalogue = catalogue.first(self.item_num)
-        self.impressions: Impressions = everything.take(everything.item < self.item_num)
+        impressions = make_impressions(shown, views.sort_values(["user", "day"], kind="stable"))
+        self.seen = Seen(impressions, load_catalogue(self, self.taxonomy, beyond))
+        known = self.seen.first(self.item_num)
+        self.impressions, self.catalogue = known.impressions, known.catalogue
         kept = self.inter_feat[[self.uid_field, self.iid_field, self.day_field]].set_axis(["user", "item", "day"], axis=1)
         kept = kept.assign(day=kept["day"].astype(int) - first).sort_values(["user", "day"], kind="stable")
         user, day, item = (kept[name].to_numpy() for name in ("user", "day", "item"))
@@ -163,8 +164,8 @@ class ESMRDataset(SequentialDataset):
             first_day=first,
             days=days,
             user_days=reports if reports is None else {str(name): reports[name].to_numpy() for name in reports},
-            impressions=everything,
-            catalogue=catalogue,
+            impressions=self.seen.impressions,
+            catalogue=self.seen.catalogue,
             taxonomy=self.taxonomy,
             profile=self._profiles(),
             consent=self._consent(),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.history import ranges
 
 _COLUMNS = ("user", "day", "item", "label", "watch_ratio", "propensity")
@@ -51,6 +52,23 @@ class Impressions:
         both = {name: np.concatenate([getattr(self, name), getattr(later, name)]) for name in _COLUMNS}
         joined = Impressions(**both, has_skips=self.has_skips)
         return joined.take(np.lexsort((joined.day, joined.user)))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All that people saw, items that RecBole's filters removed included.
+
+    Attributes:
+        impressions: with the rows of ``catalogue`` for items.
+        catalogue: RecBole's items, and after them those that it does not know.
+    """
+
+    impressions: Impressions
+    catalogue: Catalogue
+
+    def first(self, items: int) -> Seen:
+        """Of the first so many items alone."""
+        return Seen(self.impressions.take(self.impressions.item < items), self.catalogue.first(items))
 
 
 def make_impressions(shown: pd.DataFrame | None, watched: pd.DataFrame) -> Impressions:

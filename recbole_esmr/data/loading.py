@@ -29,6 +29,10 @@ FILTERS = {
 """RecBole's filters in their order, and the keys that set each."""
 
 
+_ALL = "[0,inf)"
+"""RecBole's own interval of how many interactions a person or an item may have: any."""
+
+
 def load_feat(_: Callable[..., Any], dataset: Any, filepath: str, source: Any) -> pd.DataFrame | None:
     """``Dataset._load_feat``: one file, with ids as the text they are, and numbers checked.
 
@@ -114,7 +118,10 @@ def data_filtering(_: Callable[..., Any], dataset: Any) -> None:
         getattr(dataset, step)()
         empty = [name for name in dataset.feat_name_list if getattr(dataset, name).empty]
         if empty:
-            said = " and ".join(f"{key}: {dataset.config[key]}" for key in keys if dataset.config[key]) or "missing ids"
+            said = (
+                " and ".join(f"{key}: {dataset.config[key]}" for key in keys if dataset.config[key] not in (None, False, _ALL))
+                or "missing ids"
+            )
             what = {"inter_feat": "interaction", "user_feat": "person", "item_feat": "item"}.get(empty[0], "row")
             raise ConfigError(
                 f"data set '{dataset.dataset_name}': {said} leaves no {what} of {before} interactions. Widen the filter."
@@ -174,14 +181,14 @@ def _ids(file: AtomicFile, text: pd.Series) -> pd.Series:
     """Ids as they are.
 
     Raises:
-        DataError: one is empty, or one that RecBole cannot keep: it strips NUL characters, and calls its padding ``[PAD]``.
+        DataError: one is empty, or is ``[PAD]``, which is RecBole's name for its padding.
     """
     empty = text.str.strip() == ""
     if empty.any():
         refuse(file.path, text, empty, "every row needs one. Fill it in or leave the row out")
-    taken = text.str.contains("\x00", regex=False) | (text == "[PAD]")
+    taken = text == "[PAD]"
     if taken.any():
-        refuse(file.path, text, taken, "RecBole cannot keep such a name. Rename it")
+        refuse(file.path, text, taken, "this is RecBole's name for its padding. Rename it")
     return text
 
 

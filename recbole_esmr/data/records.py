@@ -85,9 +85,9 @@ def read_records(
             frames[suffix] = frame.rename(columns={str(config[role]): column for role, column in _ROLES.items()})
         elif suffix in WITHOUT:
             warn(f"No {path.name}: {WITHOUT[suffix]}.")
-    reports, shown = frames.get("day"), frames.get("imp")
     if "day" not in views:
         views = views.assign(day=_days(name, config, views, frames, warn))
+    reports, shown = frames.get("day"), frames.get("imp")
     found = tuple(_partners(name, frames, views, config, warn))
     people = pd.Index(views["user"].unique()).union(frames["user"]["user"] if "user" in frames else [], sort=False)
     if shown is not None:

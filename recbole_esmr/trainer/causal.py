@@ -15,21 +15,23 @@ from recbole_esmr.causal.panel import make_panel
 from recbole_esmr.causal.responses import Responses, return_elasticity
 from recbole_esmr.causal.reward import ItemEffects
 from recbole_esmr.causal.susceptibility import susceptibility
-from recbole_esmr.data.catalogue import Catalogue
+from recbole_esmr.data.impressions import Seen
 from recbole_esmr.data.log import Log
-from recbole_esmr.data.trace import TRAIN
+from recbole_esmr.data.trace import TRAIN, Trace
 from recbole_esmr.data.user_days import UserDaySums, shifted
 from recbole_esmr.model.beliefs import Beliefs
 
 
 def causal_stage(
-    log: Log, catalogue: Catalogue, labels: Sequence[str], settings: CausalSettings, seed: int, use: np.ndarray,
+    trace: Trace, seen: Seen, labels: Sequence[str], settings: CausalSettings, seed: int, use: np.ndarray,
     forecast: np.ndarray | None = None, show_progress: bool = False,
 ) -> Analysis:  # fmt: skip
     """Estimate the effects of a log's feed.
 
     Args:
-        log, catalogue, labels: people's days, the items, the names of the emotions.
+        trace: people's days.
+        seen: all that was shown to them, what RecBole's filters took from the recommender included.
+        labels: names of the emotions.
         settings: of the estimation.
         seed: of refutations and bootstrap.
         use: (U, D) bool, the days whose outcome may be used.
@@ -38,10 +40,10 @@ def causal_stage(
     Raises:
         ConfigError: a ``causal_graph`` that cannot be used.
     """
-    impressions = log.impressions
+    impressions = seen.impressions
     if settings.identification == "back-door":
         impressions = replace(impressions, has_skips=False)  # as if what was shown were not known
-    panel = make_panel(log.trace, impressions, catalogue, use, labels, forecast)
+    panel = make_panel(trace, impressions, seen.catalogue, use, labels, forecast)
     knowledge = read_knowledge(settings.graph, panel.design) if settings.graph else None
     method = Method(
         graph=domain_graph(panel.design, knowledge),

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from recbole_esmr.config import ESMRSettings
+from recbole_esmr.data.impressions import Seen
 from recbole_esmr.data.log import Log
 from recbole_esmr.data.trace import TRAIN, VALID
 from recbole_esmr.data.user_days import shifted
@@ -56,7 +57,7 @@ class ESMRTrainer(SafeCheckpoints):
         stages: dict[str, Callable[[], bool]] = {
             ENCODER: lambda: self._fit_encoder(show_progress),
             ENGAGEMENT: lambda: self._fit_engagement(train_data, valid_data, show_progress),
-            CAUSAL: lambda: self._fit_effects(show_progress),
+            CAUSAL: lambda: self._fit_effects(train_data._dataset.seen, show_progress),
             RERANKER: lambda: self._fit_reranker(show_progress),
         }
         for number, name in enumerate(STAGES):
@@ -110,10 +111,10 @@ class ESMRTrainer(SafeCheckpoints):
         self._learned = replace(self._learned, watch=rankers.watch, views=rankers.views, stack=rankers.stack)
         return True
 
-    def _fit_effects(self, show_progress: bool) -> bool:
+    def _fit_effects(self, seen: Seen, show_progress: bool) -> bool:
         (log, beliefs, rankers), kind = self._parts(), self._settings.reward.kind
         found = causal_stage(
-            log, rankers.catalogue, rankers.taxonomy.labels, self._settings.causal, self._seed, use=log.trace.role <= VALID,
+            log.trace, seen, rankers.taxonomy.labels, self._settings.causal, self._seed, use=log.trace.role <= VALID,
             forecast=shifted(beliefs.state.mean.numpy(), 1, 0.0), show_progress=show_progress,
         )  # fmt: skip
         self._learned = replace(self._learned, causal=found.as_dict())

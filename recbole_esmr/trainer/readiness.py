@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recbole_esmr.errors import DataError
+from recbole_esmr.errors import DataError, ESMRError
 
 _RANKING = "RANKING"
 
@@ -43,7 +43,26 @@ def check_trainable(config: Any, train: Any) -> None:
         DataError: the split that has left nothing.
     """
     if not len(train):
-        raise DataError(
-            f"data set '{config['dataset']}': eval_args {config['eval_args']['split']} leaves {config['model']} nothing to train "
-            "on. Give a larger first share, or longer histories."
+        raise _nothing_to_train(config)
+
+
+def unsplittable(config: Any, error: ValueError) -> ESMRError:
+    """What RecBole, or torch within it, stumbled over when it made the parts, in words that name what the user can change."""
+    name, said = config["dataset"], " ".join(str(error).split())
+    if isinstance(error, ESMRError):
+        return error
+    if "num_samples=0" in said:  # torch's loader of the training part
+        return _nothing_to_train(config)
+    if "interacted with all items" in said:  # RecBole's sampler
+        return DataError(
+            f"data set '{name}': somebody has had every item, so with `repeatable: False` there is nothing left to recommend. "
+            "Set repeatable: True, or leave such people out (user_inter_num_interval)."
         )
+    return DataError(f"data set '{name}': {said}")
+
+
+def _nothing_to_train(config: Any) -> DataError:
+    return DataError(
+        f"data set '{config['dataset']}': eval_args {config['eval_args']['split']} leaves {config['model']} nothing to train on "
+        "(what reads a history cannot learn from a person's first interaction). Give longer histories, or a larger first share."
+    )

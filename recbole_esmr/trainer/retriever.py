@@ -24,8 +24,9 @@ def fit_retriever(retriever: Retriever, train_data: TrainDataLoader, valid_data:
     loader = get_dataloader(config, "train")(config, data, sampler.set_phase("train") if sampler else None, shuffle=True)
     judge = None
     if valid_data and config["eval_type"] == EvaluatorType.RANKING:
-        sampler = _create_sampler(data, [data], "uniform", True).set_phase("valid")
-        judge = get_dataloader(config, "valid")(config, valid_data._dataset, sampler, shuffle=False)
+        judged = valid_data._dataset
+        sampler = _create_sampler(data, [data, judged, judged], "uniform", config["repeatable"]).set_phase("valid")
+        judge = get_dataloader(config, "valid")(config, judged, sampler, shuffle=False)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, retriever.model)
     best = _BestWeights(retriever.model, bigger=config["valid_metric_bigger"])
     trainer.fit(loader, judge, verbose=False, saved=False, show_progress=show_progress, callback_fn=best.keep)

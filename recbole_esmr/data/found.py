@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from recbole_esmr.data.atomic import read_atomic_file
 from recbole_esmr.data.times import date_of, is_date
@@ -28,8 +29,8 @@ def files_found(folder: str | Path, name: str, config: Mapping[str, Any]) -> lis
         config: roles, separator and encoding.
 
     Returns:
-        for each file ``file``, ``rows``, ``people`` and ``items`` (None where it has no such column) and ``columns``; for one
-        that cannot be read ``file`` and ``error``.
+        for each file ``file``, ``rows``, ``people`` and ``items`` (None where it has no such column), ``days`` (first and last as
+        written; None without a column of days) and ``columns``; for one that cannot be read ``file`` and ``error``.
     """
     found: list[dict[str, Any]] = []
     for suffix in SUFFIXES:
@@ -41,10 +42,21 @@ def files_found(folder: str | Path, name: str, config: Mapping[str, Any]) -> lis
         except DataError as error:
             found.append({"file": path.name, "error": str(error)})
             continue
-        user, item = (str(config[role]) for role in ("USER_ID_FIELD", "ITEM_ID_FIELD"))
+        user, item, day = (str(config[role]) for role in ("USER_ID_FIELD", "ITEM_ID_FIELD", "DAY_FIELD"))
         people, items = (file.text[column].nunique() if column in file.types else None for column in (user, item))
-        found.append({"file": path.name, "rows": len(file.text), "people": people, "items": items, "columns": list(file.types)})
+        found.append(
+            {"file": path.name, "rows": len(file.text), "people": people, "items": items}
+            | {"days": _span(file.text[day]) if day in file.types else None, "columns": list(file.types)}
+        )
     return found
+
+
+def _span(days: pd.Series) -> list[str]:
+    """The first and the last day as written, by number or, where they are dates, by date."""
+    number, text = pd.to_numeric(days, errors="coerce").to_numpy(float), days.tolist()
+    if np.isfinite(number).any():
+        return [str(text[np.nanargmin(number)]), str(text[np.nanargmax(number)])]
+    return [min(text), max(text)] if len(text) else []
 
 
 def log_found(dataset: ESMRDataset) -> dict[str, Any]:
@@ -64,7 +76,7 @@ def log_found(dataset: ESMRDataset) -> dict[str, Any]:
     return {
         "people": dataset.user_num - 1,
         "items": dataset.item_num - 1,
-        "views": len(dataset.inter_feat),
+        "views": len(dataset.history),
         "days": {
             "from": date_of(first) if is_date(first) else first,
             "to": date_of(last) if is_date(first) else last,

@@ -1,0 +1,214 @@
+"""Models beside ESMR: one protocol, the same test interactions, refused before training, and no finished row lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from recbole_esmr import comparison
+from recbole_esmr.cli import main
+from recbole_esmr.comparison import compare, configs_of
+from recbole_esmr.errors import ConfigError, DataError
+from recbole_esmr.protocol import BY_TIME, SHARED, check_eval_args
+from recbole_esmr.quick_start import prepare
+from recbole_esmr.report.tables import csv_text
+
+VIEWS = {"a": "vwxyz", "b": "wxy", "c": "zv", "d": "y", "e": "xwvzyxwvzyxw"}
+"""What each person watched, in order: the last is the test of those who watched two or more."""
+LAST = {("a", "z"), ("b", "y"), ("c", "v"), ("e", "w")}
+MODELS = ("ESMR", "BPR", "SASRec", "Pop", "FM")
+FEW = {"topk": [3], "valid_metric": "NDCG@3", "state": "ERROR", "show_progress": False, "epochs": 1}
+
+
+@pytest.fixture
+def few(tmp_path):
+    """A data set of few people, whose rows are in no order, and without a yaml of its own."""
+    folder = tmp_path / "data" / "few"
+    folder.mkdir(parents=True)
+    rows = [
+        f"{person}\t{item}\t{1_000_000_000 + 86_400 * day}\t{day + 1}\t0.5"
+        for person, items in VIEWS.items()
+        for day, item in enumerate(items)
+    ]
+    header = "user_id:token\titem_id:token\ttimestamp:float\tday:float\twatch_ratio:float"
+    (folder / "few.inter").write_text("\n".join([header, *sorted(rows, key=lambda row: row[::-1])]) + "\n")
+    (folder / "few.item").write_text("item_id:token\temotion:token\n" + "".join(f"{item}\thappy\n" for item in "vwxyz"))
+    return folder
+
+
+def _tested(config):
+    dataset, *_, test = prepare(config)
+    rows = test._dataset.inter_feat
+    return set(zip(*(dataset.id2token(field, rows[field].numpy()) for field in ("user_id", "item_id")), strict=True))
+
+
+@pytest.mark.parametrize("own_yaml", [False, True])
+def test_all_models_are_tested_on_the_last_interaction_of_each_person(few, own_yaml):
+    if own_yaml:
+        (few / "few.yaml").write_text(
+            "eval_args: {split: {LS: test_only}, order: TO, group_by: user, mode: full}\nrepeatable: True\n"
+        )
+    for name, config in configs_of(MODELS, str(few), config_dict=FEW, arguments=[]).items():
+        assert _tested(config) == LAST, name
+
+
+@pytest.mark.parametrize("split", [{"RS": [0.6, 0.2, 0.2]}, {"LS": "valid_only"}, {"TS": [0.6, 0.2, 0.2]}])
+@pytest.mark.parametrize("group", ["user", "none"])
+def test_histories_follow_the_split_of_the_interactions(few, split, group):
+    """RecBole splits a sequential model's histories, one fewer than a person's interactions, and cuts at other places."""
+    keys = {**FEW, "eval_args": {"split": split, "order": "TO", "group_by": group, "mode": "full"}}
+    parts = {}
+    for name, config in configs_of(("BPR", "SASRec", "ESMR"), str(few), config_dict=keys, arguments=[]).items():
+        _, *loaders = prepare(config)
+        parts[name] = [
+            sorted(zip(*(part._dataset.inter_feat[f].tolist() for f in ("user_id", "timestamp")), strict=True))
+            for part in loaders
+        ]
+    firsts = {min(row for part in parts["BPR"] for row in part if row[0] == user) for user in range(1, 6)}
+    without_firsts = [[row for row in part if row not in firsts] for part in parts["BPR"]]
+    assert parts["SASRec"] == parts["ESMR"] == without_firsts and sum(map(len, without_firsts)) == 23 - 5
+
+
+def test_what_nobody_sets_is_by_time_for_every_model(few):
+    configs = configs_of(MODELS, str(few), config_dict={"state": "ERROR", "topk": [3], "valid_metric": "NDCG@3"}, arguments=[])
+    for config in configs.values():
+        assert config["eval_args"]["split"] == BY_TIME["eval_args"]["split"] and config["eval_args"]["order"] == "TO"
+        assert config["eval_args"]["mode"] == {"valid": "full", "test": "full"} and config["repeatable"] is True
+        assert config["load_col"]["inter"] == ["user_id", "item_id", "timestamp"], "how long was watched is no feature"
+        assert config["metrics"] == BY_TIME["metrics"] and config["MAX_ITEM_LIST_LENGTH"] == 20
+
+
+def test_the_user_comes_before_the_protocol(few, tmp_path):
+    (few / "few.yaml").write_text("metrics: [Recall]\nvalid_metric: Recall@3\nrepeatable: False\n")
+    (tmp_path / "mine.yaml").write_text("MAX_ITEM_LIST_LENGTH: 7\ntopk: [3]\n")
+    configs = configs_of(MODELS, str(few), ["mine.yaml"], {"state": "ERROR"}, ["--metric_decimal_place=2"])
+    for config in configs.values():
+        assert (config["metrics"], config["MAX_ITEM_LIST_LENGTH"], config["metric_decimal_place"], config["repeatable"]) == (
+            *(["Recall"], 7),
+            *(2, False),
+        )
+
+
+def test_without_emotions_no_emotion_is_judged(few):
+    (few / "few.item").unlink()
+    for config in configs_of(("BPR", "SASRec"), str(few), config_dict=FEW, arguments=[]).values():
+        assert config["metrics"] == ["Recall", "NDCG"]
+
+
+def test_the_protocol_is_returned_written_and_shown(few, capsys):
+    command = ["compare", "--models=BPR,Pop,FM", f"--dataset={few}", "--output=out", "--topk=[3]", "--valid_metric=NDCG@3"]
+    assert main([*command, "--epochs=1", "--state=ERROR", "--show_progress=False"]) == 0
+    written = json.loads(Path("out/protocol.json").read_text())
+    assert set(written["protocol"]) == set(SHARED) and written["models"] == ["BPR", "Pop", "FM"] and written["notes"] == []
+    shown = capsys.readouterr().out
+    assert shown.index("'LS': 'valid_and_test'") < shown.index("| BPR")
+    table = pd.read_csv("out/comparison.csv")
+    assert table["model"].tolist() == ["BPR", "Pop", "FM"] and table.drop(columns="model").notna().all(axis=None)
+
+
+def test_finished_rows_are_kept_when_a_model_fails(few, capsys, monkeypatch):
+    real, seen = comparison.train_and_test, []
+
+    def failing(config, **keys):
+        if config["model"] == "Pop":
+            seen.append(pd.read_csv("out/comparison.csv"))
+            raise RuntimeError("=out of\nmemory")
+        return real(config, **keys)
+
+    monkeypatch.setattr(comparison, "train_and_test", failing)
+    command = ["compare", "--models=BPR,Pop,ItemKNN", f"--dataset={few}", "--output=out", "--topk=[3]", "--valid_metric=NDCG@3"]
+    assert main([*command, "--epochs=1", "--state=ERROR", "--show_progress=False"]) == 2
+    assert seen[0]["model"].tolist() == ["BPR"], "written before the next model began"
+    table = pd.read_csv("out/comparison.csv").set_index("model")
+    assert table["ndcg@3"].notna().to_dict() == {"BPR": True, "ItemKNN": True, "Pop": False}
+    assert table.loc["Pop", "failed"] == "RuntimeError: =out of memory"
+    assert "Pop, seed 2020: RuntimeError: =out of memory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("models", "keys", "says"),
+    [
+        ("BPR,KGAT", "", "KGAT: needs the package dgl"),
+        ("BPR,CKE", "", "CKE: reads a knowledge graph, and few.kg and few.link do not exist"),
+        ("BPR,LightGBM", "", "LightGBM: needs the package xgboost"),
+        ("BPR,SASRecF", "", "SASRecF: reads the column 'class' of few.item (selected_features), which is not there"),
+        ("BPR,RaCT", "", "RaCT: is trained in stages"),
+        ("BPR,SASRek", "", "unknown model 'SASRek'. Did you mean 'SASRec'?"),
+        (" , ", "", "no model is named"),
+        (
+            "BPR,SASRec",
+            "--eval_args={'split':{'RS':[8,1,1]},'order':'RO'}",
+            "SASRec reads what came before, so it needs `order: TO`",
+        ),
+        ("BPR,FM", "--eval_args={'mode':'labeled'} --metrics=['AUC'] --valid_metric=AUC", "no column 'label'"),
+        (
+            "BPR,Pop",
+            "--eval_args={'split':{'RS':[1.0,0,0]},'order':'TO'}",
+            "leaves BPR no test part, so there is nothing to compare",
+        ),
+        ("BPR,SASRec", "--train_neg_sample_args={'distribution':'uniform','sample_num':1}", "SASRec: train_neg_sample_args"),
+        ("BPR,Pop", "--topk=[3,9]", "has 5 items, and topk [3, 9] asks for lists of 9. Set topk: [3] and valid_metric: NDCG@3"),
+    ],
+)
+def test_what_a_model_needs_is_asked_before_anything_is_trained(models, keys, says, few, capsys, monkeypatch):
+    monkeypatch.setattr(comparison, "train_and_test", lambda *_, **__: pytest.fail("something was trained"))
+    words = ["compare", f"--models={models}", f"--dataset={few}", "--state=ERROR", "--show_progress=False", "--output=out"]
+    short = [] if "topk" in keys else ["--topk=[3]"]
+    valid = [] if "valid_metric" in keys else ["--valid_metric=NDCG@3"]
+    assert main([*words, *short, *valid, *keys.split()]) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert error[-1].startswith("recbole-esmr: ") and says in error[-1], error
+    assert not [line for line in error if "Traceback" in line]
+
+
+def test_sequential_and_other_models_are_asked_otherwise_where_people_have_several_tests(few):
+    keys = {**FEW, "eval_args": {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "TO", "group_by": "user", "mode": "full"}}
+    found = compare(["Pop", "FPMC"], str(few), [1], config_dict=keys, arguments=[])
+    assert len(found.notes) == 1 and "People have several test interactions" in found.notes[0]
+    assert compare(["Pop"], str(few), [1], config_dict=keys, arguments=[]).notes == []
+
+
+def test_a_context_aware_model_that_is_given_no_features_is_named(few):
+    keys = {**FEW, "load_col": {"inter": ["user_id", "item_id", "timestamp"]}}
+    found = compare(["FM"], str(few), [1], config_dict=keys, arguments=[])
+    assert len(found.notes) == 1 and found.notes[0].startswith("FM would read features") and len(found.table) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("full", "eval_args is 'full'"),
+        ({"spilt": 1}, "unknown key 'spilt'. Did you mean 'split'?"),
+        ({"order": "time"}, "order is 'time'; expected one of RO, TO"),
+        ({"group_by": "item"}, "group_by is 'item'; expected one of user, none"),
+        ({"split": "LS"}, "split is 'LS'"),
+        ({"split": {"LS": "last"}}, "split LS is 'last'; expected one of valid_and_test, valid_only, test_only"),
+        ({"split": {"RS": [0.8, 0.2]}}, "expected three shares"),
+        ({"split": {"RS": [0, 0.5, 0.5]}}, "the first above 0"),
+        ({"split": {"RS": [0.8, -0.1, 0.3]}}, "expected three shares"),
+    ],
+)
+def test_eval_args_that_cannot_be_split_by_are_refused(given, says):
+    with pytest.raises(ConfigError) as refused:
+        check_eval_args(given)
+    assert says in str(refused.value)
+
+
+def test_cells_that_a_spreadsheet_would_run_are_escaped():
+    frame = pd.DataFrame(
+        {"model": ["=cmd|' /C calc'!A0", "+1", "-x", "@sum", "\tx", "\rx", "a=b", ""], "=n": [-1.5, 2, 3, 4, 5, 6, 7, 8]}
+    )
+    lines = csv_text(frame).split("\n")
+    assert lines[0] == "model,'=n" and lines[1] == "'=cmd|' /C calc'!A0,-1.5", "numbers stay as they are"
+    assert [line[:2] for line in lines[2:6]] == ["'+", "'-", "'@", "'\t"] and "'\rx,6.0" in csv_text(frame)
+    assert lines[-3:] == ["a=b,7.0", ",8.0", ""]
+
+
+def test_data_without_a_test_are_no_comparison(few):
+    with pytest.raises(DataError, match="no test part"):
+        compare(
+            ["BPR"], str(few), [1], config_dict={**FEW, "eval_args": {"split": {"LS": "valid_only"}, "order": "TO"}}, arguments=[]
+        )
