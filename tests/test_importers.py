@@ -197,6 +197,19 @@ def test_an_export_of_five_columns_in_two_commands(tmp_path, capsys):
     assert "ESMR on diary" in capsys.readouterr().out
 
 
+def test_lists_are_no_longer_than_the_few_items_that_there_are(tmp_path):
+    _five_columns(tmp_path)
+    text = (tmp_path / "export.csv").read_text(encoding="utf-8-sig")
+    few = "".join(
+        line for line in text.splitlines(keepends=True) if line.split(",")[1] in ("activity", "act 1", "act 2", "act 3")
+    )
+    (tmp_path / "export.csv").write_text(few)
+    _again(tmp_path)
+    values = {"epochs": 1, "state": "ERROR", "show_progress": False}
+    result = run_recbole("BPR", str(tmp_path / "mine"), config_dict=values, saved=False, arguments=[])
+    assert list(result["test_result"]) == ["recall@3", "ndcg@3"]
+
+
 # -- NAME.yaml and what an import leaves behind ---------------------------------------------------------------------------
 
 

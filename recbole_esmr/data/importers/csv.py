@@ -128,6 +128,8 @@ def _protocol(frames: dict[str, pd.DataFrame]) -> dict[str, Any]:
     if "timestamp" not in frames["inter"]:
         return {}
     settings = {"load_col": {"inter": list(frames["inter"].columns)}, **BY_TIME}
+    longest = min(*BY_TIME["topk"], frames["inter"]["item_id"].nunique())  # a list cannot be longer than the catalogue
+    settings |= {"topk": [longest], "valid_metric": f"NDCG@{longest}"}
     emotions = frames["item"].get("emotion") if "item" in frames else None
     if emotions is None or (emotions == "").all():
         settings["metrics"] = ["Recall", "NDCG"]
