@@ -105,8 +105,9 @@ def check_needs(config: Any) -> None:
     model, name = config["model"], config["dataset"]
     if "labeled" in config["eval_args"]["mode"].values() and not _has_labels(config):
         raise ConfigError(
-            f"{model}: eval_args asks for mode 'labeled' and {name}.inter has no column '{config['LABEL_FIELD']}'. Add it, or "
-            "make it of another column (threshold: {watch_ratio: 0.5}), or judge rankings (mode: full, metrics such as NDCG)."
+            f"{model}: is judged on labels (eval_args mode labeled, which RecBole takes for some models unless it is set), and "
+            f"{name}.inter has no column '{config['LABEL_FIELD']}'. To judge rankings set eval_args: {{mode: full}}, metrics: "
+            "[NDCG] and valid_metric: NDCG@10, or make labels of a column (threshold: {watch_ratio: 0.5})."
         )
     if config["MODEL_TYPE"] == ModelType.DECISIONTREE and "labeled" not in config["eval_args"]["mode"].values():
         raise ConfigError(
