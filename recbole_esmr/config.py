@@ -33,7 +33,7 @@ from recbole_esmr.model.engagement_ranker import RankerSettings
 from recbole_esmr.model.ranking import ServingRule
 from recbole_esmr.model.retriever import RetrieverSettings
 from recbole_esmr.plugin import data_keys
-from recbole_esmr.protocol import check_eval_args
+from recbole_esmr.protocol import check_eval_args, in_words
 from recbole_esmr.recbole_models import MODEL_NAME, check_needs, load_knowledge, model_class, sample_labels
 from recbole_esmr.rl.double_q import RerankerSettings
 from recbole_esmr.settings import flat_keys, parse_flat, section
@@ -206,7 +206,7 @@ class Config(RecBoleConfig):
             for metric in final["metrics"]:
                 if str(metric).lower() not in metrics_dict:
                     raise ConfigError(f"metrics: unknown metric '{metric}'. {nearest(str(metric), known)}") from error
-            raise ConfigError(f"{self.model}: {str(error).strip()}") from error
+            raise ConfigError(f"{self.model}: {in_words(str(error), final)}") from error
         final.update(repeatable=repeatable, data_path=str(self._dataset_path))
         final["emotion_taxonomy"] = load_taxonomy(final["emotion_taxonomy"]).setting
         self._check_recboles()

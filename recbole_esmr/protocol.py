@@ -71,6 +71,17 @@ def require_one(protocols: Mapping[str, Mapping[str, Any]]) -> None:
                 )
 
 
+def in_words(said: str, config: Mapping[str, Any]) -> str:
+    """What RecBole says of an evaluation that it refuses, in words that name the keys and the mend."""
+    if "Full sort evaluation" in said:
+        return f"metrics {config['metrics']} judge labels, and mode full ranks items. Set metrics such as NDCG, or mode: labeled."
+    if "Ranking metrics and value metrics" in said:
+        return f"metrics {config['metrics']} judge rankings (NDCG, Recall) and labels (AUC, LogLoss). Set metrics of one kind."
+    if "topk" in said:
+        return f"topk is {config['topk']!r}; expected whole numbers of at least 1, such as [10]."
+    return " ".join(said.split())
+
+
 def check_eval_args(given: Any) -> None:
     """Refuse an ``eval_args`` that RecBole would stumble over when it splits.
 

@@ -43,11 +43,11 @@ def model_class(name: str) -> Any:
         UnknownNameError: there is none; the message names the nearest, or lists them.
         ConfigError: it needs a package that is not installed.
     """
+    if name in _DECISION_TREES:  # before the import: a second one finds what a failed first one has left behind
+        _need_package(name, "xgboost", "xgboost")
     try:
         return get_model(name)
     except (ValueError, AttributeError, ImportError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name and name in model_names():
-            raise ConfigError(f"{name}: needs the package {error.name}. Run `pip install {error.name}`.") from error
         if name in model_names():
             raise
         raise UnknownNameError(f"unknown model '{name}'. {nearest(name, model_names())}") from error
@@ -105,16 +105,16 @@ def check_needs(config: Any) -> None:
     model, name = config["model"], config["dataset"]
     if "labeled" in config["eval_args"]["mode"].values() and not _has_labels(config):
         raise ConfigError(
-            f"{model}: eval_args asks for mode 'labeled' and {name}.inter has no column '{config['LABEL_FIELD']}'. Add it, or "
-            "make it of another column (threshold: {watch_ratio: 0.5}), or judge rankings (mode: full, metrics such as NDCG)."
+            f"{model}: is judged on labels (eval_args mode labeled, which RecBole takes for some models unless it is set), and "
+            f"{name}.inter has no column '{config['LABEL_FIELD']}'. To judge rankings set eval_args: {{mode: full}}, metrics: "
+            "[NDCG] and valid_metric: NDCG@10, or make labels of a column (threshold: {watch_ratio: 0.5})."
         )
     if config["MODEL_TYPE"] == ModelType.DECISIONTREE and "labeled" not in config["eval_args"]["mode"].values():
         raise ConfigError(
             f"{model}: RecBole's decision trees rank no items; they are judged on labels (mode: labeled). Leave it out."
         )
-    module, package = _PACKAGES.get(model, ("", ""))
-    if module and find_spec(module) is None:
-        raise ConfigError(f"{model}: needs the package {package}. Run `pip install {package}`.")
+    if model in _PACKAGES:
+        _need_package(model, *_PACKAGES[model])
     if model in _STAGED:
         raise ConfigError(
             f"{model}: is trained in stages, and torch ≥ 2.6 does not load the pickles that RecBole writes between them. "
@@ -134,6 +134,11 @@ def _has_labels(config: Any) -> bool:
 def _reads_knowledge(model: str, model_type: ModelType) -> bool:
     own = getattr(importlib.import_module("recbole.data.dataset"), f"{model}Dataset", None)
     return model_type == ModelType.KNOWLEDGE or (isinstance(own, type) and issubclass(own, KnowledgeBasedDataset))
+
+
+def _need_package(model: str, module: str, package: str) -> None:
+    if find_spec(module) is None:
+        raise ConfigError(f"{model}: needs the package {package}. Run `pip install {package}`.")
 
 
 def _need_files(config: Any, suffixes: tuple[str, ...], what: str) -> None:

@@ -150,6 +150,11 @@ def test_finished_rows_are_kept_when_a_model_fails(few, capsys, monkeypatch):
             "leaves BPR no test part, so there is nothing to compare",
         ),
         ("BPR,SASRec", "--train_neg_sample_args={'distribution':'uniform','sample_num':1}", "SASRec: train_neg_sample_args"),
+        ("BPR", "--topk=ten", "BPR: topk is 'ten'; expected whole numbers of at least 1"),
+        ("BPR", "--topk=[0]", "BPR: topk is [0]; expected whole numbers of at least 1"),
+        ("BPR", "--metrics=['AUC'] --valid_metric=AUC", "BPR: metrics ['AUC'] judge labels, and mode full ranks items"),
+        ("BPR", "--metrics=['AUC','NDCG']", "Set metrics of one kind"),
+        ("BPR", "--valid_metric=NDCG@x", "valid_metric is NDCG@x; expected one of metrics"),
         ("BPR,Pop", "--topk=[3,9]", "has 5 items, and topk [3, 9] asks for lists of 9. Set topk: [3] and valid_metric: NDCG@3"),
     ],
 )
