@@ -22,6 +22,7 @@ from recbole_esmr.data.log import Log
 from recbole_esmr.data.proxy import label_by_behaviour
 from recbole_esmr.data.schema import SCHEMA, read_atomic
 from recbole_esmr.data.trace import TRAIN, Trace, make_trace, split_days
+from recbole_esmr.data.window import first_day_read, memory_of_days, require_memory
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import DataError
 
@@ -149,17 +150,28 @@ class ESMRDataset(SequentialDataset):
         user_days, shown = self._known_rows("day"), self._known_rows("imp")
         calendars = [watched["day"]] + [frame["day"] for frame in (user_days, shown) if frame is not None]
         first, last = self._calendar(pd.concat(calendars))
-        watched = watched.assign(day=watched["day"].astype(int) - first).sort_values(["user", "day"], kind="stable")
+        begin = first_day_read(first, last, config["max_days"])
+        watched = watched.assign(day=watched["day"].astype(int) - begin).sort_values(["user", "day"], kind="stable")
         for frame in (user_days, shown):
             if frame is not None:
-                frame["day"] = frame["day"].astype(int) - first
-        days = last - first + 1
-        self.impressions: Impressions = make_impressions(shown, watched)
+                frame["day"] = frame["day"].astype(int) - begin
+        if user_days is not None:
+            user_days = user_days[user_days["day"] >= 0]
+        days, early = last - begin + 1, begin - first
+        if early:
+            self.logger.warning(
+                f"max_days: the last {days:,} of {early + days:,} days are read as days. What was watched before them stays in "
+                "people's histories, in the counts of items and in what the retriever learns from."
+            )
+        everything = make_impressions(shown, watched)
         user, day, item = (watched[name].to_numpy() for name in ("user", "day", "item"))
-        self.history = History(user, day, item, days, longest=int(config["MAX_ITEM_LIST_LENGTH"] or 1))
-        self.past = ItemPast.of(self.impressions, self.item_num, days, known=not config["days_are_steps"])
+        self.history = History(user, day, item, days, longest=int(config["MAX_ITEM_LIST_LENGTH"] or 1), early=early)
+        self.past = ItemPast.of(everything, self.item_num, days, known=not config["days_are_steps"], early=early)
+        self.impressions: Impressions = everything.take(everything.day >= 0) if early else everything
+        needed = memory_of_days(self.user_num, days, self.impressions, user_days, self.catalogue, self.taxonomy)
+        require_memory(self.dataset_name, self.user_num, days, needed, config["memory_limit"])
         self.trace: Trace = make_trace(
-            first_day=first,
+            first_day=begin,
             days=days,
             user_days=user_days if user_days is None else {str(name): user_days[name].to_numpy() for name in user_days},
             impressions=self.impressions,
@@ -287,8 +299,8 @@ class ESMRDataset(SequentialDataset):
         role = split_days(self.trace.present, tuple(self.config["day_split"]))
         for part, dataset in enumerate(datasets):
             rows = dataset.inter_feat
-            cell = rows[self.uid_field].numpy(), self.day_index(rows[self.day_field].numpy())
-            np.maximum.at(role, cell, part)
+            user, day = rows[self.uid_field].numpy(), self.day_index(rows[self.day_field].numpy())
+            np.maximum.at(role, (user[day >= 0], day[day >= 0]), part)
         self.trace.role = np.maximum.accumulate(role, axis=1)
         if self.proxy_label and not self._labelled:
             label_by_behaviour(self.trace, self.taxonomy, int(self.config["seed"]))
@@ -305,12 +317,12 @@ class ESMRDataset(SequentialDataset):
         days that stop and judge it, what was watched on them.
         """
         rows = self.inter_feat
-        cell = rows[self.uid_field].numpy(), self.day_index(rows[self.day_field].numpy())
-        training = self.trace.role[cell] == TRAIN
+        user, day = rows[self.uid_field].numpy(), self.day_index(rows[self.day_field].numpy())
+        training = (self.trace.role[user, np.maximum(day, 0)] == TRAIN) | (day < 0)
         if not training.any():
             raise DataError(f"data set '{self.dataset_name}': no interaction lies on a training day. Widen day_split.")
         return self.copy(rows[torch.from_numpy(training)])
 
     def day_index(self, day: np.ndarray) -> np.ndarray:
-        """Column of the trace for each calendar day; same shape, int."""
+        """Column of the trace for each calendar day, below 0 before its first; same shape, int."""
         return np.rint(day).astype(np.int64) - self.trace.first_day

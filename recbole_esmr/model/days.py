@@ -96,7 +96,7 @@ def day_batch(trace: Trace, center: np.ndarray, spread: np.ndarray, columns: np.
         own=torch.as_tensor(own_scale(scaled), dtype=torch.float32),
         known=torch.as_tensor(known),
         present=torch.as_tensor(known.any(axis=-1) | said | trace.present),
-        report=torch.as_tensor(trace.emotion + 1),
+        report=torch.as_tensor(trace.emotion + 1, dtype=torch.long),
         valence=torch.as_tensor(np.nan_to_num(trace.valence), dtype=torch.float32),
         said=torch.as_tensor(said, dtype=torch.float32),
         profile=torch.as_tensor(trace.profile + 1),
@@ -157,8 +157,8 @@ def day_labels(trace: Trace, use: np.ndarray, horizon: int) -> DayLabels:
     unknown = np.isnan(ahead).any(axis=0)  # a window with a gap would be known only where it is negative
     episode = np.where(unknown, np.nan, (ahead == 1).any(axis=0))
     return DayLabels(
-        today=torch.as_tensor(emotion),
-        tomorrow=torch.as_tensor(shifted(emotion, -1, -1)),
+        today=torch.as_tensor(emotion, dtype=torch.long),
+        tomorrow=torch.as_tensor(shifted(emotion, -1, -1), dtype=torch.long),
         valence=torch.as_tensor(shifted(valence, -1), dtype=torch.float32),
         negative=torch.as_tensor(shifted(negative, -1), dtype=torch.float32),
         episode=torch.as_tensor(episode, dtype=torch.float32),
