@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,20 @@ class SparseDays:
         user, day = np.divmod(self._key, self.shape[1])
         return user, day, self._value
 
+    def of(self, people: np.ndarray) -> SparseDays:
+        """The table of the people in these rows, as people 0, 1, …"""
+        place, row, day = self._rows(people)
+        return SparseDays(row, day, self._value[place], (len(people), self.shape[1]), self._fill)
+
+    @classmethod
+    def stacked(cls, tables: Sequence[SparseDays], join: Callable[[list[Any]], Any] = np.concatenate) -> SparseDays:
+        """The tables of several groups of people below each other; ``join`` puts their values together."""
+        first = np.cumsum([0, *(len(table) for table in tables)])
+        user = np.concatenate([table.kept[0] + start for table, start in zip(tables, first[:-1], strict=True)])
+        day = np.concatenate([table.kept[1] for table in tables])
+        value = join([table.kept[2] for table in tables])
+        return cls(user, day, value, (int(first[-1]), tables[0].shape[1]), tables[0]._fill)
+
     def without(self, people: np.ndarray) -> SparseDays:
         """The table with nothing kept of the people in a mask (U,)."""
         user, day, value = self.kept
@@ -53,11 +68,16 @@ class SparseDays:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self._of(np.arange(len(self))), dtype=dtype)
 
-    def _of(self, people: np.ndarray) -> Any:
+    def _rows(self, people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Place, row among these people and day of all that is kept of them."""
         days = self.shape[1]
         place, row = ranges(np.searchsorted(self._key, people * days), np.searchsorted(self._key, (people + 1) * days))
-        table = self._filled((len(people), days))
-        table[row, self._key[place] % days] = self._value[place]
+        return place, row, self._key[place] % days
+
+    def _of(self, people: np.ndarray) -> Any:
+        place, row, day = self._rows(people)
+        table = self._filled((len(people), self.shape[1]))
+        table[row, day] = self._value[place]
         return table
 
     def _at(self, user: np.ndarray, day: np.ndarray) -> Any:

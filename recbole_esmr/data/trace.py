@@ -24,6 +24,19 @@ BLOCK = 200_000
 """User-days of such a trace that are worked on at once."""
 
 
+UNKNOWN: dict[str, float] = {
+    "emotion": -1,
+    "valence": np.nan,
+    "features": np.nan,
+    "present": False,
+    "exposure": np.nan,
+    "engagement": 0.0,
+    "emotion_hours": 0.0,
+    "category_hours": 0.0,
+}
+"""What a trace holds of a day of which nothing is known."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DaySettings:
     """How people's days are read."""
@@ -93,27 +106,38 @@ class Trace:
         size = max(1, BLOCK // max(self.days, 1)) if self.long else max(self.users, 1)
         return [np.arange(start, min(start + size, self.users)) for start in range(0, self.users, size)]
 
+    @property
+    def known(self) -> np.ndarray:
+        """(U, D) whether anything is known of the day."""
+        if isinstance(self.features, SparseDays):
+            known = self.present | np.isfinite(self.valence)
+            known[self.features.kept[:2]] = True
+            return known
+        return self.present | np.isfinite(self.valence) | np.isfinite(self.features).any(axis=-1)
+
     def of(self, rows: np.ndarray) -> Trace:
-        """The days of the people in these rows alone, as dense arrays."""
-        arrays = {
-            name: value[rows] for name, value in vars(self).items() if isinstance(value, (np.ndarray, SparseDays)) and len(value)
+        """The days of the people in these rows alone."""
+        arrays: dict[str, Any] = {
+            name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray) and len(value)
         }
+        arrays |= {name: value.of(rows) for name, value in vars(self).items() if isinstance(value, SparseDays)}
+        return replace(self, **arrays)
+
+    def at(self, columns: np.ndarray) -> Trace:
+        """Some days of each person, (U, K) of their columns in order; −1 for a day of which nothing is known."""
+        row, inside, arrays = np.arange(self.users)[:, None], columns >= 0, {}
+        for name, unknown in UNKNOWN.items():
+            value = getattr(self, name)[row, np.maximum(columns, 0)]
+            value[~inside] = unknown
+            arrays[name] = value
         return replace(self, **arrays)
 
     def rolled(self, column: Trace) -> Trace:
         """The trace one day later: without its first day, and with ``column``, a trace of the same people's next day."""
-        moving = (
-            "emotion",
-            "valence",
-            "features",
-            "present",
-            "exposure",
-            "engagement",
-            "emotion_hours",
-            "category_hours",
-            "role",
-        )
-        days = {name: np.concatenate([getattr(self, name)[:, 1:], getattr(column, name)], axis=1) for name in moving}
+        days = {
+            name: np.concatenate([np.asarray(getattr(self, name))[:, 1:], getattr(column, name)], axis=1)
+            for name in (*UNKNOWN, "role")
+        }
         return replace(self, first_day=self.first_day + 1, **days)
 
     @property
@@ -274,10 +298,10 @@ def withheld(trace: Trace) -> Trace:
     silent = ~trace.consent
     if not silent.any():
         return trace
-    unknown = dict.fromkeys(("emotion", "profile"), -1) | dict.fromkeys(("valence", "features", "exposure"), np.nan)
-    unknown |= dict.fromkeys(("engagement", "emotion_hours", "category_hours"), 0.0)
     arrays: dict[str, Any] = {}
-    for name, value in unknown.items():
+    for name, value in (UNKNOWN | {"profile": -1}).items():
+        if name == "present":
+            continue
         kept = getattr(trace, name)
         if isinstance(kept, SparseDays):
             arrays[name] = kept.without(silent)

@@ -86,36 +86,19 @@ class AcrossDays(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
         self.rate = nn.Parameter(torch.linspace(-3.0, 0.0, heads))  # log of the fall in the score a day
 
-    def forward(self, days: Tensor, present: Tensor) -> Tensor:
-        """(B, D, H) day vectors, (B, D) whether anything is known of each day → (B, D, H)."""
+    def forward(self, days: Tensor, present: Tensor, day: Tensor | None = None) -> Tensor:
+        """(B, D, H) day vectors, (B, D) whether anything is known of each day → (B, D, H).
+
+        ``day`` (B, D) are the days' numbers, rising where something is known; 0, 1, … unless given.
+        """
+        place = torch.arange(days.shape[1], device=days.device)
+        number = place[None] if day is None else day
+        gap = (number[:, :, None] - number[:, None, :]).clamp(min=0)
+        allowed = (place[:, None] > place) & present[:, None, :] | (place[:, None] == place)
+        bias = (-self.rate.exp()[:, None, None] * gap[:, None]).masked_fill(~allowed[:, None], -torch.inf)
         parts = self.project(self.before_attention(days)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        query, key, value = parts.unbind(0)
-        most = int(present.sum(dim=1).max()) if len(present) else 0
-        attend = _among_all if 2 * most > days.shape[1] else _among_known
         dropout = self.dropout if self.training else 0.0
-        mixed = attend(query, key, value, present, self.rate.exp()[:, None, None], most)
+        query, key, value = parts.unbind(0)
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(parts.dtype))
         days = days + functional.dropout(self.join(mixed.transpose(1, 2).flatten(2)), dropout)
         return days + functional.dropout(self.mlp(self.before_mlp(days)), dropout)
-
-
-def _among_all(query: Tensor, key: Tensor, value: Tensor, present: Tensor, rate: Tensor, most: int) -> Tensor:
-    """Attention of each day to itself and the known days before it; (B, heads, D, w) → the same."""
-    day = torch.arange(query.shape[2], device=query.device)
-    gap = (day[:, None] - day[None, :]).clamp(min=0)
-    allowed = (day[:, None] > day) & present[:, None, None, :] | (day[:, None] == day)
-    bias = (-rate * gap).expand(len(query), -1, -1, -1).masked_fill(~allowed, -torch.inf)
-    return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
-
-
-def _among_known(query: Tensor, key: Tensor, value: Tensor, present: Tensor, rate: Tensor, most: int) -> Tensor:
-    """The same where few days are known, at most ``most`` of a person: D × ``most`` scores, not D × D."""
-    column = present.int().argsort(dim=1, descending=True, stable=True)[:, :most]  # each person's known days, then others
-    there = present.gather(1, column)
-    index = column[:, None, :, None].expand(-1, query.shape[1], -1, query.shape[3])
-    gap = torch.arange(query.shape[2], device=query.device)[:, None] - column[:, None, None, :]  # (B, 1, D, most)
-    allowed = (gap > 0) & there[:, None, None, :]
-    scale = 1 / math.sqrt(query.shape[3])
-    earlier = scale * (query @ key.gather(2, index).transpose(2, 3)) - rate * gap
-    itself = scale * (query * key).sum(dim=-1, keepdim=True)
-    weight = torch.cat([earlier.masked_fill(~allowed, -torch.inf), itself], dim=-1).softmax(dim=-1).to(value.dtype)
-    return weight[..., :-1] @ value.gather(2, index) + weight[..., -1:] * value

@@ -68,6 +68,10 @@ class DayState:
     negative: Tensor
     episode: Tensor
 
+    def values(self) -> list[Tensor]:
+        """Its tensors, in order."""
+        return [getattr(self, field.name) for field in fields(self)]
+
 
 @dataclass(frozen=True)
 class Scales:
@@ -260,13 +264,13 @@ class EmotionEncoder(nn.Module):
                 "Pre-train on data of the same taxonomy."
             )
 
-    def inputs(self, trace: Trace) -> DayBatch:
-        """The model inputs of all people of a trace, on this module's device."""
+    def inputs(self, trace: Trace, days: np.ndarray | None = None) -> DayBatch:
+        """The model inputs of all people of a trace, on this module's device; ``days`` as in ``day_batch``."""
         code = {name: index for index, name in enumerate(self.profiles)}
         codes = np.array([*(code.get(name, -1) for name in trace.profiles), -1])
         trace = replace(trace, profile=codes[trace.profile])
-        days = day_batch(trace, self.center.cpu().numpy(), self.spread.cpu().numpy(), self.columns(trace))
-        return days.to(self.center.device)
+        batch = day_batch(trace, self.center.cpu().numpy(), self.spread.cpu().numpy(), self.columns(trace), days)
+        return batch.to(self.center.device)
 
     # -- beliefs -------------------------------------------------------------------------------------------------------
 
@@ -298,16 +302,17 @@ class EmotionEncoder(nn.Module):
 
     def _remember(self, days: DayBatch, recent: Tensor) -> Tensor:
         """The day's vector after attention over the days, (B, D, H): knows today's behaviour and yesterday's report."""
-        before = functional.pad(recent, (0, 0, 1, 0))[:, :-1]
+        before = functional.pad(recent, (0, 0, 1, 0))[:, :-1] if days.eve is None else days.eve
+        report_before = functional.pad(days.report, (1, 0))[:, :-1] if days.eve_report is None else days.eve_report
         known_before = torch.ones_like(before, dtype=torch.bool)
         memory = self.within_day(
             torch.cat([days.features, before], dim=-1),
             torch.cat([days.own, torch.zeros_like(before)], dim=-1),
             torch.cat([days.known, known_before], dim=-1),
-            [functional.pad(days.report, (1, 0))[:, :-1], days.profile[:, None].expand_as(days.report)],
+            [report_before, days.profile[:, None].expand_as(days.report)],
         )
         for block in self.across_days:
-            memory = block(memory, days.present)
+            memory = block(memory, days.present, days.day)
         return memory
 
     def tracked(self, trace: Trace) -> np.ndarray:
@@ -320,14 +325,15 @@ class EmotionEncoder(nn.Module):
         return tracked
 
     @torch.no_grad()
-    def encode(self, trace: Trace, batch_users: int = 256) -> DayState:
+    def encode(self, trace: Trace, batch_users: int = 256, days: np.ndarray | None = None) -> DayState:
         """Beliefs for all people of a trace, of an encoder in evaluation mode; (U, D, …) on the CPU.
 
-        At most ``batch_users`` are encoded at once, and fewer over many days.
+        At most ``batch_users`` are encoded at once, and fewer over many days. With ``days`` (U, K), as in ``day_batch``, the
+        beliefs are (U, K, …), and the same as over all days.
         """
-        size = min(batch_users, people_at_once(trace.days, int(trace.present.sum(axis=1).max(initial=0))))
-        batches = [(users, trace.days) for users in torch.arange(trace.users).split(size)]
-        return join_states(self.encode_batches(self.inputs(trace), batches), trace.days)
+        count = trace.days if days is None else days.shape[1]
+        batches = [(users, count) for users in torch.arange(trace.users).split(min(batch_users, people_at_once(count)))]
+        return join_states(self.encode_batches(self.inputs(trace, days), batches), count)
 
     @torch.no_grad()
     def encode_batches(self, days: DayBatch, batches: list[tuple[Tensor, int]]) -> list[DayState]:
@@ -364,9 +370,9 @@ AT_ONCE = 10_000_000
 """Scores of the attention over the days, and a hundred for a day's own attention, that are made at once."""
 
 
-def people_at_once(days: int, known: int) -> int:
-    """How many people can be encoded together over so many days, of which at most ``known`` are known of anybody."""
-    return max(1, AT_ONCE // (max(days, 1) * max(known, 100)))
+def people_at_once(days: int) -> int:
+    """How many people can be encoded together over so many days."""
+    return max(1, AT_ONCE // (max(days, 1) * max(days, 100)))
 
 
 def _reported_again(trace: Trace, role: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:

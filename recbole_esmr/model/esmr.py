@@ -18,7 +18,7 @@ from recbole_esmr.data.dataset import ESMRDataset
 from recbole_esmr.data.log import Log
 from recbole_esmr.data.trace import BLOCK, TRAIN
 from recbole_esmr.errors import ConfigError
-from recbole_esmr.model.beliefs import Beliefs, asked_mornings, believe
+from recbole_esmr.model.beliefs import Beliefs, believe
 from recbole_esmr.model.days import day_labels
 from recbole_esmr.model.emotion_encoder import EmotionEncoder, encoder_loss
 from recbole_esmr.model.learned import ENGAGEMENT, RERANKER, Learned
@@ -102,8 +102,11 @@ class ESMR(SequentialRecommender):
 
     def beliefs(self) -> Beliefs:
         """What is believed of everybody, on the mornings that training and reports ask for."""
-        asked = asked_mornings(self.log, self.settings.reranker.return_days) if self.log.trace.long else None
-        return believe(self.encoder, self.log.trace, self.taxonomy, asked)
+        return self._believe(self.log, *self.log.history.days)
+
+    def _believe(self, log: Log, row: np.ndarray, day: np.ndarray) -> Beliefs:
+        """What is believed of the people of a log, the mornings of these rows and days included."""
+        return believe(self.encoder, log.trace, self.taxonomy, self.settings.reranker.return_days, (row, np.maximum(day, 0)))
 
     def parts(self) -> tuple[Log, Beliefs, Rankers]:
         """All that :func:`~recbole_esmr.model.ranking.rank` needs for everybody, as it stands now."""
@@ -147,7 +150,7 @@ class ESMR(SequentialRecommender):
         if offered is not None:
             retrieved[:, ~torch.from_numpy(offered)] = -torch.inf
         ranking = rank(
-            rankers, log, believe(self.encoder, log.trace, self.taxonomy), row, day, rule, np.full(len(row), self.slate_size),
+            rankers, log, self._believe(log, row, day), row, day, rule, np.full(len(row), self.slate_size),
             retrieved=retrieved, offered=offered, multiplier=rankers.multiplier[rule.rank_by] or 0.0,
         )  # fmt: skip
         scores = 0.5 + 0.5 * retrieved / (1 + retrieved.abs())

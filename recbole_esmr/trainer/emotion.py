@@ -13,8 +13,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from recbole_esmr.data.trace import TRAIN, VALID, Trace
+from recbole_esmr.data.user_days import shifted
 from recbole_esmr.model.calibration import believable_share, believable_spread, calibrate
-from recbole_esmr.model.days import DayBatch, DayLabels, day_labels
+from recbole_esmr.model.days import DayBatch, DayLabels, day_labels, days_in
 from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder, EncoderSettings, encoder_loss, people_at_once
 
 AVERAGING = 0.98
@@ -93,17 +94,18 @@ class _Task:
         self.trace, self._size, self._horizon = trace, settings.batch_users, settings.horizon
         self._scales = encoder.fit_scales(trace, trace.role == TRAIN)
         said, held_out = np.isfinite(trace.valence), trace.role == VALID
-        self._busy, self._learned = trace.present.sum(axis=1), said & (trace.role == TRAIN)
+        self._learned = said & (trace.role == TRAIN)
+        self._columns = 2 * trace.known.sum(axis=1) if trace.long else None
         self._users = torch.from_numpy(np.flatnonzero(self._learned.any(axis=1)))
         self._all = None if trace.long else self._made(encoder, trace)
         labelled = (said | (trace.emotion >= 0)) & held_out
         self.judged = bool((said & held_out)[:, 1:].any())
         judges = torch.from_numpy(np.flatnonzero(labelled.any(axis=1)))
-        self._judges = batches_by_length(judges, said & (trace.role <= VALID), settings.batch_users, self._busy)
+        self._judges = batches_by_length(judges, said & (trace.role <= VALID), settings.batch_users, self._columns)
 
     def batches(self, generator: torch.Generator) -> list[tuple[torch.Tensor, int]]:
         order = self._users[torch.randperm(len(self._users), generator=generator)]
-        return batches_by_length(order, self._learned, self._size, self._busy)
+        return batches_by_length(order, self._learned, self._size, self._columns)
 
     def loss(self, encoder: EmotionEncoder, batch: tuple[torch.Tensor, int]) -> torch.Tensor:
         encoder.use_scales(self._scales)
@@ -114,17 +116,23 @@ class _Task:
         encoder.use_scales(self._scales)
         return float(encoder_loss(*self._validated(encoder)))
 
-    def _made(self, encoder: EmotionEncoder, trace: Trace) -> tuple[DayBatch, DayLabels, DayLabels]:
+    def _made(
+        self, encoder: EmotionEncoder, trace: Trace, days: np.ndarray | None = None
+    ) -> tuple[DayBatch, DayLabels, DayLabels]:
         """What the encoder reads of people, and the labels of their training and validation days."""
-        train, valid = (day_labels(trace, trace.role == part, self._horizon) for part in (TRAIN, VALID))
-        return encoder.inputs(trace), train, valid
+        train, valid = (day_labels(trace, trace.role == part, self._horizon, days) for part in (TRAIN, VALID))
+        return encoder.inputs(trace, days), train, valid
 
-    def _rows(self, encoder: EmotionEncoder, users: torch.Tensor, days: int) -> tuple[DayBatch, DayLabels, DayLabels]:
-        """The same of some of the people and the first ``days`` days."""
-        made = self._all or self._made(encoder, self.trace.of(users.numpy()))
-        index = users if self._all else slice(None)
-        inputs, train, valid = (part.rows(index, days) for part in made)
-        return inputs, train, valid
+    def _rows(self, encoder: EmotionEncoder, users: torch.Tensor, count: int) -> tuple[DayBatch, DayLabels, DayLabels]:
+        """The same of some people and the first ``count`` days; of a long trace, of the known days and those before them."""
+        if self._all is not None:
+            inputs, train, valid = (part.rows(users, count) for part in self._all)
+            return inputs, train, valid
+        trace = self.trace.of(users.numpy())
+        known = trace.known
+        used = known | shifted(known, -1, False)
+        used[:, count:] = False
+        return self._made(encoder, trace, days_in(used))
 
     @torch.no_grad()
     def _validated(self, encoder: EmotionEncoder) -> tuple[DayState, DayLabels]:
@@ -169,7 +177,7 @@ def _together(tables: list[T]) -> T:
 
 
 def batches_by_length(
-    users: torch.Tensor, known: np.ndarray, size: int, busy: np.ndarray | None = None
+    users: torch.Tensor, known: np.ndarray, size: int, columns: np.ndarray | None = None
 ) -> list[tuple[torch.Tensor, int]]:
     """Batches of people with about equally long histories, each with the days until the last report in it.
 
@@ -179,7 +187,7 @@ def batches_by_length(
         users: (N,) the people.
         known: (U, D) bool, the reports that count: those of held-out days must not even shape a batch.
         size: people in a batch.
-        busy: (U,) on how many days something is known of each; of people with very many a batch has fewer.
+        columns: (U,) how many days of each person are encoded, where not all are; of people with very many a batch has fewer.
     """
     day = np.arange(1, known.shape[1] + 1, dtype=np.int32)
     last = torch.from_numpy(np.where(known, day, 1).max(axis=1))
@@ -187,6 +195,6 @@ def batches_by_length(
         return []
     batches = []
     for batch in users[torch.argsort(last[users], stable=True)].split(size):
-        most = size if busy is None else people_at_once(int(last[batch].max()), int(busy[batch.numpy()].max()))
+        most = people_at_once(int(last[batch].max()) if columns is None else int(columns[batch.numpy()].max()))
         batches += [(part, int(last[part].max())) for part in batch.split(min(size, most))]
     return batches
