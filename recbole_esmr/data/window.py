@@ -12,7 +12,7 @@ from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.trace import DENSE
 from recbole_esmr.emotion import Taxonomy
-from recbole_esmr.errors import DataError
+from recbole_esmr.errors import ConfigError, DataError
 
 GIB = 2**30
 
@@ -24,7 +24,13 @@ NARROW, NARROW_REPORTED = 8, 60
 
 
 def first_day_read(first: int, last: int, max_days: int | None) -> int:
-    """The first of the last ``max_days`` days from ``first`` to ``last``; ``first`` where there are no more, or no limit."""
+    """The first of the last ``max_days`` days from ``first`` to ``last``; ``first`` where there are no more, or no limit.
+
+    Raises:
+        ConfigError: ``max_days`` is no whole number of at least 1.
+    """
+    if max_days is not None and (not isinstance(max_days, int) or isinstance(max_days, bool) or max_days < 1):
+        raise ConfigError(f"max_days is {max_days!r}; expected a whole number of days of at least 1, or ~ for all days.")
     return first if max_days is None else max(first, last - max_days + 1)
 
 
@@ -58,7 +64,10 @@ def require_memory(dataset: str, people: int, days: int, needed: int, limit: flo
 
     Raises:
         DataError: the message has the numbers and the mend.
+        ConfigError: ``limit`` is no number above 0.
     """
+    if limit is not None and (not isinstance(limit, (int, float)) or isinstance(limit, bool) or limit <= 0):
+        raise ConfigError(f"memory_limit is {limit!r}; expected a number of GiB above 0, or ~ for what is free.")
     allowed = free_memory() if limit is None else int(limit * GIB)
     if needed <= allowed:
         return
