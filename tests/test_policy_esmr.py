@@ -241,13 +241,15 @@ def test_one_persons_evenings_do_not_unlearn_the_items(trained):
     policy = esmr_policy(trained, gate="always")
     policy.rule = replace(policy.rule, min_engagement=0.9)
     policy.reset(user, items)
-    days, before = policy.log.trace.days, policy.log.past.watch_ratio.copy()
+    days = policy.log.trace.days
+    grid = [x.ravel() for x in np.mgrid[: days + 1, : len(items)]]
+    before = policy.log.past.watch_ratio(*grid)
     acted = []
     for day in range(days + 1):
         slates = policy.recommend(morning_of(1, len(items), 5, day=day))
         acted.append(policy.acted()[0])
         policy.observe(evening_of(slates, np.ones(slates.shape), {}, "angry", day))
-    assert np.array_equal(policy.log.past.watch_ratio, before) and any(acted)
+    assert np.array_equal(policy.log.past.watch_ratio(*grid), before) and any(acted)
     longest = trained[1][0]["MAX_ITEM_LIST_LENGTH"]
     assert len(policy.log.history) <= 5 * days + longest, "what nobody reads any more is dropped"
 

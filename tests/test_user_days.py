@@ -106,11 +106,15 @@ def test_the_past_of_items_knows_earlier_days_alone_and_rolls_on():
     shown = _impressions([0, 0, 1], [1, 2, 1], [1.0, 0.0, 0.5])
     past = ItemPast.of(shown, items=3, days=2)
     mean = 0.5
-    assert past.watch_ratio[0].tolist() == [0, 0, 0]
-    assert past.watch_ratio[1, 1] == pytest.approx((1 + PRIOR_IMPRESSIONS * mean) / (1 + PRIOR_IMPRESSIONS))
+    assert past.watch_ratio(np.zeros(3, dtype=int), np.arange(3)).tolist() == [0, 0, 0]
+    assert past.watch_ratio(np.array([1]), np.array([1])) == pytest.approx(
+        (1 + PRIOR_IMPRESSIONS * mean) / (1 + PRIOR_IMPRESSIONS)
+    )
+    assert past.popularity(np.array([2]), np.array([1])) == pytest.approx(np.log1p(2 / (2 / 3))), "two of the two views"
     later = past.next_day(_impressions([0], [2], [1.0]))
     rolled = ItemPast.of(_impressions([0, 1], [1, 2], [0.5, 1.0]), items=3, days=2)
-    for name in ("shown", "views", "watched", "popularity", "watch_ratio"):
-        assert np.array_equal(getattr(later, name), getattr(rolled, name)), name
-    assert np.isnan(ItemPast.of(shown, 3, 2, known=False).popularity).all()
+    day, item = (x.ravel() for x in np.mgrid[:3, :3])
+    for name in ("popularity", "watch_ratio"):
+        assert getattr(later, name)(day, item) == pytest.approx(getattr(rolled, name)(day, item)), name
+    assert np.isnan(ItemPast.of(shown, 3, 2, known=False).popularity(day, item)).all()
     assert ItemPast.of(shown, 3, 2, known=False).usual_ratio(np.array([1]), np.array([1])).tolist() == [0.5]

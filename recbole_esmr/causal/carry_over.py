@@ -26,11 +26,14 @@ def carry_over(valence: np.ndarray) -> float:
         φ in [0.05, 0.95]; 0 where fewer than three lags have a pair.
     """
     lags = range(1, min(_LAGS, valence.shape[1] - 1) + 1)
-    square = [(valence[:, lag:] - valence[:, :-lag]) ** 2 for lag in lags]
-    count = np.array([np.isfinite(part).sum() for part in square], dtype=float)
+    total, count = np.zeros(len(lags)), np.zeros(len(lags))
+    for lag in lags:
+        difference = valence[:, lag:] - valence[:, :-lag]
+        square = difference[np.isfinite(difference)] ** 2
+        total[lag - 1], count[lag - 1] = square.sum(), len(square)
     if (count > 0).sum() < 3:
         return 0.0
-    mean = np.array([np.nansum(part) for part in square]) / np.maximum(count, 1)
-    weight, lag = np.sqrt(count), np.arange(1, len(mean) + 1)
-    errors = [nnls(np.stack([weight, weight * (1 - phi**lag)], axis=1), weight * mean)[1] for phi in _GRID]
+    mean = total / np.maximum(count, 1)
+    weight, after = np.sqrt(count), np.arange(1, len(mean) + 1)
+    errors = [nnls(np.stack([weight, weight * (1 - phi**after)], axis=1), weight * mean)[1] for phi in _GRID]
     return float(_GRID[int(np.argmin(errors))])

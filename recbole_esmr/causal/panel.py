@@ -97,14 +97,41 @@ def make_panel(
         what was shown is not logged, ``time_spent`` is no treatment, and neither it nor the number of items is adjusted for.
         Outcomes: tomorrow's reported valence and whether it is negative, watch hours, and whether the person came.
     """
+    use = np.asarray(use, dtype=bool) & trace.consent[:, None]
+    usual, parts = _usual_ratio(impressions, len(catalogue.emotion), use), _parts(catalogue, labels)
+    frames: list[pd.DataFrame] = []
+    for people in trace.blocks():
+        inside = slice(*np.searchsorted(impressions.user, [people[0], people[-1] + 1]))
+        said = None if forecast is None else forecast[people]
+        table, lagged = _table(trace.of(people), impressions.of(people), catalogue, use[people], usual[inside], parts, said)
+        frames.append(table.assign(user=people[table["user"]]))
+    frame = pd.concat(frames, ignore_index=True)
+    for name in lagged:  # a person's first days: what others have
+        frame[name] = frame[name].fillna(frame[name].mean()).fillna(0.0)
+    slate = impressions.has_skips
+    design = Design(
+        treatments=TREATMENTS if slate else TREATMENTS[:2],
+        outcomes=OUTCOMES,
+        confounders=tuple(name for name in lagged if slate or name != "items_shown"),
+        instruments=INSTRUMENTS if slate else {},
+        moderators={name: f"usual_{name}" for name in TREATMENTS[:2]},
+        parts={name: group for name, (_, group) in parts.items()},
+        part_instruments={name: f"shown_{name}" for name in parts} if slate else {},
+    )
+    return Panel(frame, design)
+
+
+def _table(
+    trace: Trace, impressions: Impressions, catalogue: Catalogue, use: np.ndarray, usual: np.ndarray,
+    parts: Mapping[str, tuple[int, str]], forecast: np.ndarray | None,
+) -> tuple[pd.DataFrame, list[str]]:  # fmt: skip
+    """The rows of some people, and the names of the columns of what came before; ``usual`` is of their impressions, (M,)."""
     sums = UserDaySums(impressions.user, impressions.day, trace.users, trace.days)
     said = np.isfinite(trace.valence)
     level = mean_so_far(trace.valence)
     guess = level if forecast is None else np.where(np.isfinite(forecast), forecast, level)
     today = np.where(said, trace.valence, np.nan_to_num(guess))
     item, ratio = impressions.item, impressions.watch_ratio
-    use = np.asarray(use, dtype=bool) & trace.consent[:, None]
-    usual = _usual_ratio(impressions, len(catalogue.emotion), use)
     hours = catalogue.duration[item] / 3600
     tone = sums.mean(ratio * (catalogue.valence * catalogue.intensity)[item], weight=ratio)
     columns: dict[str, np.ndarray] = {
@@ -132,7 +159,6 @@ def make_panel(
     for code, profile in enumerate(trace.profiles[1:], start=1):
         lagged[f"profile_{profile}"] = np.broadcast_to((trace.profile == code)[:, None].astype(float), level.shape)
     columns |= lagged
-    parts = _parts(catalogue, labels)
     weights = {"shown_negative": catalogue.negative, "shown_positive": catalogue.positive}
     for name, value in weights.items():
         columns[name] = sums.mean(usual * value[item])
@@ -153,19 +179,7 @@ def make_panel(
     frame = pd.DataFrame(table).rename(columns={f"tomorrow_{name}": name for name in OUTCOMES})
     known = (said | (said.cumsum(axis=1) > 0))[rows]
     frame["state"] = np.where(known, frame["valence_today"] < 0, np.nan)
-    for name in lagged:  # a person's first days: what others have
-        frame[name] = frame[name].fillna(frame[name].mean()).fillna(0.0)
-    slate = impressions.has_skips
-    design = Design(
-        treatments=TREATMENTS if slate else TREATMENTS[:2],
-        outcomes=OUTCOMES,
-        confounders=tuple(name for name in lagged if slate or name != "items_shown"),
-        instruments=INSTRUMENTS if slate else {},
-        moderators={name: f"usual_{name}" for name in TREATMENTS[:2]},
-        parts={name: group for name, (_, group) in parts.items()},
-        part_instruments={name: f"shown_{name}" for name in parts} if slate else {},
-    )
-    return Panel(frame, design)
+    return frame, list(lagged)
 
 
 def _parts(catalogue: Catalogue, labels: Sequence[str]) -> dict[str, tuple[int, str]]:

@@ -23,6 +23,7 @@ from recbole_esmr.data.proxy import label_by_behaviour
 from recbole_esmr.data.records import read_records
 from recbole_esmr.data.schema import SCHEMA, read_atomic
 from recbole_esmr.data.trace import TRAIN, Trace, make_trace, split_days
+from recbole_esmr.data.window import first_day_read, memory_of_days, require_memory
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import DataError
 
@@ -148,20 +149,34 @@ class ESMRDataset(SequentialDataset):
         frames = {"views": records.views, "shown": records.shown, "reports": records.reports}
         rows = {name: _numbered(frame, users, numbers) for name, frame in frames.items() if frame is not None}
         first, last = self._calendar(pd.concat([frame["day"] for frame in rows.values()]))
-        rows = {name: frame.assign(day=frame["day"].astype(int) - first) for name, frame in rows.items()}
+        begin = first_day_read(first, last, config["max_days"])
+        days, early = last - begin + 1, begin - first
+        if early:
+            self.logger.warning(
+                f"max_days: the last {days:,} of {early + days:,} days are read as days. What was watched before them stays in "
+                "people's histories, in the counts of items and in what the retriever learns from."
+            )
+        rows = {name: frame.assign(day=frame["day"].astype(int) - begin) for name, frame in rows.items()}
         views, shown, reports = rows["views"], rows.get("shown"), rows.get("reports")
-        days = last - first + 1
-        impressions = make_impressions(shown, views.sort_values(["user", "day"], kind="stable"))
-        self.seen = Seen(impressions, load_catalogue(self, self.taxonomy, beyond))
+        reports = None if reports is None else reports[reports["day"] >= 0]
+        ever = Seen(
+            make_impressions(shown, views.sort_values(["user", "day"], kind="stable")),
+            load_catalogue(self, self.taxonomy, beyond),
+        )
+        self.past = ItemPast.of(
+            ever.first(self.item_num).impressions, self.item_num, days, known=not config["days_are_steps"], early=early
+        )
+        self.seen = Seen(ever.impressions.take(ever.impressions.day >= 0), ever.catalogue) if early else ever
         known = self.seen.first(self.item_num)
         self.impressions, self.catalogue = known.impressions, known.catalogue
         kept = self.inter_feat[[self.uid_field, self.iid_field, self.day_field]].set_axis(["user", "item", "day"], axis=1)
-        kept = kept.assign(day=kept["day"].astype(int) - first).sort_values(["user", "day"], kind="stable")
+        kept = kept.assign(day=kept["day"].astype(int) - begin).sort_values(["user", "day"], kind="stable")
         user, day, item = (kept[name].to_numpy() for name in ("user", "day", "item"))
-        self.history = History(user, day, item, days, longest=int(config["MAX_ITEM_LIST_LENGTH"] or 1))
-        self.past = ItemPast.of(self.impressions, self.item_num, days, known=not config["days_are_steps"])
+        self.history = History(user, day, item, days, longest=int(config["MAX_ITEM_LIST_LENGTH"] or 1), early=early)
+        needed = memory_of_days(self.user_num, days, self.seen.impressions, reports, self.seen.catalogue, self.taxonomy)
+        require_memory(self.dataset_name, self.user_num, days, needed, config["memory_limit"])
         self.trace: Trace = make_trace(
-            first_day=first,
+            first_day=begin,
             days=days,
             user_days=reports if reports is None else {str(name): reports[name].to_numpy() for name in reports},
             impressions=self.seen.impressions,
@@ -260,8 +275,8 @@ class ESMRDataset(SequentialDataset):
         role = split_days(self.trace.present, tuple(self.config["day_split"]))
         for part, dataset in enumerate(datasets):
             rows = dataset.inter_feat
-            cell = rows[self.uid_field].numpy(), self.day_index(rows[self.day_field].numpy())
-            np.maximum.at(role, cell, part)
+            user, day = rows[self.uid_field].numpy(), self.day_index(rows[self.day_field].numpy())
+            np.maximum.at(role, (user[day >= 0], day[day >= 0]), part)
         self.trace.role = np.maximum.accumulate(role, axis=1)
         if self.proxy_label and not self._labelled:
             label_by_behaviour(self.trace, self.taxonomy, int(self.config["seed"]))
@@ -278,14 +293,14 @@ class ESMRDataset(SequentialDataset):
         days that stop and judge it, what was watched on them.
         """
         rows = self.inter_feat
-        cell = rows[self.uid_field].numpy(), self.day_index(rows[self.day_field].numpy())
-        training = self.trace.role[cell] == TRAIN
+        user, day = rows[self.uid_field].numpy(), self.day_index(rows[self.day_field].numpy())
+        training = (self.trace.role[user, np.maximum(day, 0)] == TRAIN) | (day < 0)
         if not training.any():
             raise DataError(f"data set '{self.dataset_name}': no interaction lies on a training day. Widen day_split.")
         return self.copy(rows[torch.from_numpy(training)])
 
     def day_index(self, day: np.ndarray) -> np.ndarray:
-        """Column of the trace for each calendar day; same shape, int."""
+        """Column of the trace for each calendar day, below 0 before its first; same shape, int."""
         return np.rint(day).astype(np.int64) - self.trace.first_day
 
 

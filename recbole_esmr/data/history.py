@@ -12,34 +12,44 @@ class History:
         row, day, item: shape (N,) each, ordered by person (row of the log) and, within a person, by time; days never go back.
         days: number of days D in the log.
         longest: items of a history that anybody reads. What lies before the log's window is kept up to that length.
+        early: how many days before the log's window are told apart; their numbers lie below 0.
     """
 
-    def __init__(self, row: np.ndarray, day: np.ndarray, item: np.ndarray, days: int, longest: int) -> None:
-        self._days, self._longest = days, longest
-        self._key = row.astype(np.int64) * (days + 1) + day
+    def __init__(self, row: np.ndarray, day: np.ndarray, item: np.ndarray, days: int, longest: int, early: int = 0) -> None:
+        self._days, self._longest, self._early = days, longest, early
+        self._span = early + days + 1
+        self._key = row.astype(np.int64) * self._span + day + early
         self._item = item
 
     def __len__(self) -> int:
         return len(self._item)
 
+    @property
+    def days(self) -> tuple[np.ndarray, np.ndarray]:
+        """Row and day of each view on the log's days."""
+        row, day = np.divmod(self._key, self._span)
+        inside = day >= self._early
+        return row[inside], day[inside] - self._early
+
     def of(self, rows: np.ndarray) -> History:
         """The histories of the people in these rows, as rows 0, 1, …"""
-        base = rows.astype(np.int64) * (self._days + 1)
-        start, end = np.searchsorted(self._key, base), np.searchsorted(self._key, base + self._days + 1)
+        base = rows.astype(np.int64) * self._span
+        start, end = np.searchsorted(self._key, base), np.searchsorted(self._key, base + self._span)
         place, row = ranges(start, end)
-        return History(row, self._key[place] % (self._days + 1), self._item[place], self._days, self._longest)
+        day = self._key[place] % self._span - self._early
+        return History(row, day, self._item[place], self._days, self._longest, self._early)
 
     def next_day(self, row: np.ndarray, item: np.ndarray) -> History:
         """The views one day later: days move one back (the first keeps its place), ``row`` watched ``item`` on the last."""
-        old_row, old_day = np.divmod(self._key, self._days + 1)
+        old_row, old_day = np.divmod(self._key, self._span)
         rows = np.concatenate([old_row, row])
-        days = np.concatenate([np.maximum(old_day - 1, 0), np.full(len(row), self._days - 1)])
+        days = np.concatenate([np.maximum(old_day - 1, 0), np.full(len(row), self._early + self._days - 1)])
         order = np.lexsort((days, rows))
         rows, days, items = rows[order], days[order], np.concatenate([self._item, item])[order]
-        # of the views of the window's first day, and of all before it, the last ones are enough
-        first_of = np.searchsorted(rows * (self._days + 1) + days, rows * (self._days + 1) + 1)
+        # of the views of the first day, and of all before it, the last ones are enough
+        first_of = np.searchsorted(rows * self._span + days, rows * self._span + 1)
         keep = (days > 0) | (first_of - np.arange(len(rows)) <= self._longest)
-        return History(rows[keep], days[keep], items[keep], self._days, self._longest)
+        return History(rows[keep], days[keep] - self._early, items[keep], self._days, self._longest, self._early)
 
     def before(self, row: np.ndarray, day: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
         """The last ``length`` items that each person watched on days before ``day``.
@@ -50,8 +60,8 @@ class History:
         Returns:
             items, shape (B, length), the oldest first, 0 after the last; and how many there are, shape (B,).
         """
-        start = np.searchsorted(self._key, row * (self._days + 1))
-        end = np.searchsorted(self._key, row * (self._days + 1) + day)
+        start = np.searchsorted(self._key, row * self._span)
+        end = np.searchsorted(self._key, row * self._span + np.clip(day + self._early, 0, self._span - 1))
         start = np.maximum(start, end - length)
         place = start[:, None] + np.arange(length)
         inside = place < end[:, None]

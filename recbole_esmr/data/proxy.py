@@ -46,9 +46,11 @@ def label_by_behaviour(trace: Trace, taxonomy: Taxonomy, seed: int) -> None:
             f"label: behaviour-clusters needs the emotions {', '.join(LABELS)}; the taxonomy lacks {', '.join(absent)}."
         )
     place = [trace.feature_names.index(name) for name in needed]
-    behaviour = trace.features[..., place]
-    known = np.isfinite(behaviour).all(axis=-1) & trace.present & trace.consent[:, None]
-    train = behaviour[known & (trace.role == TRAIN)]
+    user, day = np.nonzero(trace.present & trace.consent[:, None])
+    behaviour = trace.features[user, day][:, place]
+    known = np.isfinite(behaviour).all(axis=-1)
+    user, day, behaviour = user[known], day[known], behaviour[known]
+    train = behaviour[trace.role[user, day] == TRAIN]
     if len(train) < len(LABELS):
         raise DataError("label: behaviour-clusters found too few training days with behaviour. Widen day_split.")
     center, spread = train.mean(axis=0), np.maximum(train.std(axis=0), 1e-9)
@@ -66,5 +68,5 @@ def label_by_behaviour(trace: Trace, taxonomy: Taxonomy, seed: int) -> None:
     label_of = np.empty(len(LABELS), dtype=int)
     label_of[[*order[:2], stressed, lonely, rest[0]]] = taxonomy.encode(np.array(LABELS))
     trace.emotion[:] = -1
-    trace.emotion[known] = label_of[clusters.predict((behaviour[known] - center) / spread)]
+    trace.emotion[user, day] = label_of[clusters.predict((behaviour - center) / spread)]
     trace.valence[:] = taxonomy.valence_of(trace.emotion)

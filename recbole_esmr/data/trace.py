@@ -4,16 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import numpy as np
 
 from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.impressions import Impressions
+from recbole_esmr.data.sparse_days import SparseDays
 from recbole_esmr.data.user_days import UserDaySums
 from recbole_esmr.emotion import Taxonomy
 from recbole_esmr.settings import setting
 
 TRAIN, VALID, TEST = 0, 1, 2
+
+DENSE = 250_000
+"""A trace of more user-days than that keeps what it knows of a day for the known days alone."""
+
+BLOCK = 200_000
+"""User-days of such a trace that are worked on at once."""
+
+
+UNKNOWN: dict[str, float] = {
+    "emotion": -1,
+    "valence": np.nan,
+    "features": np.nan,
+    "present": False,
+    "exposure": np.nan,
+    "engagement": 0.0,
+    "emotion_hours": 0.0,
+    "category_hours": 0.0,
+}
+"""What a trace holds of a day of which nothing is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +51,10 @@ class Trace:
 
     In the trace of a whole data set a row is RecBole's internal id, and row 0 (RecBole's padding) is nobody: of whom nothing is
     known, as of a newcomer.
+
+    In a long one ``features``, ``exposure``, ``engagement`` and the hours are :class:`~recbole_esmr.data.sparse_days.SparseDays`,
+    which read as arrays: what is wide grows with the known days, not with people × days. Whoever needs all of everybody goes
+    through :meth:`blocks`.
 
     Attributes:
         first_day: the calendar day of column 0.
@@ -71,25 +96,48 @@ class Trace:
     def days(self) -> int:
         return self.emotion.shape[1]
 
+    @property
+    def long(self) -> bool:
+        """Whether only the known days are kept of what is wide."""
+        return isinstance(self.features, SparseDays)
+
+    def blocks(self) -> list[np.ndarray]:
+        """The people in parts that can be worked on at once: all of them, or of a long trace a few."""
+        size = max(1, BLOCK // max(self.days, 1)) if self.long else max(self.users, 1)
+        return [np.arange(start, min(start + size, self.users)) for start in range(0, self.users, size)]
+
+    @property
+    def known(self) -> np.ndarray:
+        """(U, D) whether anything is known of the day."""
+        if isinstance(self.features, SparseDays):
+            known = self.present | np.isfinite(self.valence)
+            known[self.features.kept[:2]] = True
+            return known
+        return self.present | np.isfinite(self.valence) | np.isfinite(self.features).any(axis=-1)
+
     def of(self, rows: np.ndarray) -> Trace:
         """The days of the people in these rows alone."""
-        arrays = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray) and len(value)}
+        arrays: dict[str, Any] = {
+            name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray) and len(value)
+        }
+        arrays |= {name: value.of(rows) for name, value in vars(self).items() if isinstance(value, SparseDays)}
+        return replace(self, **arrays)
+
+    def at(self, columns: np.ndarray) -> Trace:
+        """Some days of each person, (U, K) of their columns in order; −1 for a day of which nothing is known."""
+        row, inside, arrays = np.arange(self.users)[:, None], columns >= 0, {}
+        for name, unknown in UNKNOWN.items():
+            value = getattr(self, name)[row, np.maximum(columns, 0)]
+            value[~inside] = unknown
+            arrays[name] = value
         return replace(self, **arrays)
 
     def rolled(self, column: Trace) -> Trace:
         """The trace one day later: without its first day, and with ``column``, a trace of the same people's next day."""
-        moving = (
-            "emotion",
-            "valence",
-            "features",
-            "present",
-            "exposure",
-            "engagement",
-            "emotion_hours",
-            "category_hours",
-            "role",
-        )
-        days = {name: np.concatenate([getattr(self, name)[:, 1:], getattr(column, name)], axis=1) for name in moving}
+        days = {
+            name: np.concatenate([np.asarray(getattr(self, name))[:, 1:], getattr(column, name)], axis=1)
+            for name in (*UNKNOWN, "role")
+        }
         return replace(self, first_day=self.first_day + 1, **days)
 
     @property
@@ -136,55 +184,82 @@ def make_trace(
         consent: (U,) bool.
         shared_calendar: as in :class:`Trace`.
     """
-    users = len(consent)
-    sums = UserDaySums(impressions.user, impressions.day, users, days)
-    item, ratio = impressions.item, impressions.watch_ratio
-    shown = sums.count
-    hours = ratio * catalogue.duration[item] / 3600
-    exposure = np.stack([sums.mean(ratio * part[item]) for part in (catalogue.negative, catalogue.positive)], axis=-1)
-    engagement = sums.sum(hours)
-    emotion_hours = sums.sum_by(hours, catalogue.emotion[item], len(taxonomy))
-    category_hours = sums.sum_by(hours, catalogue.category[item], max(len(catalogue.categories), 1))
-    emotion = np.full((users, days), -1)
-    valence = np.full((users, days), np.nan)
-    present = shown > 0
-    derived = {
-        "negative_exposure": exposure[..., 0],
-        "positive_exposure": exposure[..., 1],
-        "watch_hours": np.where(shown > 0, engagement, np.nan),
-        "items_shown": np.where(shown > 0, shown, np.nan),
-        **_watched_shares(emotion_hours, taxonomy.labels, catalogue.emotion, engagement),
-        **_watched_shares(category_hours, catalogue.categories, catalogue.category, engagement),
-    }
+    users, sparse = len(consent), len(consent) * days > DENSE
+    keys = [impressions.user * days + impressions.day]
+    if user_days is not None:
+        keys.append(user_days["user"] * days + user_days["day"])
+    known = np.unique(np.concatenate(keys))  # the user-days of which anything is known, R of them
+    user, day = np.divmod(known, days)
+
+    def spread(value: np.ndarray, fill: float, keep: bool = False) -> np.ndarray:
+        """(R, …) → (U, D, …)."""
+        if sparse and not keep:
+            return cast(np.ndarray, SparseDays(user, day, value, (users, days), fill))
+        table = np.full((users, days, *value.shape[1:]), fill, value.dtype)
+        table[user, day] = value
+        return table
+
+    sums = UserDaySums(np.searchsorted(known, keys[0]), np.zeros_like(keys[0]), len(known), 1)
+    watched = _watched(sums, impressions, catalogue, taxonomy)
+    emotion, valence = np.full(len(known), -1, np.int8 if sparse else np.int64), np.full(len(known), np.nan)
+    present = watched["shown"] > 0
     behaviour: dict[str, np.ndarray] = {}
     if user_days is not None:
-        cell = user_days["user"], user_days["day"]
-        present[cell] = user_days["churned"] != 1 if "churned" in user_days else True
-        emotion[cell] = taxonomy.encode(user_days["emotion"])
+        row = np.searchsorted(known, keys[1])
+        present[row] = user_days["churned"] != 1 if "churned" in user_days else True
+        emotion[row] = taxonomy.encode(user_days["emotion"])
         valence = taxonomy.valence_of(emotion)
         said = user_days["valence"]
-        valence[cell] = np.where(np.isfinite(said), said, valence[cell])
+        valence[row] = np.where(np.isfinite(said), said, valence[row])
         for name in [column for column in user_days if column not in ("user", "day", "emotion", "valence")]:
-            behaviour[name] = np.full((users, days), np.nan)
-            behaviour[name][cell] = user_days[name]
-    features = behaviour | derived
+            behaviour[name] = np.full(len(known), np.nan)
+            behaviour[name][row] = user_days[name]
+    features = behaviour | _derived(watched, catalogue, taxonomy)
     trace = Trace(
         first_day=first_day,
-        emotion=emotion,
-        valence=valence,
-        features=np.stack(list(features.values()), axis=-1),
+        emotion=spread(emotion, -1, keep=True),
+        valence=spread(valence.astype(np.float32) if sparse else valence, np.nan, keep=True),
+        features=spread(np.stack(list(features.values()), axis=-1), np.nan),
         feature_names=tuple(features),
-        present=present,
-        exposure=exposure,
-        engagement=engagement,
-        emotion_hours=emotion_hours,
-        category_hours=category_hours,
+        present=spread(present, False, keep=True),
+        exposure=spread(watched["exposure"], np.nan),
+        engagement=spread(watched["hours"], 0.0),
+        emotion_hours=spread(watched["emotion_hours"], 0.0),
+        category_hours=spread(watched["category_hours"], 0.0),
         profile=profile[0],
         profiles=profile[1],
         consent=consent,
         shared_calendar=shared_calendar,
     )
     return withheld(trace)
+
+
+def _watched(sums: UserDaySums, impressions: Impressions, catalogue: Catalogue, taxonomy: Taxonomy) -> dict[str, np.ndarray]:
+    """What was shown and watched on R user-days, (R, …) each; ``sums`` is over them."""
+    item, ratio = impressions.item, impressions.watch_ratio
+    hours = ratio * catalogue.duration[item] / 3600
+    exposure = np.stack([sums.mean(ratio * part[item]) for part in (catalogue.negative, catalogue.positive)], axis=-1)
+    found = {
+        "shown": sums.count,
+        "hours": sums.sum(hours),
+        "exposure": exposure,
+        "emotion_hours": sums.sum_by(hours, catalogue.emotion[item], len(taxonomy)),
+        "category_hours": sums.sum_by(hours, catalogue.category[item], max(len(catalogue.categories), 1)),
+    }
+    return {name: value[:, 0] for name, value in found.items()}
+
+
+def _derived(watched: dict[str, np.ndarray], catalogue: Catalogue, taxonomy: Taxonomy) -> dict[str, np.ndarray]:
+    """The features of R user-days that are made from what was watched, (R,) each."""
+    shown, hours = watched["shown"], watched["hours"]
+    return {
+        "negative_exposure": watched["exposure"][:, 0],
+        "positive_exposure": watched["exposure"][:, 1],
+        "watch_hours": np.where(shown > 0, hours, np.nan),
+        "items_shown": np.where(shown > 0, shown, np.nan),
+        **_watched_shares(watched["emotion_hours"], taxonomy.labels, catalogue.emotion, hours),
+        **_watched_shares(watched["category_hours"], catalogue.categories, catalogue.category, hours),
+    }
 
 
 def split_days(present: np.ndarray, ratios: tuple[float, float, float]) -> np.ndarray:
@@ -198,10 +273,14 @@ def split_days(present: np.ndarray, ratios: tuple[float, float, float]) -> np.nd
         (U, D), TRAIN, VALID or TEST; a day away has the part of the person's last day before it.
     """
     total = sum(ratios)
-    number = present.cumsum(axis=1)
-    place = (number - 0.5) / np.maximum(number[:, -1:], 1)
-    role = np.where(place < ratios[0] / total, TRAIN, np.where(place < (ratios[0] + ratios[1]) / total, VALID, TEST))
-    return np.maximum.accumulate(role, axis=1).astype(np.int8)
+    roles = np.empty(present.shape, dtype=np.int8)
+    size = max(1, BLOCK // max(present.shape[1], 1))
+    for start in range(0, len(present), size):
+        number = present[start : start + size].cumsum(axis=1)
+        place = (number - 0.5) / np.maximum(number[:, -1:], 1)
+        role = np.where(place < ratios[0] / total, TRAIN, np.where(place < (ratios[0] + ratios[1]) / total, VALID, TEST))
+        roles[start : start + size] = np.maximum.accumulate(role, axis=1)
+    return roles
 
 
 CONTENT = "watched "
@@ -209,7 +288,7 @@ CONTENT = "watched "
 
 
 def _watched_shares(hours: np.ndarray, names: tuple[str, ...], codes: np.ndarray, total: np.ndarray) -> dict[str, np.ndarray]:
-    """A feature for each name that an item has, (U, D), NaN on days without watching."""
+    """A feature for each name that an item has, (R,), NaN on days without watching."""
     share = hours / np.where(total > 0, total, np.nan)[..., None]
     return {f"{CONTENT}{name}": share[..., code] for code, name in enumerate(names) if (codes == code).any()}
 
@@ -217,9 +296,15 @@ def _watched_shares(hours: np.ndarray, names: tuple[str, ...], codes: np.ndarray
 def withheld(trace: Trace) -> Trace:
     """The trace with everything unknown of the people who did not consent."""
     silent = ~trace.consent
-    unknown = dict.fromkeys(("emotion", "profile"), -1) | dict.fromkeys(("valence", "features", "exposure"), np.nan)
-    unknown |= dict.fromkeys(("engagement", "emotion_hours", "category_hours"), 0.0)
-    arrays = {name: getattr(trace, name).copy() for name in unknown}
-    for name, value in unknown.items():
-        arrays[name][silent] = value
+    if not silent.any():
+        return trace
+    arrays: dict[str, Any] = {}
+    for name, value in (UNKNOWN | {"profile": -1}).items():
+        if name == "present":
+            continue
+        kept = getattr(trace, name)
+        if isinstance(kept, SparseDays):
+            arrays[name] = kept.without(silent)
+        else:
+            arrays[name] = np.where(silent.reshape(-1, *[1] * (kept.ndim - 1)), np.asarray(value, kept.dtype), kept)
     return replace(trace, **arrays)

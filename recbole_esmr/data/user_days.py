@@ -100,8 +100,9 @@ class SlateIndex:
     """
 
     def __init__(self, user: np.ndarray, day: np.ndarray) -> None:
-        pairs, row, size = np.unique(np.stack([user, day]), axis=1, return_inverse=True, return_counts=True)
-        self.user, self.day, self.size = pairs[0], pairs[1], size
+        days = int(day.max(initial=0)) + 1
+        pairs, row, size = np.unique(user.astype(np.int64) * days + day, return_inverse=True, return_counts=True)
+        (self.user, self.day), self.size = np.divmod(pairs, days), size
         self.row = row.reshape(-1)
         order = np.argsort(self.row, kind="stable")
         self.place = np.empty(len(self.row), dtype=np.int64)

@@ -21,7 +21,7 @@ from sklearn.metrics import (
 from recbole_esmr.config import ESMRSettings
 from recbole_esmr.data.trace import TEST, TRAIN, Trace
 from recbole_esmr.model.beliefs import Beliefs
-from recbole_esmr.model.days import level_tracker
+from recbole_esmr.model.days import TRACKER, level_tracker
 
 NORMAL_80 = 1.2815515655446004
 """Half-width of the central 80 % of a normal distribution, in standard deviations."""
@@ -124,9 +124,13 @@ def _task(trace: Trace, kind: str, part: int) -> Task:
     target = (trace.role == part) & (trace.emotion >= 0)
     target[:, 0] = False
     user, day = np.nonzero(target)
-    tracker = level_tracker(trace.valence)[user, day - 1]
-    said = np.where(trace.emotion >= 0, np.arange(trace.days), -1)
-    latest = np.maximum.accumulate(said, axis=1)[user, day - 1]
+    tracker, latest = np.empty((len(user), len(TRACKER))), np.empty(len(user), dtype=np.int64)
+    for people in trace.blocks():
+        inside = slice(*np.searchsorted(user, [people[0], people[-1] + 1]))
+        before = user[inside] - people[0], day[inside] - 1
+        tracker[inside] = level_tracker(trace.valence[people])[before]
+        said = np.where(trace.emotion[people] >= 0, np.arange(trace.days), -1)
+        latest[inside] = np.maximum.accumulate(said, axis=1)[before]
     last = np.where(latest >= 0, trace.emotion[user, np.maximum(latest, 0)], -1)
     two_days = [trace.valence[user, day - 1], np.where(day > 1, trace.valence[user, np.maximum(day - 2, 0)], np.nan)]
     behaviour = trace.features[user, day if kind == "nowcast" else day - 1]
@@ -137,10 +141,10 @@ def _task(trace: Trace, kind: str, part: int) -> Task:
 def _encoder_says(beliefs: Beliefs, task: Task, kind: str) -> Forecast:
     state = beliefs.state
     if kind == "nowcast":
-        return Forecast(state.nowcast.softmax(dim=-1).numpy()[task.user, task.day])
+        return Forecast(state.nowcast[task.user, task.day].softmax(dim=-1).numpy())
     before = task.user, task.day - 1
     return Forecast(
-        emotion=state.forecast.softmax(dim=-1).numpy()[before],
+        emotion=state.forecast[before].softmax(dim=-1).numpy(),
         mean=state.mean.numpy()[before],
         scale=state.scale.numpy()[before],
         negative=state.negative.sigmoid().numpy()[before],

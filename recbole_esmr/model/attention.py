@@ -86,13 +86,16 @@ class AcrossDays(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
         self.rate = nn.Parameter(torch.linspace(-3.0, 0.0, heads))  # log of the fall in the score a day
 
-    def forward(self, days: Tensor, present: Tensor) -> Tensor:
-        """(B, D, H) day vectors, (B, D) whether anything is known of each day → (B, D, H)."""
-        length = days.shape[1]
-        day = torch.arange(length, device=days.device)
-        gap = (day[:, None] - day[None, :]).clamp(min=0)
-        allowed = (day[:, None] > day) & present[:, None, None, :] | (day[:, None] == day)
-        bias = (-self.rate.exp()[:, None, None] * gap).expand(len(days), -1, -1, -1).masked_fill(~allowed, -torch.inf)
+    def forward(self, days: Tensor, present: Tensor, day: Tensor | None = None) -> Tensor:
+        """(B, D, H) day vectors, (B, D) whether anything is known of each day → (B, D, H).
+
+        ``day`` (B, D) are the days' numbers, rising where something is known; 0, 1, … unless given.
+        """
+        place = torch.arange(days.shape[1], device=days.device)
+        number = place[None] if day is None else day
+        gap = (number[:, :, None] - number[:, None, :]).clamp(min=0)
+        allowed = (place[:, None] > place) & present[:, None, :] | (place[:, None] == place)
+        bias = (-self.rate.exp()[:, None, None] * gap[:, None]).masked_fill(~allowed[:, None], -torch.inf)
         parts = self.project(self.before_attention(days)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
         query, key, value = parts.unbind(0)

@@ -24,11 +24,14 @@ class _Rows:
 
     def rows(self, index: Tensor | slice, days: int | None = None):
         """The given people's part, of the first ``days`` days."""
-        parts = (getattr(self, field.name)[index] for field in fields(self))
-        return type(self)(*(part if part.dim() == 1 else part[:, :days] for part in parts))
+        parts = (None if value is None else value[index] for value in self._values())
+        return type(self)(*(part if part is None or part.dim() == 1 else part[:, :days] for part in parts))
 
     def to(self, device: torch.device):
-        return type(self)(*(getattr(self, field.name).to(device) for field in fields(self)))
+        return type(self)(*(None if value is None else value.to(device) for value in self._values()))
+
+    def _values(self) -> list[Tensor | None]:
+        return [getattr(self, field.name) for field in fields(self)]
 
 
 @dataclass
@@ -45,6 +48,9 @@ class DayBatch(_Rows):
         said: (B, D) 1.0 with a report of valence.
         profile: (B,) profile code + 1; 0 where unknown.
         tracker: (B, D, 4) the level tracker's features of the reported valence up to the day.
+        day: (B, D) the days' numbers, where not every day is a column, as in a long trace; otherwise None.
+        eve, eve_report: (B, D, 6) and (B, D), of the day before, where it is not the column before: its tracker, valence and
+            said, and its report; otherwise None.
     """
 
     features: Tensor
@@ -56,6 +62,9 @@ class DayBatch(_Rows):
     said: Tensor
     profile: Tensor
     tracker: Tensor
+    day: Tensor | None = None
+    eve: Tensor | None = None
+    eve_report: Tensor | None = None
 
 
 @dataclass
@@ -76,32 +85,53 @@ class DayLabels(_Rows):
     episode: Tensor
 
 
-def day_batch(trace: Trace, center: np.ndarray, spread: np.ndarray, columns: np.ndarray | None = None) -> DayBatch:
+def day_batch(
+    trace: Trace, center: np.ndarray, spread: np.ndarray, columns: np.ndarray | None = None, days: np.ndarray | None = None
+) -> DayBatch:
     """Inputs of all people of a trace.
 
     Args:
         trace: people's days.
         center, spread: (F,) standardise the features.
         columns: (F,) the trace's feature for each of the model's, −1 for one that the trace lacks; all in order unless given.
+        days: (U, K) the days of each person to read, in order and −1 after the last, among them all of which anything is known;
+            every day unless given.
     """
+    tracker, said = level_tracker(trace.valence), np.isfinite(trace.valence)
+    place: dict[str, Tensor] = {}
+    if days is not None:
+        row, number = np.arange(trace.users)[:, None], np.maximum(days, 0)
+        recent = np.concatenate([tracker, np.nan_to_num(trace.valence)[..., None], said[..., None]], axis=-1)
+        place["day"] = torch.as_tensor(number)
+        place["eve"] = torch.as_tensor(shifted(recent, 1, 0)[row, number], dtype=torch.float32)
+        place["eve_report"] = torch.as_tensor(shifted(trace.emotion, 1, -1)[row, number] + 1, dtype=torch.long)
+        tracker, trace = tracker[row, number], trace.at(days)
+        said = np.isfinite(trace.valence)
     raw = trace.features
     if columns is not None:
         raw = np.concatenate([raw, np.full((*raw.shape[:2], 1), np.nan)], axis=-1)[..., columns]
     known = np.isfinite(raw)
     scaled = np.where(known, (raw - center) / spread, np.nan)
     scaled = np.clip(scaled, -6, 6)
-    said = np.isfinite(trace.valence)
     return DayBatch(
         features=torch.as_tensor(np.nan_to_num(scaled), dtype=torch.float32),
         own=torch.as_tensor(own_scale(scaled), dtype=torch.float32),
         known=torch.as_tensor(known),
         present=torch.as_tensor(known.any(axis=-1) | said | trace.present),
-        report=torch.as_tensor(trace.emotion + 1),
+        report=torch.as_tensor(trace.emotion + 1, dtype=torch.long),
         valence=torch.as_tensor(np.nan_to_num(trace.valence), dtype=torch.float32),
         said=torch.as_tensor(said, dtype=torch.float32),
         profile=torch.as_tensor(trace.profile + 1),
-        tracker=torch.as_tensor(level_tracker(trace.valence), dtype=torch.float32),
+        tracker=torch.as_tensor(tracker, dtype=torch.float32),
+        **place,
     )
+
+
+def days_in(mask: np.ndarray) -> np.ndarray:
+    """The days of each person in a mask (U, D), in order and −1 after the last; (U, K)."""
+    most = int(mask.sum(axis=1).max(initial=0))
+    day = np.argsort(~mask, axis=1, kind="stable")[:, :most]
+    return np.where(np.take_along_axis(mask, day, axis=1), day, -1)
 
 
 def own_scale(scaled: np.ndarray) -> np.ndarray:
@@ -148,18 +178,33 @@ def level_tracker(valence: np.ndarray) -> np.ndarray:
     return np.stack(means, axis=-1)
 
 
-def day_labels(trace: Trace, use: np.ndarray, horizon: int) -> DayLabels:
-    """Labels from the days where ``use`` (U, D) is true; no other day's label appears in them."""
+def day_labels(trace: Trace, use: np.ndarray, horizon: int, days: np.ndarray | None = None) -> DayLabels:
+    """Labels from the days where ``use`` (U, D) is true; no other day's label appears in them.
+
+    Args:
+        trace: people's days.
+        use: which days' labels may be read.
+        horizon: h.
+        days: (U, K) the days of each person to label, −1 for none; every day unless given.
+    """
     emotion = np.where(use, trace.emotion, -1)
     negative = np.where(use, trace.negative, np.nan)
     valence = np.where(use, trace.valence, np.nan)
     ahead = np.stack([shifted(negative, -step) for step in range(1, horizon + 1)])
     unknown = np.isnan(ahead).any(axis=0)  # a window with a gap would be known only where it is negative
     episode = np.where(unknown, np.nan, (ahead == 1).any(axis=0))
+    labels = {
+        "today": emotion,
+        "tomorrow": shifted(emotion, -1, -1),
+        "valence": shifted(valence, -1),
+        "negative": shifted(negative, -1),
+        "episode": episode,
+    }
+    if days is not None:
+        row = np.arange(trace.users)[:, None]
+        for name, value in labels.items():
+            labels[name] = np.where(days >= 0, value[row, days], -1 if value.dtype.kind == "i" else np.nan)
+    codes = ("today", "tomorrow")
     return DayLabels(
-        today=torch.as_tensor(emotion),
-        tomorrow=torch.as_tensor(shifted(emotion, -1, -1)),
-        valence=torch.as_tensor(shifted(valence, -1), dtype=torch.float32),
-        negative=torch.as_tensor(shifted(negative, -1), dtype=torch.float32),
-        episode=torch.as_tensor(episode, dtype=torch.float32),
+        **{name: torch.as_tensor(value, dtype=torch.long if name in codes else torch.float32) for name, value in labels.items()}
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recbole_esmr.data.sparse_days import SparseDays
 from recbole_esmr.data.trace import Trace
 from recbole_esmr.errors import CheckpointError
 from recbole_esmr.model.attention import BINS, AcrossDays, WithinDay
@@ -66,6 +67,10 @@ class DayState:
     scale: Tensor
     negative: Tensor
     episode: Tensor
+
+    def values(self) -> list[Tensor]:
+        """Its tensors, in order."""
+        return [getattr(self, field.name) for field in fields(self)]
 
 
 @dataclass(frozen=True)
@@ -180,8 +185,11 @@ class EmotionEncoder(nn.Module):
             what is in use from now on, to be put back by :meth:`use_scales` after another data set's was.
         """
         raw = trace.features
-        with np.errstate(invalid="ignore"):
-            seen = np.where(role[..., None], raw, np.nan).reshape(-1, raw.shape[-1])
+        if isinstance(raw, SparseDays):
+            user, day, value = raw.kept
+            seen = value[role[user, day]]
+        else:
+            seen = raw[role]
         some = np.isfinite(seen).sum(axis=0) > 1
         center, spread = np.zeros(len(some) + 1), np.ones(len(some) + 1)  # the last for features that the trace lacks
         center[:-1][some] = np.nanmean(seen[:, some], axis=0)
@@ -212,16 +220,15 @@ class EmotionEncoder(nn.Module):
         designs, targets = [np.zeros((0, len(TRACKER)))], [np.zeros(0)]
         count = np.ones(tuple(self.transition.shape))
         for trace, role in zip(traces, roles, strict=True):
-            tomorrow = trace.valence[:, 1:]
-            reports = np.isfinite(trace.valence).cumsum(axis=1)[:, :-1]
-            use = np.isfinite(tomorrow) & role[:, 1:] & (reports > 0)
-            settled = use & (reports >= SETTLED)
-            use = settled if settled.sum() > 20 * len(TRACKER) else use
-            designs.append(level_tracker(trace.valence)[:, :-1][use])
-            targets.append(tomorrow[use])
-            emotion = np.where(role, trace.emotion, -1)
-            both = (emotion[:, :-1] >= 0) & (emotion[:, 1:] >= 0)
-            np.add.at(count, (emotion[:, :-1][both], emotion[:, 1:][both]), 1.0)
+            design, target, reports = (np.concatenate(parts) for parts in zip(*_reported_again(trace, role), strict=True))
+            settled = reports >= SETTLED
+            use = settled if settled.sum() > 20 * len(TRACKER) else reports > 0
+            designs.append(design[use])
+            targets.append(target[use])
+            for people in trace.blocks():
+                emotion = np.where(role[people], trace.emotion[people], -1)
+                both = (emotion[:, :-1] >= 0) & (emotion[:, 1:] >= 0)
+                np.add.at(count, (emotion[:, :-1][both], emotion[:, 1:][both]), 1.0)
         design, target = np.concatenate(designs), np.concatenate(targets)
         if len(target) > len(TRACKER) + 1:
             line = LinearRegression().fit(design, target)
@@ -257,13 +264,13 @@ class EmotionEncoder(nn.Module):
                 "Pre-train on data of the same taxonomy."
             )
 
-    def inputs(self, trace: Trace) -> DayBatch:
-        """The model inputs of all people of a trace, on this module's device."""
+    def inputs(self, trace: Trace, days: np.ndarray | None = None) -> DayBatch:
+        """The model inputs of all people of a trace, on this module's device; ``days`` as in ``day_batch``."""
         code = {name: index for index, name in enumerate(self.profiles)}
         codes = np.array([*(code.get(name, -1) for name in trace.profiles), -1])
         trace = replace(trace, profile=codes[trace.profile])
-        days = day_batch(trace, self.center.cpu().numpy(), self.spread.cpu().numpy(), self.columns(trace))
-        return days.to(self.center.device)
+        batch = day_batch(trace, self.center.cpu().numpy(), self.spread.cpu().numpy(), self.columns(trace), days)
+        return batch.to(self.center.device)
 
     # -- beliefs -------------------------------------------------------------------------------------------------------
 
@@ -295,16 +302,17 @@ class EmotionEncoder(nn.Module):
 
     def _remember(self, days: DayBatch, recent: Tensor) -> Tensor:
         """The day's vector after attention over the days, (B, D, H): knows today's behaviour and yesterday's report."""
-        before = functional.pad(recent, (0, 0, 1, 0))[:, :-1]
+        before = functional.pad(recent, (0, 0, 1, 0))[:, :-1] if days.eve is None else days.eve
+        report_before = functional.pad(days.report, (1, 0))[:, :-1] if days.eve_report is None else days.eve_report
         known_before = torch.ones_like(before, dtype=torch.bool)
         memory = self.within_day(
             torch.cat([days.features, before], dim=-1),
             torch.cat([days.own, torch.zeros_like(before)], dim=-1),
             torch.cat([days.known, known_before], dim=-1),
-            [functional.pad(days.report, (1, 0))[:, :-1], days.profile[:, None].expand_as(days.report)],
+            [report_before, days.profile[:, None].expand_as(days.report)],
         )
         for block in self.across_days:
-            memory = block(memory, days.present)
+            memory = block(memory, days.present, days.day)
         return memory
 
     def tracked(self, trace: Trace) -> np.ndarray:
@@ -317,10 +325,15 @@ class EmotionEncoder(nn.Module):
         return tracked
 
     @torch.no_grad()
-    def encode(self, trace: Trace, batch_users: int = 256) -> DayState:
-        """Beliefs for all people of a trace, of an encoder in evaluation mode; (U, D, …) on the CPU."""
-        batches = [(users, trace.days) for users in torch.arange(trace.users).split(batch_users)]
-        return join_states(self.encode_batches(self.inputs(trace), batches), trace.days)
+    def encode(self, trace: Trace, batch_users: int = 256, days: np.ndarray | None = None) -> DayState:
+        """Beliefs for all people of a trace, of an encoder in evaluation mode; (U, D, …) on the CPU.
+
+        At most ``batch_users`` are encoded at once, and fewer over many days. With ``days`` (U, K), as in ``day_batch``, the
+        beliefs are (U, K, …), and the same as over all days.
+        """
+        count = trace.days if days is None else days.shape[1]
+        batches = [(users, count) for users in torch.arange(trace.users).split(min(batch_users, people_at_once(count)))]
+        return join_states(self.encode_batches(self.inputs(trace, days), batches), count)
 
     @torch.no_grad()
     def encode_batches(self, days: DayBatch, batches: list[tuple[Tensor, int]]) -> list[DayState]:
@@ -351,6 +364,28 @@ class EmotionEncoder(nn.Module):
         """An untrained encoder of the shape that :meth:`shape` gave."""
         values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in shape.items()}
         return cls(**values)
+
+
+AT_ONCE = 10_000_000
+"""Scores of the attention over the days, and a hundred for a day's own attention, that are made at once."""
+
+
+def people_at_once(days: int) -> int:
+    """How many people can be encoded together over so many days."""
+    return max(1, AT_ONCE // (max(days, 1) * max(days, 100)))
+
+
+def _reported_again(trace: Trace, role: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Of each block of people the user-days whose valence is known, in ``role`` and not a person's first.
+
+    Yields:
+        the level tracker the evening before (N, 4), the valence (N,), and how many reports lie before it (N,).
+    """
+    for people in trace.blocks():
+        valence = trace.valence[people]
+        reports = np.isfinite(valence).cumsum(axis=1)[:, :-1]
+        use = np.isfinite(valence[:, 1:]) & role[people][:, 1:] & (reports > 0)
+        yield level_tracker(valence)[:, :-1][use], valence[:, 1:][use], reports[use]
 
 
 def join_states(states: list[DayState], days: int) -> DayState:

@@ -10,6 +10,7 @@ import numpy as np
 from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.item_past import ItemPast
 from recbole_esmr.data.log import Log
+from recbole_esmr.data.sparse_days import SparseDays
 from recbole_esmr.data.times import weekday
 from recbole_esmr.data.trace import Trace
 from recbole_esmr.data.user_days import eve
@@ -43,12 +44,11 @@ class EngagementFeatures:
 
     def __init__(self, trace: Trace, catalogue: Catalogue, past: ItemPast, forecast: np.ndarray) -> None:
         self._catalogue, self._past, self._profile, self._consent = catalogue, past, trace.profile, trace.consent
-        calendar = trace.first_day + np.arange(trace.days + 1)
-        self._weekday = weekday(calendar) % 7 if trace.shared_calendar else np.full(trace.days + 1, np.nan)
-        self._emotion_share = _share_before(trace.emotion_hours)
-        self._category_share = _share_before(trace.category_hours)
-        self._habit = _mean_before(trace.engagement, trace.present)
-        self._forecast = eve(forecast)
+        self._first_day = trace.first_day if trace.shared_calendar else np.nan
+        self._emotion_hours, self._category_hours = _SumsBefore(trace.emotion_hours), _SumsBefore(trace.category_hours)
+        self._engagement = _SumsBefore(trace.engagement)
+        self._visits = _SumsBefore(_present_days(trace))
+        self._forecast = forecast
 
     @classmethod
     def of(cls, log: Log, forecast: np.ndarray, catalogue: Catalogue) -> EngagementFeatures:
@@ -59,7 +59,8 @@ class EngagementFeatures:
         """One line an item shown or to be shown.
 
         Args:
-            row, day, item: (N,); ``row`` is the person's in the trace, ``day`` may be D, the day after the last.
+            row, day, item: (N,); ``row`` is the person's in the trace, ``day`` may be D, the day after the last, and lie below 0,
+                where of the person nothing is known yet.
             retrieved: (N,) the retriever's standardised score.
 
         Returns:
@@ -67,23 +68,27 @@ class EngagementFeatures:
         """
         items = self._catalogue
         emotion, category = items.emotion[item], items.category[item]
+        day_of_week, known = weekday(self._first_day + day) % 7, np.maximum(day, 0)
         may_feel = self._consent[row] & (emotion >= 0)  # without consent no emotion is read, not even the item's
         columns = [
             retrieved,
-            self._past.popularity[day, item],
-            self._past.watch_ratio[day, item],
+            self._past.popularity(day, item),
+            self._past.watch_ratio(day, item),
             np.where(may_feel, emotion, np.nan),
             np.where(may_feel, items.valence[item], np.nan),
             np.where(may_feel, items.intensity[item], np.nan),
             category,
             items.duration[item],
-            np.where(may_feel, self._emotion_share[row, day, np.maximum(emotion, 0)], np.nan),
-            np.where(category >= 0, self._category_share[row, day, np.maximum(category, 0)], np.nan),
+            np.where(may_feel, _share(self._emotion_hours(row, known), emotion), np.nan),
+            np.where(category >= 0, _share(self._category_hours(row, known), category), np.nan),
             self._profile[row],
-            self._habit[row, day],
-            self._weekday[day],
+            self._engagement(row, known) / np.maximum(self._visits(row, known), 1),
+            day_of_week,
         ]
-        return np.column_stack([np.stack(columns, axis=1), self._forecast[row, day]]).astype(np.float32)
+        evening = np.zeros((len(row), self._forecast.shape[-1]))
+        later = known > 0  # nothing is forecast before the first day
+        evening[later] = self._forecast[row[later], known[later] - 1]
+        return np.column_stack([np.stack(columns, axis=1), evening]).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -162,12 +167,36 @@ class EngagementRanker:
         return cls(lightgbm.Booster(model_str=text) if text else None, columns)
 
 
-def _share_before(hours: np.ndarray) -> np.ndarray:
-    total = eve(hours.cumsum(axis=1))
-    size = total.shape[-1]
+class _SumsBefore:
+    """Sums of a (P, D, …) table over the days before a day."""
+
+    def __init__(self, table: np.ndarray | SparseDays) -> None:
+        self._table = None
+        if isinstance(table, SparseDays):
+            user, day, value = table.kept
+            self._key, self._days = user * table.shape[1] + day, table.shape[1]
+            self._running = np.concatenate([np.zeros_like(value[:1], shape=(1, *value.shape[1:])), value.cumsum(axis=0)])
+        else:
+            self._table = eve(table.cumsum(axis=1))
+
+    def __call__(self, row: np.ndarray, day: np.ndarray) -> np.ndarray:
+        """(N, …) of people in rows (N,) on days 0 … D."""
+        if self._table is not None:
+            return self._table[row, day]
+        first = row.astype(np.int64) * self._days
+        start, end = np.searchsorted(self._key, first), np.searchsorted(self._key, first + day)
+        return np.maximum(self._running[end] - self._running[start], 0)
+
+
+def _present_days(trace: Trace) -> np.ndarray | SparseDays:
+    if not trace.long:
+        return trace.present
+    user, day = np.nonzero(trace.present)
+    return SparseDays(user, day, np.ones(len(user), dtype=int), trace.present.shape, 0)
+
+
+def _share(hours: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """Share of a code in hours (N, C), (N,)."""
     prior = 0.02  # hours: a newcomer's shares are even
-    return (total + prior / size) / (total.sum(axis=-1, keepdims=True) + prior)
-
-
-def _mean_before(value: np.ndarray, present: np.ndarray) -> np.ndarray:
-    return eve(value.cumsum(axis=1)) / np.maximum(eve(present.cumsum(axis=1)), 1)
+    own = np.take_along_axis(hours, np.maximum(code, 0)[:, None], axis=1)[:, 0]
+    return (own + prior / hours.shape[1]) / (hours.sum(axis=1) + prior)

@@ -16,7 +16,7 @@ from recbole_esmr.checkpoint import load_checkpoint
 from recbole_esmr.config import Config
 from recbole_esmr.data.dataset import ESMRDataset
 from recbole_esmr.data.log import Log
-from recbole_esmr.data.trace import TRAIN
+from recbole_esmr.data.trace import BLOCK, TRAIN
 from recbole_esmr.errors import ConfigError
 from recbole_esmr.model.beliefs import Beliefs, believe
 from recbole_esmr.model.days import day_labels
@@ -101,8 +101,12 @@ class ESMR(SequentialRecommender):
         )
 
     def beliefs(self) -> Beliefs:
-        """What is believed of everybody."""
-        return believe(self.encoder, self.log.trace, self.taxonomy)
+        """What is believed of everybody, on the mornings that training and reports ask for."""
+        return self._believe(self.log, *self.log.history.days)
+
+    def _believe(self, log: Log, row: np.ndarray, day: np.ndarray) -> Beliefs:
+        """What is believed of the people of a log, the mornings of these rows and days included."""
+        return believe(self.encoder, log.trace, self.taxonomy, self.settings.reranker.return_days, (row, np.maximum(day, 0)))
 
     def parts(self) -> tuple[Log, Beliefs, Rankers]:
         """All that :func:`~recbole_esmr.model.ranking.rank` needs for everybody, as it stands now."""
@@ -124,25 +128,34 @@ class ESMR(SequentialRecommender):
 
         Args:
             user: (B,) internal ids.
-            day: (B,) day indices 0 … D; nothing of that day or later is read.
+            day: (B,) day indices up to D, below 0 before the log's days; nothing of that day or later is read.
             offered: (I,) bool, the items to choose among; all of them unless given.
 
         Returns:
             (B, I) on the model's device: candidates in (1, 2) in the order of their ranking, other items in (0, 1), the
             padding and what is not offered −inf.
         """
+        rankers, size = self.rankers, max(1, BLOCK // self.log.trace.days)
+        parts = [
+            self._score(rankers, user[start : start + size], day[start : start + size], offered)
+            for start in range(0, max(len(user), 1), size)
+        ]
+        return torch.cat(parts).to(self.device)
+
+    def _score(self, rankers: Rankers, user: np.ndarray, day: np.ndarray, offered: np.ndarray | None) -> Tensor:
+        """The same of a few people, on the CPU."""
         people, row = np.unique(user, return_inverse=True)
-        log, rankers, rule = self.log.of(people), self.rankers, self.settings.serving
+        log, rule = self.log.of(people), self.settings.serving
         retrieved = rankers.retrieval(log, row, day)
         if offered is not None:
             retrieved[:, ~torch.from_numpy(offered)] = -torch.inf
         ranking = rank(
-            rankers, log, believe(self.encoder, log.trace, self.taxonomy), row, day, rule, np.full(len(row), self.slate_size),
+            rankers, log, self._believe(log, row, day), row, day, rule, np.full(len(row), self.slate_size),
             retrieved=retrieved, offered=offered, multiplier=rankers.multiplier[rule.rank_by] or 0.0,
         )  # fmt: skip
         scores = 0.5 + 0.5 * retrieved / (1 + retrieved.abs())
         scores = scores.scatter(1, ranking.candidates.item, 1 + _by_rank(ranking.value))
-        return scores.masked_fill(retrieved == -torch.inf, -torch.inf).to(self.device)
+        return scores.masked_fill(retrieved == -torch.inf, -torch.inf)
 
     def full_sort_predict(self, interaction: Interaction) -> Tensor:
         """Scores of all items for each row's person and day, flattened: (B · I,)."""
@@ -159,7 +172,7 @@ class ESMR(SequentialRecommender):
             day = np.rint(interaction[self.day_field].cpu().numpy()).astype(np.int64) - trace.first_day
         else:  # no day given: the day after the last
             day = np.full(user.shape, trace.days)
-        pairs, inverse = np.unique(np.stack([user, day.clip(0, trace.days)]), axis=1, return_inverse=True)
+        pairs, inverse = np.unique(np.stack([user, day.clip(max=trace.days)]), axis=1, return_inverse=True)
         return self.score(pairs[0], pairs[1])[torch.from_numpy(inverse.reshape(-1)).to(self.device)]
 
     # -- saving ------------------------------------------------------------------------------------------------------

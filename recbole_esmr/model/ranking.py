@@ -234,7 +234,8 @@ def rank(
     Args:
         rankers: what training made.
         log: of the people; ``beliefs``: of the same people, row by row.
-        row, day: (B,) for whom (rows of the log) and on which days (0 … D).
+        row, day: (B,) for whom (rows of the log) and on which days (0 … D; below 0 on days before the log's, where nothing but
+            the history and the counts of items is known).
         rule: how to serve.
         size: (B,) items of each slate.
         offered: (I,) bool, the items on offer; or by day, (days, I), a row for each that ``day`` names; all unless given.
@@ -258,7 +259,9 @@ def rank(
             scores = scores.masked_fill(~pool, -torch.inf)
         found = _candidates(rankers, log, beliefs, features, rows, days, scores, rule, min(rule.candidates, items))
         parts.append((found, *make(found)))
-    candidates = Candidates(row, day, *(torch.cat([getattr(x, name) for x, *_ in parts]) for name in Candidates.TENSORS))
+    candidates = Candidates(
+        row, np.maximum(day, 0), *(torch.cat([getattr(x, name) for x, *_ in parts]) for name in Candidates.TENSORS)
+    )
     benefits, may_act = torch.cat([x for _, x, _ in parts]), torch.cat([x for _, _, x in parts])
     consent, sign = beliefs.consent[row], np.sign(rankers.catalogue.valence).astype(int)[candidates.item.numpy()]
     asks = torch.zeros(len(row), dtype=torch.bool)
@@ -305,8 +308,9 @@ def _candidates(
         engagement = ratio * torch.from_numpy(rankers.catalogue.duration).float()[item]
     engagement = engagement.double() - 1e-9 * torch.arange(item.shape[1])  # ties go by the retriever
     none = best == -torch.inf
-    effect = torch.from_numpy(rankers.effect(log.people[row], beliefs.risk[row, day], item.numpy())).float() * ratio
-    return Candidates(row, day, item.masked_fill(none, 0), engagement.masked_fill(none, -torch.inf), ratio, effect)
+    known = np.maximum(day, 0)
+    effect = torch.from_numpy(rankers.effect(log.people[row], beliefs.risk[row, known], item.numpy())).float() * ratio
+    return Candidates(row, known, item.masked_fill(none, 0), engagement.masked_fill(none, -torch.inf), ratio, effect)
 
 
 def pair_table(features: EngagementFeatures, row: np.ndarray, day: np.ndarray, item: Tensor, retrieved: Tensor) -> np.ndarray:

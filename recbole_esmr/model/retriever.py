@@ -70,6 +70,11 @@ class Retrieval:
     items: int
     longest: int
 
+    @property
+    def sequential(self) -> bool:
+        """Whether what was watched before the day changes the scores."""
+        return self.scores is not None and self.scores.sequential
+
     @torch.no_grad()
     def __call__(self, log: Log, row: np.ndarray, day: np.ndarray) -> Tensor:
         """Scores of all items for the people in these rows of the log.
@@ -82,9 +87,10 @@ class Retrieval:
         Returns:
             (B, I) on the CPU, −inf for the padding item; all zero before training.
         """
-        scores = torch.zeros(len(row), self.items)
-        if self.scores is not None and len(row):
-            history = log.history.before(row, day, self.longest) if self.scores.sequential else (None, None)
+        if self.scores is None or not len(row):
+            scores = torch.zeros(len(row), self.items)
+        else:
+            history = log.history.before(row, day, self.longest) if self.sequential else (None, None)
             scores = self.scores(torch.from_numpy(log.people[row]), *history).cpu()
             real = scores[:, 1:]
             scores = (scores - real.mean(dim=1, keepdim=True)) / real.std(dim=1, keepdim=True).clamp(min=1e-6)

@@ -29,18 +29,25 @@ def policy_states(trace: Trace, hidden: Tensor, beliefs: np.ndarray, negative: n
         negative: (U, D) bool, the believed state of each day.
 
     Returns:
-        (U, D + 1, H + B + 5): zeros on the first morning and for who did not consent. The five: the negative days in a row (in
-        weeks, at most one), the mean negative and positive exposure of three days, their mean watch hours (log1p, in minutes) and
-        that less the running mean's.
+        (U, D + 1, H + B + 5): zeros on the first morning and for who did not consent.
+    """
+    lived = torch.from_numpy(lately_lived(trace, negative)).float()
+    state = torch.cat([hidden, torch.from_numpy(beliefs).float(), lived], dim=-1)
+    return functional.pad(state * torch.from_numpy(trace.consent)[:, None, None], (0, 0, 1, 0))
+
+
+def lately_lived(trace: Trace, negative: np.ndarray) -> np.ndarray:
+    """The part of a state that the encoder does not make, at the end of each day, (U, D, 5).
+
+    The negative days in a row (in weeks, at most one), the mean negative and positive exposure of three days, their mean watch
+    hours (log1p, in minutes) and that less the running mean's.
     """
     recent = np.nan_to_num(window_mean(np.nan_to_num(trace.exposure), RECENT, np.isfinite(trace.exposure[..., :1])))
     there = trace.present[..., None]
-    minutes = np.log1p(60 * trace.engagement)[..., None]
+    minutes = np.log1p(60 * np.asarray(trace.engagement))[..., None]
     lately, usually = (np.nan_to_num(window_mean(minutes, days, there)) for days in (RECENT, trace.days))
     streak = np.minimum(streak_length(negative), 7)[..., None] / 7
-    extra = np.concatenate([streak, recent, lately, lately - usually], axis=-1)
-    state = torch.cat([hidden, torch.from_numpy(beliefs).float(), torch.from_numpy(extra).float()], dim=-1)
-    return functional.pad(state * torch.from_numpy(trace.consent)[:, None, None], (0, 0, 1, 0))
+    return np.concatenate([streak, recent, lately, lately - usually], axis=-1)
 
 
 def item_features(items: Catalogue, emotions: int) -> Tensor:

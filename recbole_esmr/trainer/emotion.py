@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from contextlib import nullcontext
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,9 +13,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from recbole_esmr.data.trace import TRAIN, VALID, Trace
+from recbole_esmr.data.user_days import shifted
 from recbole_esmr.model.calibration import believable_share, believable_spread, calibrate
-from recbole_esmr.model.days import DayBatch, day_labels
-from recbole_esmr.model.emotion_encoder import EmotionEncoder, EncoderSettings, encoder_loss, join_states
+from recbole_esmr.model.days import DayBatch, DayLabels, day_labels, days_in
+from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder, EncoderSettings, encoder_loss, people_at_once
 
 AVERAGING = 0.98
 """Share of the averaged weights kept at each step: what is judged and kept is the mean of about the last fifty steps' weights."""
@@ -83,33 +85,65 @@ def fit_encoder(
 
 
 class _Task:
-    """One trace's days, batches and labels, and its scales, in use whenever the encoder reads it."""
+    """One trace's days, batches and labels, and its scales, in use whenever the encoder reads it.
+
+    What the encoder reads of a long trace is made batch by batch, of any other once.
+    """
 
     def __init__(self, encoder: EmotionEncoder, trace: Trace, settings: EncoderSettings) -> None:
-        self.trace, self._size = trace, settings.batch_users
+        self.trace, self._size, self._horizon = trace, settings.batch_users, settings.horizon
         self._scales = encoder.fit_scales(trace, trace.role == TRAIN)
-        said = np.isfinite(trace.valence)
-        self._learned, held_in = said & (trace.role == TRAIN), said & (trace.role <= VALID)
+        said, held_out = np.isfinite(trace.valence), trace.role == VALID
+        self._learned = said & (trace.role == TRAIN)
+        self._columns = 2 * trace.known.sum(axis=1) if trace.long else None
         self._users = torch.from_numpy(np.flatnonzero(self._learned.any(axis=1)))
-        self._days: DayBatch = encoder.inputs(trace)
-        self._labels = day_labels(trace, trace.role == TRAIN, settings.horizon).to(encoder.center.device)
-        self.valid = day_labels(trace, trace.role == VALID, settings.horizon)
-        self.judged = bool(torch.isfinite(self.valid.valence).any())
-        self._everybody = batches_by_length(torch.arange(trace.users), held_in, settings.batch_users)
-        self._valid_in_order = self.valid.rows(torch.cat([batch for batch, _ in self._everybody]))
+        self._all = None if trace.long else self._made(encoder, trace)
+        labelled = (said | (trace.emotion >= 0)) & held_out
+        self.judged = bool((said & held_out)[:, 1:].any())
+        judges = torch.from_numpy(np.flatnonzero(labelled.any(axis=1)))
+        self._judges = batches_by_length(judges, said & (trace.role <= VALID), settings.batch_users, self._columns)
 
     def batches(self, generator: torch.Generator) -> list[tuple[torch.Tensor, int]]:
         order = self._users[torch.randperm(len(self._users), generator=generator)]
-        return batches_by_length(order, self._learned, self._size)
+        return batches_by_length(order, self._learned, self._size, self._columns)
 
     def loss(self, encoder: EmotionEncoder, batch: tuple[torch.Tensor, int]) -> torch.Tensor:
         encoder.use_scales(self._scales)
-        return encoder_loss(encoder(self._days.rows(*batch)), self._labels.rows(*batch))
+        days, labels, _ = self._rows(encoder, *batch)
+        return encoder_loss(encoder(days), labels.to(encoder.center.device))
 
     def valid_loss(self, encoder: Any) -> float:
         encoder.use_scales(self._scales)
-        states = encoder.encode_batches(self._days, self._everybody)
-        return float(encoder_loss(join_states(states, self.trace.days), self._valid_in_order))
+        return float(encoder_loss(*self._validated(encoder)))
+
+    def _made(
+        self, encoder: EmotionEncoder, trace: Trace, days: np.ndarray | None = None
+    ) -> tuple[DayBatch, DayLabels, DayLabels]:
+        """What the encoder reads of people, and the labels of their training and validation days."""
+        train, valid = (day_labels(trace, trace.role == part, self._horizon, days) for part in (TRAIN, VALID))
+        return encoder.inputs(trace, days), train, valid
+
+    def _rows(self, encoder: EmotionEncoder, users: torch.Tensor, count: int) -> tuple[DayBatch, DayLabels, DayLabels]:
+        """The same of some people and the first ``count`` days; of a long trace, of the known days and those before them."""
+        if self._all is not None:
+            inputs, train, valid = (part.rows(users, count) for part in self._all)
+            return inputs, train, valid
+        trace = self.trace.of(users.numpy())
+        known = trace.known
+        used = known | shifted(known, -1, False)
+        used[:, count:] = False
+        return self._made(encoder, trace, days_in(used))
+
+    @torch.no_grad()
+    def _validated(self, encoder: EmotionEncoder) -> tuple[DayState, DayLabels]:
+        """Beliefs on the user-days with a label of the validation days, and the labels; (N, …) on the CPU."""
+        states, told = [], []
+        for users, count in self._judges:
+            days, _, labels = self._rows(encoder, users, count)
+            some = (labels.today >= 0) | (labels.tomorrow >= 0) | torch.isfinite(labels.valence) | torch.isfinite(labels.episode)
+            states.append(_at(encoder(days), some))
+            told.append(_at(labels, some))
+        return _together(states), _together(told)
 
     def settle(self, encoder: EmotionEncoder, calibrated: bool) -> None:
         """Shrink the residual, and calibrate, on the validation days; the trace's scales stay in use."""
@@ -117,18 +151,34 @@ class _Task:
         if not self.judged:
             encoder.shrink.zero_()  # what was not judged is not believed
             return
-        known = torch.isfinite(self.valid.valence)
-        truth, learned = self.valid.valence[known], encoder.encode(self.trace)
+        learned, labels = self._validated(encoder)
+        known = torch.isfinite(labels.valence)
+        truth = labels.valence[known]
         encoder.shrink.zero_()
-        base = encoder.encode(self.trace).mean[known]
+        base = self._validated(encoder)[0].mean[known]
         encoder.shrink.fill_(believable_share(base, learned.mean[known] - base, truth))
-        error = (truth - encoder.encode(self.trace).mean[known]) / encoder.tracker_scale.cpu()
+        error = (truth - self._validated(encoder)[0].mean[known]) / encoder.tracker_scale.cpu()
         encoder.spread_share.fill_(believable_spread((learned.scale[known] / encoder.tracker_scale.cpu()).log(), error))
         if calibrated:
-            calibrate(encoder, encoder.encode(self.trace), self.valid)
+            calibrate(encoder, self._validated(encoder)[0], labels)
 
 
-def batches_by_length(users: torch.Tensor, known: np.ndarray, size: int) -> list[tuple[torch.Tensor, int]]:
+T = TypeVar("T", DayState, DayLabels)
+
+
+def _at(table: T, where: torch.Tensor) -> T:
+    """The user-days of a batch that a mask (B, D) on the CPU names, (N, …) on the CPU."""
+    parts = (getattr(table, field.name) for field in fields(table))
+    return type(table)(*(part[where.to(part.device)].cpu() for part in parts))
+
+
+def _together(tables: list[T]) -> T:
+    return type(tables[0])(*(torch.cat([getattr(table, field.name) for table in tables]) for field in fields(tables[0])))
+
+
+def batches_by_length(
+    users: torch.Tensor, known: np.ndarray, size: int, columns: np.ndarray | None = None
+) -> list[tuple[torch.Tensor, int]]:
     """Batches of people with about equally long histories, each with the days until the last report in it.
 
     People of equal length keep the order they come in, so a random order stays random among them.
@@ -137,10 +187,14 @@ def batches_by_length(users: torch.Tensor, known: np.ndarray, size: int) -> list
         users: (N,) the people.
         known: (U, D) bool, the reports that count: those of held-out days must not even shape a batch.
         size: people in a batch.
+        columns: (U,) how many days of each person are encoded, where not all are; of people with very many a batch has fewer.
     """
-    day = np.arange(1, known.shape[1] + 1)
+    day = np.arange(1, known.shape[1] + 1, dtype=np.int32)
     last = torch.from_numpy(np.where(known, day, 1).max(axis=1))
     if len(users) == 0:
         return []
-    ordered = users[torch.argsort(last[users], stable=True)]
-    return [(batch, int(last[batch].max())) for batch in ordered.split(size)]
+    batches = []
+    for batch in users[torch.argsort(last[users], stable=True)].split(size):
+        most = people_at_once(int(last[batch].max()) if columns is None else int(columns[batch.numpy()].max()))
+        batches += [(part, int(last[part].max())) for part in batch.split(min(size, most))]
+    return batches

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from logging import getLogger
 
 import numpy as np
+import torch
 
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.log import Log
@@ -68,6 +69,9 @@ def fit_rankers(
     return replace(rankers, stack=stack(log, beliefs, rankers, asked, candidates))
 
 
+BATCH = 1024
+"""User-days that the retriever scores at once."""
+
 MIXES = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Weights of LightGBM's log odds that are tried beside the retriever's score."""
 
@@ -94,7 +98,11 @@ def stack(log: Log, beliefs: Beliefs, rankers: Rankers, asked: Asked, candidates
 
     slates, items = SlateIndex(asked.user, asked.day), len(rankers.catalogue.emotion)
     user, day = slates.user, slates.day
-    best, item = rankers.retrieval(log, user, day).topk(min(candidates, items - 1), dim=1)
+    parts = [
+        rankers.retrieval(log, user[start : start + BATCH], day[start : start + BATCH]).topk(min(candidates, items - 1), dim=1)
+        for start in range(0, len(user), BATCH)
+    ]
+    best, item = (torch.cat(part) for part in zip(*parts, strict=True))
     label = np.isin(np.arange(len(slates))[:, None] * items + item.numpy(), slates.row * items + asked.item)
     if label.all() or not label.any():
         return 0.0, 0.0, 1.0
@@ -167,9 +175,12 @@ def impression_features(log: Log, beliefs: Beliefs, rankers: Rankers, rows: Impr
     return features.table(rows.user, rows.day, rows.item, retrieved)
 
 
-def retrieved_scores(retrieval: Retrieval, log: Log, rows: Impressions, batch: int = 1024) -> np.ndarray:
+def retrieved_scores(retrieval: Retrieval, log: Log, rows: Impressions, batch: int = BATCH) -> np.ndarray:
     """The retriever's standardised score of each impression, shape (N,)."""
-    slates = SlateIndex(rows.user, rows.day)
+    day = (
+        rows.day if retrieval.sequential else np.zeros_like(rows.day)
+    )  # without a history a person's scores are the same every day
+    slates = SlateIndex(rows.user, day)
     scores = np.empty(len(rows), dtype=np.float32)
     order = np.argsort(slates.row, kind="stable")
     edges = np.searchsorted(slates.row[order], np.arange(0, len(slates) + batch, batch))

@@ -1,0 +1,91 @@
+"""Which days of a long log are read as days, and whether there is memory for them."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+import pandas as pd
+import psutil  # RecBole needs it, too
+
+from recbole_esmr.data.catalogue import Catalogue
+from recbole_esmr.data.impressions import Impressions
+from recbole_esmr.data.trace import DENSE
+from recbole_esmr.emotion import Taxonomy
+from recbole_esmr.errors import ConfigError, DataError
+
+GIB = 2**30
+
+DENSE_BYTES, BELIEVED_BYTES = 24, 4000
+"""Peak bytes of a known day: of each number that is known of it, with the copies that are made; of what is believed of it."""
+
+NARROW, NARROW_REPORTED = 8, 60
+"""Peak bytes of any user-day of a long log: its report, its part and whether the person was there; with scalar beliefs."""
+
+
+def first_day_read(first: int, last: int, max_days: int | None) -> int:
+    """The first of the last ``max_days`` days from ``first`` to ``last``; ``first`` where there are no more, or no limit.
+
+    Raises:
+        ConfigError: ``max_days`` is no whole number of at least 1.
+    """
+    if max_days is not None and (not isinstance(max_days, int) or isinstance(max_days, bool) or max_days < 1):
+        raise ConfigError(f"max_days is {max_days!r}; expected a whole number of days of at least 1, or ~ for all days.")
+    return first if max_days is None else max(first, last - max_days + 1)
+
+
+def memory_of_days(
+    people: int, days: int, impressions: Impressions, user_days: pd.DataFrame | None, catalogue: Catalogue, taxonomy: Taxonomy
+) -> int:
+    """About how many bytes a training holds at its peak for people's days, beside RecBole's own interactions.
+
+    Args:
+        people, days: U and D.
+        impressions, user_days, catalogue, taxonomy: of which the days are made.
+    """
+    behaviour = 0 if user_days is None else len(user_days.columns)
+    columns = behaviour + 7 + 2 * (len(taxonomy) + len(catalogue.categories))  # features, exposures and hours of a day
+    reported = user_days is not None and bool((user_days["emotion"] != "").any() or user_days["valence"].notna().any())
+    if people * days <= DENSE:
+        return people * days * (DENSE_BYTES * columns + (BELIEVED_BYTES if reported else 0))
+    known = len(impressions) + (0 if user_days is None else len(user_days))
+    wide = DENSE_BYTES * columns + (BELIEVED_BYTES if reported else 0)
+    return people * days * (NARROW_REPORTED if reported else NARROW) + known * wide
+
+
+def require_memory(dataset: str, people: int, days: int, needed: int, limit: float | None) -> None:
+    """Refuse a log whose days need more memory than there is.
+
+    Args:
+        dataset: its name.
+        people, days: U and D.
+        needed: bytes, of :func:`memory_of_days`.
+        limit: what may be used, GiB; what is free on the machine unless given.
+
+    Raises:
+        DataError: the message has the numbers and the mend.
+        ConfigError: ``limit`` is no number above 0.
+    """
+    if limit is not None and (not isinstance(limit, (int, float)) or isinstance(limit, bool) or limit <= 0):
+        raise ConfigError(f"memory_limit is {limit!r}; expected a number of GiB above 0, or ~ for what is free.")
+    allowed = free_memory() if limit is None else int(limit * GIB)
+    if needed <= allowed:
+        return
+    fewer = max(int(days * allowed / needed), 1)
+    where = "are free" if limit is None else "are allowed by memory_limit"
+    raise DataError(
+        f"data set '{dataset}': {people:,} people over {days:,} days need about {needed / GIB:.1f} GiB of memory, and "
+        f"{allowed / GIB:.1f} GiB {where}. Set max_days: {fewer} to read the last {fewer:,} days as days, or raise memory_limit."
+    )
+
+
+def free_memory() -> int:
+    """Bytes that this process may still use: of the machine, of its control group and under its own limit."""
+    free = psutil.virtual_memory().available
+    used, limit = Path("/sys/fs/cgroup/memory.current"), Path("/sys/fs/cgroup/memory.max")
+    if used.is_file() and limit.is_file() and limit.read_text().strip().isdigit():
+        free = min(free, int(limit.read_text()) - int(used.read_text()))
+    own, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if own != resource.RLIM_INFINITY:
+        free = min(free, own - psutil.Process().memory_info().vms)
+    return max(free, 0)
