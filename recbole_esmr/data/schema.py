@@ -185,7 +185,10 @@ def _check_unique(path: Path, suffix: str, frame: pd.DataFrame, config: Mapping[
         again = frame.duplicated(names)
         if again.any():
             line = again[again].index[0]
-            what = ", ".join(f"{name} {frame.loc[line, name]}" for name in names)
+            values = {name: frame.loc[line, name] for name in names}
+            what = ", ".join(
+                f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()
+            )
             raise DataError(f"{path}, line {line}: {what} was there before. Keep one row for each {_row_of(suffix)}.")
 
 
