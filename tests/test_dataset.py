@@ -19,7 +19,7 @@ FILES = {
     "inter": "user_id:token\titem_id:token\ttimestamp:float\tday:float\twatch_ratio:float\n"
     "a\tx\t10\t3\t0.5\na\ty\t20\t3\t1\na\tx\t90\t5\t1\nb\ty\t30\t4\t0.2\nb\tz\t40\t4\t0.4\nb\tx\t50\t5\t1\nb\tz\t70\t6\t1\n",
     "imp": "user_id:token\titem_id:token\tday:float\tposition:float\tpropensity:float\tlabel:float\n"
-    "a\ty\t3\t1\t0.5\t1\na\tx\t3\t0\t0.5\t1\na\tz\t3\t2\t0.25\t0\na\tz\t3\t3\t0.25\t0\na\tx\t5\t0\t0.5\t1\nghost\tx\t5\t0\t0.5\t1\n",
+    "a\ty\t3\t1\t0.5\t1\na\tx\t3\t0\t0.5\t1\na\tz\t3\t2\t0.25\t0\na\tz\t3\t3\t0.25\t0\na\tx\t5\t0\t0.5\t1\nb\ty\t4\t0\t0.5\t1\nghost\tx\t5\t0\t0.5\t1\n",
     "item": "item_id:token\temotion:token\temotion_intensity:float\tcategory:token\tduration:float\n"
     "x\tangry\t0.8\tnews\t36\ny\thappy\t0.5\tfun\t72\nz\tneutral\t1\t\t\n",
     "user": "user_id:token\tuser_profile:token\tconsent:float\na\tcasual\t1\nb\tkeen\t0\n",
@@ -68,7 +68,7 @@ def test_impressions_are_joined_by_key(tmp_path):
     ]
     x, y, z = (dataset.token2id("item_id", token) for token in "xyz")
     assert rows == [(x, 0, 1, 0.5), (y, 0, 1, 1.0), (z, 0, 0, 0.0), (z, 0, 0, 0.0), (x, 2, 1, 1.0)]
-    assert len(shown) == 5 and shown.has_skips  # the ghost is in no .inter and no .user
+    assert len(shown) == 9 and shown.has_skips  # b's views without an impression are added; the ghost is in no .inter
 
 
 def test_without_consent_nothing_is_read(tmp_path):
@@ -95,11 +95,11 @@ def test_days_noted_as_churned_are_days_away(quick):
     assert away.sum() > 50 and not trace.present[away].any() and trace.present[1:].mean() > 0.5
 
 
-def test_rows_without_a_consent_cell_are_refused_and_people_without_a_row_consent(tmp_path):
+def test_who_has_no_row_in_a_user_file_with_consents_has_not_consented(tmp_path):
     only_a = "user_id:token\tconsent:float\na\t0\n"
     dataset = _load(_write(tmp_path, user=only_a), filter_inter_by_user_or_item=False)
     ids = [dataset.token2id("user_id", name) for name in "ab"]
-    assert dataset.trace.consent[ids].tolist() == [False, True]
+    assert dataset.trace.consent[ids].tolist() == [False, False]
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_impressions_tell_which_count_they_have(tmp_path):
         shown += [("b", "x", 2 + shift, 1), ("b", "z", 3 + shift, 1)]
         dataset = _load(_write(tmp_path, inter=_inter(*views), imp=shown))
         rows = dataset.impressions
-        assert dataset.trace.first_day == 19806 and rows.day.tolist() == [1, 1, 2, 3]
+        assert dataset.trace.first_day == 19806 and rows.day.tolist() == [0, 1, 1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,12 @@ class AtomicFile:
         """
         return numbers(self.path, self.text[name])
 
-    def times(self, name: str, zone: str = "UTC") -> pd.Series:
+    def times(self, name: str, zone: str | pd.Series = "UTC") -> pd.Series:
         """A column of moments as numbers: as written where its type is float, seconds since 1970 where it holds dates.
+
+        Args:
+            name: of the column.
+            zone: the IANA time zone in which dates without an offset are meant, one for all or one a row.
 
         Raises:
             DataError: a cell is no number, or no date.
@@ -51,15 +55,19 @@ class AtomicFile:
             return self.numbers(name)
         return self._dates(name, seconds_of_dates(self.text[name], zone), "2024-03-24 21:00")
 
-    def days(self, name: str) -> pd.Series:
+    def days(self, name: str, zone: str | pd.Series = "UTC") -> pd.Series:
         """A column of days as numbers: as written where its type is float, days since 1970 where it holds dates.
+
+        Args:
+            name: of the column.
+            zone: the IANA time zone whose calendar counts for a moment with an offset, one for all or one a row.
 
         Raises:
             DataError: a cell is no number, or no date.
         """
         if self.types[name] == "float":
             return self.numbers(name)
-        return self._dates(name, days_of_dates(self.text[name]), "2024-03-24")
+        return self._dates(name, days_of_dates(self.text[name], zone=zone), "2024-03-24")
 
     def _dates(self, name: str, found: pd.Series, example: str) -> pd.Series:
         wrong = found.isna() & (self.text[name].str.strip() != "")
@@ -195,3 +203,17 @@ def refuse(path: Path, values: pd.Series, wrong: pd.Series, mend: str) -> None:
     value = values.loc[line]
     shown = "empty" if value == "" or value != value else f"{value:.15g}" if isinstance(value, float) else repr(value)
     raise DataError(f"{path}, line {line}, column '{values.name}': the value is {shown}; {mend}{more}.")
+
+
+def check_ids(path: Path, text: pd.Series) -> None:
+    """Refuse ids that are none.
+
+    Raises:
+        DataError: one is empty, or is ``[PAD]``, which is RecBole's name for its padding.
+    """
+    empty = text.str.strip() == ""
+    if empty.any():
+        refuse(path, text, empty, "every row needs one. Fill it in or leave the row out")
+    taken = text == "[PAD]"
+    if taken.any():
+        refuse(path, text, taken, "this is RecBole's name for its padding. Rename it")

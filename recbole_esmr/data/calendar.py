@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,9 @@ from recbole_esmr.errors import DataError
 
 _NEAR = 7
 """Days around a person's views in which their reports may lie."""
+
+_BETTER = 0.1
+"""By how much more of the reports must lie on days with a view before another count of days is thought likelier."""
 
 _AGREE = 0.5
 """Share of the rows that must agree with the views before day numbers are taken to mean the same."""
@@ -120,3 +124,25 @@ def _near_views(views: pd.DataFrame, reports: pd.DataFrame, shift: int) -> float
         return 1.0
     day, span = known["day"].to_numpy() + shift, span.loc[known["user"]]
     return float(((day >= span["min"].to_numpy() - _NEAR) & (day <= span["max"].to_numpy() + _NEAR)).mean())
+
+
+def warn_of_shifted(name: str, views: pd.DataFrame, reports: pd.DataFrame, warn: Callable[[str], object]) -> None:
+    """Say so where people's reports would lie much better on days with a view if their days were counted otherwise.
+
+    Args:
+        name: of the data set.
+        views: columns user, day.
+        reports: columns user, day, of reports alone.
+        warn: told so.
+    """
+    known = pd.MultiIndex.from_frame(views[["user", "day"]].astype({"day": np.int64})).unique()
+    fits = {}
+    for shift in (0, *(sign * days for days in range(1, _NEAR + 1) for sign in (1, -1))):
+        moved = reports[["user"]].assign(day=reports["day"].astype(np.int64) + shift)
+        fits[shift] = float(pd.MultiIndex.from_frame(moved).isin(known).mean()) if len(moved) else 1.0
+    best = max(fits, key=lambda shift: fits[shift])
+    if fits[best] > fits[0] + _BETTER:
+        warn(
+            f"{name}.day: {fits[0]:.0%} of the reports lie on a day with a view of their person, and {fits[best]:.0%} would if "
+            f"their days were {abs(best)} {'later' if best > 0 else 'earlier'}. Do the days of {name}.day and {name}.inter count alike?"
+        )

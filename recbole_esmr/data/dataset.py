@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,8 +74,10 @@ class ESMRDataset(SequentialDataset):
     def _get_load_and_unload_col(self, source):
         load, unload = super()._get_load_and_unload_col(source)
         suffix = source.value if isinstance(source, FeatureSource) else source
-        if load is not None and suffix in ("inter", "user"):
-            load = load | {str(self.config[column.role]) for column in SCHEMA[suffix]}
+        if suffix in ("inter", "user"):
+            roles = {str(self.config[column.role]) for column in SCHEMA[suffix]}
+            load = load if load is None else load | roles
+            unload = unload if unload is None else unload - roles
         return load, unload
 
     def _load_feat(self, filepath, source):
@@ -87,7 +90,7 @@ class ESMRDataset(SequentialDataset):
         super()._load_data(token, dataset_path)
         frame, user, item, time, day = self.inter_feat, self.uid_field, self.iid_field, self.time_field, self.day_field
         if day not in frame and frame.attrs.get("line_order"):
-            self.config["days_are_steps"] = True
+            self._take_lines_for_steps(token, dataset_path)
             self._add_float(day, frame.groupby(user).cumcount() + 1.0)
         if self.ratio_field not in frame:
             self._add_float(self.ratio_field, pd.Series(1.0, index=frame.index))
@@ -101,6 +104,15 @@ class ESMRDataset(SequentialDataset):
         self._records = read_records(token, dataset_path, self.config, self.taxonomy, views, self.logger.warning)
         if day not in frame:
             self._add_float(day, self._records.views["day"].astype(float))
+
+    def _take_lines_for_steps(self, token: str, dataset_path: str) -> None:
+        files = [f"{token}.{suffix}" for suffix in _OWN_SUFFIXES if (Path(dataset_path) / f"{token}.{suffix}").is_file()]
+        if files and not self.config["days_are_steps"]:
+            raise DataError(
+                f"{token}.inter: has neither '{self.time_field}' nor '{self.day_field}', so its views have no place on the days "
+                f"of {' and '.join(files)}. Add one of them; if those days count each person's own views, set days_are_steps: True."
+            )
+        self.config["days_are_steps"] = True
 
     def _add_float(self, name: str, values: pd.Series) -> None:
         self.inter_feat[name] = values
@@ -175,6 +187,7 @@ class ESMRDataset(SequentialDataset):
         self.history = History(user, day, item, days, longest=int(config["MAX_ITEM_LIST_LENGTH"] or 1), early=early)
         needed = memory_of_days(self.user_num, days, self.seen.impressions, reports, self.seen.catalogue, self.taxonomy)
         require_memory(self.dataset_name, self.user_num, days, needed, config["memory_limit"])
+        profile, consent = self._people()
         self.trace: Trace = make_trace(
             first_day=begin,
             days=days,
@@ -182,8 +195,8 @@ class ESMRDataset(SequentialDataset):
             impressions=self.seen.impressions,
             catalogue=self.seen.catalogue,
             taxonomy=self.taxonomy,
-            profile=self._profiles(),
-            consent=self._consent(),
+            profile=profile,
+            consent=consent,
             shared_calendar=not config["days_are_steps"],
         )
         if not self.catalogue.has_emotion and not self.trace.has_emotion and not self.proxy_label:
@@ -220,20 +233,13 @@ class ESMRDataset(SequentialDataset):
             )
         return int(known[0]), int(known[-1])
 
-    def _profiles(self) -> tuple[np.ndarray, tuple[str, ...]]:
-        name, profile = str(self.config["PROFILE_FIELD"]), np.full(self.user_num, -1)
-        if self.user_feat is None or name not in self.user_feat:
-            return profile, ()
-        names, rank = np.unique(self.field2id_token[name][1:], return_inverse=True)  # whatever order the lines of .user have
-        codes = np.append(-1, rank)[np.nan_to_num(self.user_feat[name].to_numpy(float), nan=0).astype(int)]
-        profile[self.user_feat[self.uid_field].to_numpy()] = codes
-        return profile, tuple(str(token) for token in names)
-
-    def _consent(self) -> np.ndarray:
-        name, consent = str(self.config["CONSENT_FIELD"]), np.ones(self.user_num, dtype=bool)
-        if self.user_feat is not None and name in self.user_feat:
-            consent[self.user_feat[self.uid_field].to_numpy()] = self.user_feat[name].to_numpy() != 0
-        return consent
+    def _people(self) -> tuple[tuple[np.ndarray, tuple[str, ...]], np.ndarray]:
+        """Profile codes with their names, and consent, (U,) each."""
+        people = _numbered(self._records.people, self.field2token_id[self.uid_field], {})
+        profile, consent = np.full(self.user_num, -1), np.ones(self.user_num, dtype=bool)
+        codes, names = pd.factorize(people["profile"].replace("", np.nan), sort=True)  # whatever order the lines of .user have
+        profile[people["user"]], consent[people["user"]] = codes, people["consent"] != 0
+        return (profile, tuple(str(name) for name in names)), consent
 
     # -- sequences and splits ----------------------------------------------------------------------------------------
 

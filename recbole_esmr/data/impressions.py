@@ -101,10 +101,3 @@ def make_impressions(shown: pd.DataFrame | None, watched: pd.DataFrame) -> Impre
         propensity=rows["propensity"].to_numpy(float),
         has_skips=bool((rows["label"] == 0).any()),
     )
-
-
-def without_view(shown: pd.DataFrame, watched: pd.DataFrame) -> int:
-    """How many impressions were watched, by their label, and have no view of the same user, item and day."""
-    keys = ["user", "day", "item"]
-    rows = pd.MultiIndex.from_frame(shown.loc[shown["label"] == 1, keys].astype({"day": np.int64}))
-    return int((~rows.isin(pd.MultiIndex.from_frame(watched[keys].astype({"day": np.int64})))).sum())

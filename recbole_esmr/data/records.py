@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recbole_esmr.data.calendar import days_of_views, shift_to_views
-from recbole_esmr.data.impressions import without_view
+from recbole_esmr.data.calendar import days_of_views, shift_to_views, warn_of_shifted
 from recbole_esmr.data.partners import Partners, partners
 from recbole_esmr.data.schema import read_atomic
+from recbole_esmr.data.shown import agreed
 from recbole_esmr.data.times import date_of
 from recbole_esmr.emotion import Taxonomy
 
@@ -27,8 +27,10 @@ _ROLES = {
     "PROPENSITY_FIELD": "propensity",
     "IMPRESSION_LABEL_FIELD": "label",
     "CHURNED_FIELD": "churned",
+    "PROFILE_FIELD": "profile",
+    "CONSENT_FIELD": "consent",
 }
-"""What the columns of ``.day`` and ``.imp`` are called in the code, whatever the user calls them."""
+"""What the columns are called in the code, whatever the user calls them."""
 
 WITHOUT = {
     "day": "no person's emotion is known, so the engagement ranking is never re-ranked",
@@ -45,14 +47,14 @@ class Records:
         views: columns user, item, day, watch_ratio: every row of ``.inter``.
         reports: columns user, day, emotion, valence and the behaviour's; None without a ``.day``.
         shown: columns user, item, day, position, propensity, label; None without an ``.imp``.
-        people: (N,) ids of people, of ``.inter`` and ``.user``.
+        people: columns user, profile ("" where unknown), consent (1 or 0): everybody in ``.inter`` and ``.user``.
         partners: how the ids of the files fit those of ``.inter``.
     """
 
     views: pd.DataFrame
     reports: pd.DataFrame | None
     shown: pd.DataFrame | None
-    people: pd.Index
+    people: pd.DataFrame
     partners: tuple[Partners, ...]
 
 
@@ -82,31 +84,45 @@ def read_records(
         path = Path(folder) / f"{name}.{suffix}"
         if path.is_file() and (suffix in ("item", "user") or suffix in (config["additional_feat_suffix"] or ())):
             frame = read_atomic(path, suffix, config, taxonomy)
-            frames[suffix] = frame.rename(columns={str(config[role]): column for role, column in _ROLES.items()})
+            frames[suffix] = _named(frame, config)
         elif suffix in WITHOUT:
             warn(f"No {path.name}: {WITHOUT[suffix]}.")
     if "day" not in views:
         views = views.assign(day=_days(name, config, views, frames, warn))
-    reports, shown = frames.get("day"), frames.get("imp")
+    reports, shown, people = frames.get("day"), frames.get("imp"), frames.get("user")
     found = tuple(_partners(name, frames, views, config, warn))
-    people = pd.Index(views["user"].unique()).union(frames["user"]["user"] if "user" in frames else [], sort=False)
     if shown is not None:
         defaults = {"position": 0.0, "propensity": np.nan}
         shown = shown.assign(**{column: shown.get(column, value) for column, value in defaults.items()})
-        lost, seen = without_view(shown, views), int((shown["label"] == 1).sum())
-        if lost:
-            warn(
-                f"{name}.imp: {lost} of {seen} rows with label 1 have no view of that person, item and day in {name}.inter: they "
-                "count as watched for as long as views usually are."
-            )
-        if seen == len(shown):
-            warn(
-                f"{name}.imp: every row is watched (label 1), so what was shown and skipped is not logged: it is read as "
-                "what was watched. Add what was shown and skipped with label 0."
-            )
+        shown = agreed(shown, views, name, warn)
     if reports is not None:
         reports = _reports(name, reports, taxonomy, warn)
-    return Records(views, reports, shown, people, found)
+        said = reports[(reports["emotion"] != "") | reports["valence"].notna()]
+        warn_of_shifted(name, views, said, warn)
+    return Records(views, reports, shown, _people(name, people, views, warn), found)
+
+
+def _named(frame: pd.DataFrame, config: Mapping[str, Any]) -> pd.DataFrame:
+    """The columns by their roles; a column of the user's own that has a role's name gets another."""
+    roles = {str(config[role]): column for role, column in _ROLES.items()}
+    own = {str(column): f"{column} (own)" for column in frame if column in roles.values() and column not in roles}
+    return frame.rename(columns={**own, **roles})
+
+
+def _people(name: str, people: pd.DataFrame | None, views: pd.DataFrame, warn: Callable[[str], object]) -> pd.DataFrame:
+    """Everybody's profile and consent: who has no row in a ``.user`` with consents has given none."""
+    everybody = pd.DataFrame({"user": pd.Index(views["user"].unique())})
+    if people is None:
+        return everybody.assign(profile="", consent=1.0)
+    given = "consent" in people
+    wanted = people.assign(**{column: people.get(column, value) for column, value in (("profile", ""), ("consent", 1.0))})
+    everybody = everybody.merge(wanted[["user", "profile", "consent"]], on="user", how="outer")
+    unasked = everybody["consent"].isna()
+    if given and unasked.any():
+        warn(
+            f"{name}.user: {int(unasked.sum())} people of {name}.inter have no row, so no consent: nothing of their days is read."
+        )
+    return everybody.fillna({"profile": "", "consent": 0.0 if given else 1.0})
 
 
 def _reports(name: str, frame: pd.DataFrame, taxonomy: Taxonomy, warn: Callable[[str], object]) -> pd.DataFrame:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
 
-from recbole_esmr.data.atomic import AtomicFile, read_atomic_file, refuse
+from recbole_esmr.data.atomic import AtomicFile, check_ids, read_atomic_file, refuse
+from recbole_esmr.data.times import time_zone
+from recbole_esmr.data.zones import zone_of_rows
 from recbole_esmr.emotion import Taxonomy
 from recbole_esmr.errors import DataError, nearest
+from recbole_esmr.files import read_yaml, shipped
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ SCHEMA: dict[str, tuple[Column, ...]] = {
     ),
     "user": (
         _USER,
+        Column("TIMEZONE_FIELD", "token"),
         Column("PROFILE_FIELD", "token"),
         Column("CONSENT_FIELD", "float", 0, 1, filled=True, whole=True),
     ),
@@ -79,6 +84,18 @@ SCHEMA: dict[str, tuple[Column, ...]] = {
     ),
 }
 """The columns that ESMR reads, by file suffix. Other columns are the user's own; in ``.day`` they are behaviour."""
+
+_SHARED_ROLES = ("DAY_FIELD", "EMOTION_FIELD")
+"""Roles that may be in one file and not in another."""
+
+
+@cache
+def _usual_names() -> dict[str, str]:
+    """What the columns are called unless the user says otherwise."""
+    return {"USER_ID_FIELD": "user_id", "ITEM_ID_FIELD": "item_id", "TIME_FIELD": "timestamp"} | read_yaml(
+        shipped("properties") / "overall.yaml"
+    )
+
 
 _UNIQUE = {"item": ("ITEM_ID_FIELD",), "user": ("USER_ID_FIELD",), "day": ("USER_ID_FIELD", "DAY_FIELD")}
 
@@ -103,10 +120,10 @@ def read_atomic(path: str | Path, suffix: str, config: Mapping[str, object], tax
     path, frame = file.path, file.text.copy()
     _check_header(file, suffix, config)
     for name, kind in file.types.items():
-        if name == str(config["TIME_FIELD"]):
-            frame[name] = file.times(name)
-        elif name == str(config["DAY_FIELD"]):
-            frame[name] = file.days(name)
+        if kind == "token" and name == str(config["TIME_FIELD"]):
+            frame[name] = file.times(name, zone_of_rows(file, config))
+        elif kind == "token" and name == str(config["DAY_FIELD"]):
+            frame[name] = file.days(name, zone_of_rows(file, config))
         elif kind == "float":
             frame[name] = file.numbers(name)
     if frame.empty:
@@ -118,6 +135,8 @@ def read_atomic(path: str | Path, suffix: str, config: Mapping[str, object], tax
     emotion = str(config["EMOTION_FIELD"])
     if suffix in ("item", "day") and emotion in frame:
         _check_emotions(path, frame[emotion], taxonomy)
+    if suffix == "user" and str(config["TIMEZONE_FIELD"]) in frame:
+        _check_zones(path, frame[str(config["TIMEZONE_FIELD"])])
     _check_unique(path, suffix, frame, config)
     if suffix == "day":
         _check_day_gaps(path, frame, config)
@@ -139,6 +158,10 @@ def _check_header(file: AtomicFile, suffix: str, config: Mapping[str, object]) -
                     f"{file.path}, line 1: the column '{name}:{column.type}' is missing. "
                     f"Add it, or set {column.role} to the name it has here. {nearest(name, file.types)}"
                 )
+            if name != _usual_names()[column.role] and column.role not in _SHARED_ROLES:
+                raise DataError(
+                    f"{file.path}, line 1: the column '{name}', which {column.role} names, is not there. {nearest(name, file.types)}"
+                )
         elif file.types[name] != column.type and not (column.dates and file.types[name] == "token"):
             raise DataError(
                 f"{file.path}, line 1: '{name}' has the type '{file.types[name]}'. Write '{name}:{column.type}' in the header."
@@ -148,9 +171,7 @@ def _check_header(file: AtomicFile, suffix: str, config: Mapping[str, object]) -
 def _check_column(path: Path, values: pd.Series, column: Column) -> None:
     if column.type == "token":
         if column.filled:
-            empty = values.str.strip() == ""
-            if empty.any():
-                refuse(path, values, empty, "every row needs one. Fill it in or leave the row out")
+            check_ids(path, values)
         return
     if column.filled and values.isna().any():
         refuse(path, values, values.isna(), "every row needs a number. Fill it in or leave the row out")
@@ -177,6 +198,14 @@ def _check_emotions(path: Path, labels: pd.Series, taxonomy: Taxonomy) -> None:
         first = str(labels[wrong].iloc[0])
         mend = f"not an emotion of the taxonomy '{taxonomy.name}'. {nearest(first, taxonomy.labels)} "
         refuse(path, labels, wrong, mend + "Mend the label or set emotion_taxonomy to a yaml that has it")
+
+
+def _check_zones(path: Path, zones: pd.Series) -> None:
+    for name in zones[zones != ""].unique():
+        try:
+            time_zone(name)
+        except DataError:
+            refuse(path, zones, zones == name, "expected an IANA time zone such as Europe/Berlin, or an empty cell")
 
 
 def _check_unique(path: Path, suffix: str, frame: pd.DataFrame, config: Mapping[str, object]) -> None:
