@@ -14,8 +14,27 @@ UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 """How many of each unit a second has."""
 
 WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+_OFFSET = r"\s?(?:[+-]\d{1,2}(?::?\d{2})?|[zZ]|UTC|GMT)$"
 FROM_1970 = 1e8
 """Seconds from here on (March 1973) are counted from 1970-01-01 UTC; smaller ones from the first day of the data."""
+
+LATEST = 7_258_118_400
+"""Seconds since 1970 of the year 2200; a moment after it is a mistake of units, or a code for "never"."""
+
+EXCEL = (30_000, 60_000)
+"""Excel's numbers of days that mean 1982 to 2064."""
+
+NO_TIMES = {
+    "%Y%m%d": "dates written as YYYYMMDD",
+    "%Y%m%d%H": "times written as YYYYMMDDhh",
+    "%Y%m%d%H%M": "times written as YYYYMMDDhhmm",
+    "%Y%m%d%H%M%S": "times written as YYYYMMDDhhmmss",
+    "excel": "Excel's days since 1900",
+    "days": "days since 1970",
+    "minutes": "minutes since 1970",
+    "far": "moments after the year 2200",
+}
+"""What numbers in a column of times may be instead, in words; written digits are named by their ``strptime`` format."""
 
 
 def unit_of(number: np.ndarray) -> str | None:
@@ -36,6 +55,50 @@ def unit_of(number: np.ndarray) -> str | None:
     edges = np.array([1e11, 1e14, 1e17])
     low, high = (list(UNITS)[int(np.searchsorted(edges, size, side="right"))] for size in (known.min(), known.max()))
     return low if low == high else None
+
+
+def not_a_time(number: np.ndarray) -> str | None:
+    """What numbers are instead of unix times or seconds from the first day of the data; None where they may be such times.
+
+    All numbers together decide. Written digits must all be valid dates. Minutes since 1970 would, as seconds, begin more than
+    200 days after the first day of the data. Days since 1970 or 1900 would be seconds of less than an hour of the first day; such
+    a short log is believed where its times are all multiples of ten.
+
+    Args:
+        number: (N,) as written; NaN is left out.
+
+    Returns:
+        a key of :data:`NO_TIMES`.
+    """
+    known = number[np.isfinite(number)]
+    if not len(known):
+        return None
+    low, high = known.min(), known.max()
+    for name, cells in (("%Y%m%d", 0), ("%Y%m%d%H", 1), ("%Y%m%d%H%M", 2), ("%Y%m%d%H%M%S", 3)):
+        if low >= 19e6 * 100**cells and high < 21010000 * 100**cells and _are_written_dates(known, cells):
+            return name
+    if low >= 2e7 and high <= 4e7:
+        return "minutes"
+    if high - low <= 3653 and (known % 10 != 0).any():
+        if low >= EXCEL[0] and high <= EXCEL[1]:
+            return "excel"
+        if low >= 14_000 and high <= 25_000:  # 2008 to 2038
+            return "days"
+    unit = unit_of(known)
+    return "far" if unit is not None and high / UNITS[unit] >= LATEST else None
+
+
+def _are_written_dates(number: np.ndarray, cells: int) -> bool:
+    """Whether the digits of all numbers are year, month and day, and ``cells`` of hour, minute and second."""
+    if (number != np.floor(number)).any():
+        return False
+    rest = number.astype(np.int64)
+    for limit in (24, 60, 60)[:cells][::-1]:
+        rest, cell = np.divmod(rest, 100)
+        if (cell >= limit).any():
+            return False
+    month, day = rest // 100 % 100, rest % 100
+    return bool(((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)).all())
 
 
 def time_zone(name: str) -> ZoneInfo:
@@ -67,10 +130,13 @@ def seconds_of_dates(text: pd.Series, zone: str | pd.Series = "UTC", date_format
     Raises:
         DataError: an unknown time zone.
     """
-    offset = has_offset(text)
+    offset = has_offset(text, date_format)
     seconds = pd.Series(np.nan, index=text.index)
     if offset.any():
-        moments = pd.to_datetime(text[offset].str.strip(), format=date_format, errors="coerce", utc=True)
+        written = text[offset].str.strip()
+        if date_format == "ISO8601":
+            written = written.str.replace(r"\s?(?:[zZ]|UTC|GMT)$", "Z", regex=True)
+        moments = pd.to_datetime(written, format=date_format, errors="coerce", utc=True)
         seconds[offset] = _since_1970(moments.dt.tz_localize(None))
     plain = ~offset & (text.str.strip() != "")
     if plain.any():
@@ -83,9 +149,14 @@ def seconds_of_dates(text: pd.Series, zone: str | pd.Series = "UTC", date_format
     return seconds
 
 
-def has_offset(text: pd.Series) -> pd.Series:
-    """Whether datetimes end with an offset from UTC such as ``+02:00`` or ``Z``; (N,) → (N,) bool."""
-    return text.str.strip().str.contains(r"[T\s]\d{1,2}:?\d{2}.*(?:[+-]\d{2}:?\d{2}|[zZ])$", na=False)
+def has_offset(text: pd.Series, date_format: str = "ISO8601") -> pd.Series:
+    """Whether datetimes say their offset from UTC, (N,) → (N,) bool.
+
+    ISO times end with it: ``+02``, ``+0200``, ``+02:00``, ``Z``, ``UTC``; in other formats it stands where ``%z`` does.
+    """
+    if date_format != "ISO8601":
+        return (text.str.strip() != "") & ("%z" in date_format or "%Z" in date_format)
+    return text.str.strip().str.contains(rf"[T\s]\d{{1,6}}(?::\d{{2}})*(?:[.,]\d+)?{_OFFSET}", na=False)
 
 
 def days_of_dates(text: pd.Series, date_format: str = "ISO8601") -> pd.Series:
@@ -93,9 +164,9 @@ def days_of_dates(text: pd.Series, date_format: str = "ISO8601") -> pd.Series:
 
     A date is what people's calendars said, so no time zone moves it.
     """
-    date = text.str.strip().str.replace(r"(?:[+-]\d{2}:?\d{2}|[zZ])$", "", regex=True) if date_format == "ISO8601" else text
-    # a date such as 2024-03-24 ends like an offset; it is long enough only with a time before it
-    date = date.where(text.str.strip().str.len() > 10, text.str.strip())
+    date = text.str.strip()
+    if date_format == "ISO8601":
+        date = date.mask(has_offset(date), date.str.replace(_OFFSET, "", regex=True))
     local = pd.to_datetime(date, format=date_format, errors="coerce")
     return np.floor(_since_1970(local) / SECONDS_A_DAY)
 

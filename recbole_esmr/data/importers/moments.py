@@ -64,7 +64,7 @@ def moments(cells: Cells, field: str, zone: Zone, date_format: str | None, decim
         return number / UNITS[str(unit)], f"{WORDS[str(unit)]} {counted}"
     seconds = seconds_of_dates(cells.text, zone, date_format or "ISO8601")
     _check_dates(cells, field, seconds, date_format)
-    return seconds, _words(cells, zone)
+    return seconds, _words(cells, zone, date_format)
 
 
 def days(cells: Cells, field: str, zone: Zone, date_format: str | None, decimal: str | None) -> tuple[pd.Series, str]:
@@ -87,7 +87,7 @@ def days(cells: Cells, field: str, zone: Zone, date_format: str | None, decimal:
         cells.refuse(number.abs() > 1e6, f"Expected a day number or a date. Say how dates are written, {written}.")
         cells.refuse(number.notna() & (number != number.round()), "Expected a whole number of days, or a date.")
         return number, "numbers, as they are"
-    offset = has_offset(cells.text)
+    offset = has_offset(cells.text, date_format or "ISO8601")
     found = pd.Series(np.nan, index=cells.text.index)
     found[~offset] = days_of_dates(cells.text[~offset], date_format or "ISO8601")
     if offset.any():
@@ -133,8 +133,8 @@ def _check_dates(cells: Cells, field: str, found: pd.Series, date_format: str | 
     )
 
 
-def _words(cells: Cells, zone: Zone) -> str:
-    offset = has_offset(cells.text)
+def _words(cells: Cells, zone: Zone, date_format: str | None) -> str:
+    offset = has_offset(cells.text, date_format or "ISO8601")
     if offset[~cells.empty].all():
         return "dates with their own offset"
     return f"dates {'with and ' if offset.any() else ''}without an offset, these in {_named(zone)}"
