@@ -44,7 +44,10 @@ def test_what_is_found_by_hand(mine, tmp_path, capsys):
     ids = {(part["file"], part["field"]): part for part in log["ids"]}
     assert (ids["mine.day", "user_id"]["unknown"], ids["mine.day", "user_id"]["absent"]) == (1, 1)
     warnings = "\n".join(found["warnings"])
-    assert "No mine.imp" in warnings and "days are dates in UTC, 2024-03-24 to 2024-03-27" in warnings
+    assert (
+        "No mine.imp" in warnings
+        and "days are dates in UTC (set timezone where people live elsewhere), 2024-03-24 to 2024-03-27" in warnings
+    )
     assert "1 of 3 ids (1 of 4 rows) are in no interaction and are left out, for example 'ghost'" in warnings
     assert found["refused"] is None and "A run of ESMR would start." in said and all(text in said for text in found["warnings"])
 

@@ -125,7 +125,10 @@ def test_days_from_timestamps_and_steps_without_any(tmp_path, caplog):
     )
     dataset = _load(_write(tmp_path, ("imp", "day"), inter=by_time))
     a = dataset.token2id("user_id", "a")
-    assert "days are dates in UTC, 2001-09-09 to 2001-09-11, made from 'timestamp'" in caplog.text
+    assert (
+        "days are dates in UTC (set timezone where people live elsewhere), 2001-09-09 to 2001-09-11, made from 'timestamp'"
+        in caplog.text
+    )
     assert dataset.trace.present[a].tolist() == [True, False, True]
     shutil.rmtree(tmp_path / "tiny")
     no_time = "user_id:token\titem_id:token\na\tx\nb\ty\na\ty\na\tx\n"

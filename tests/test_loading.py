@@ -210,3 +210,33 @@ def test_repeated_lines_are_said_once(tmp_path, caplog):
         caplog.clear()
         _load(model, path, rm_dup_inter="first")
         assert "say again" not in caplog.text, model
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("times", "keys", "message"),
+    [
+        (("1711281600", "", "1711281700"), {}, "line 3, column 'timestamp': the value is empty; every row needs a"),
+        (("1711281600", "NA", "1711281700"), {}, "line 3, column 'timestamp': .*every row needs a"),
+        (("0", "1711281600", "1711281700"), {}, "line 2, column 'timestamp': the value is '0'; other rows lie decades later"),
+        (("20240324", "20240325", "20240326"), {}, "such as '20240324', look like dates written as YYYYMMDD"),
+        (("45375.41667", "45376.5", "45377.25"), {}, "look like Excel's days since 1900"),
+        (("1", "2", "3"), {"TIME_FIELD": "when"}, "no column 'when', which TIME_FIELD names"),
+        (("1", "2", "3"), {"time_unit": "hours"}, "time_unit is 'hours'; expected auto, s, ms, us, ns"),
+    ],
+)
+def test_times_that_are_none_are_refused_for_every_model(tmp_path, model, times, keys, message):
+    rows = "".join(f"{person}\t{item}\t{time}\n" for person in "ab" for item, time in zip("xyz", times, strict=True))
+    path = _write(tmp_path, "user_id:token\titem_id:token\ttimestamp:float\n" + rows, item=EMOTIONS)
+    with pytest.raises((DataError, ConfigError), match=message):
+        _load(model, path, **keys)
+
+
+def test_days_for_times_are_said_with_the_column_that_may_be_meant(tmp_path, caplog):
+    rows = "".join(f"{person}\t{item}\t{10 - place}\t{place}\n" for person in "ab" for place, item in enumerate("xyz"))
+    path = _write(tmp_path, "user_id:token\titem_id:token\ttime:float\tday:float\n" + rows, item=EMOTIONS)
+    for model in MODELS:
+        caplog.clear()
+        _load(model, path)
+        assert "rows are ordered by 'day'" in caplog.text and "set TIME_FIELD: time" in caplog.text, model
+    assert _test_rows("BPR", path, TIME_FIELD="time") == [("a", "x"), ("b", "x")]

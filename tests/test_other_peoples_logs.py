@@ -222,3 +222,109 @@ def test_ids_without_partner_are_counted_in_each_direction():
     assert said == "mine.day, column 'who': 1 of 3 ids (1 of 4 rows) are in no interaction and are left out, for example 'c'."
     assert "2 of 4 ids that have an interaction have no row, for example 'd'" in found.check(0.5, lost=False)
     assert partners("f", pd.Series(["a"], name="who"), pd.Series(["a", "a"])).check(0.0, lost=True) == ""
+
+
+def test_a_view_without_an_impression_was_shown(tmp_path, caplog):
+    """One of six views has no row in `.imp`: it is added; the exposure is the one of the whole log."""
+    whole = _load(_write(tmp_path, inter=_inter(*RATIOS, head=HEAD), imp=SHOWN))
+    less = _load(_write(tmp_path, inter=_inter(*RATIOS, head=HEAD), imp=[SHOWN[0], *SHOWN[2:]]))
+    assert "1 of 6 views of mine.inter have no row with label 1: they are added as shown" in caplog.text
+    assert less.impressions.has_skips and len(less.impressions) == len(whole.impressions)
+    assert np.allclose(less.trace.exposure, whole.trace.exposure, equal_nan=True)
+
+
+def test_a_log_of_what_was_shown_that_lacks_most_views_is_none(tmp_path, caplog):
+    less = _load(_write(tmp_path, inter=_inter(*RATIOS, head=HEAD), imp=[SHOWN[0], SHOWN[1], SHOWN[-1]]))
+    assert "5 of 6 views of mine.inter have no row with label 1, so what was shown is not logged" in caplog.text
+    assert not less.impressions.has_skips and len(less.impressions) == 6
+
+
+def test_impressions_of_another_day_are_refused_and_repeated_ones_said(tmp_path, caplog):
+    _load(_write(tmp_path, inter=_inter(*RATIOS, head=HEAD), imp=[*SHOWN, SHOWN[1]]))
+    assert "mine.imp: 1 of 8 lines say again what another line says" in caplog.text
+    moved = [SHOWN[0], *((u, i, d - 1, n) for u, i, d, n in SHOWN[1:])]
+    with pytest.raises(DataError, match=r"6 of 6 rows with label 1 have no view .* if 1 were added to the days of \.imp"):
+        _load(_write(tmp_path, inter=_inter(*RATIOS, head=HEAD), imp=moved))
+
+
+def test_impressions_of_another_time_zone_are_refused(tmp_path):
+    """Half of the views lie before midnight UTC, on the next day in Berlin, by which `.imp` was counted."""
+    views = [
+        (p, i, MIDNIGHT + day * DAY + hour * 3600) for p in "ab" for day, (i, hour) in enumerate([("x", 23.5), ("y", 12)] * 4)
+    ]
+    dates = [int(day + 1 + (hour > 23)) for _ in "ab" for day, (_, hour) in enumerate([("x", 23.5), ("y", 12)] * 4)]
+    shown = [SHOWN[0], *((p, i, day, 1) for (p, i, _), day in zip(views, dates, strict=True)), ("a", "z", 1, 0)]
+    path = _write(tmp_path, inter=_inter(*views), imp=shown)
+    with pytest.raises(DataError, match=r"50% of what was watched has its view a day before or after.* set timezone"):
+        _load(path)
+    assert _load(path, timezone="Europe/Berlin").impressions.has_skips
+
+
+def test_reports_that_would_fit_another_day_much_better_are_said(tmp_path, caplog):
+    views = [(p, i, 10 * d + n, d, 0.5) for p in "ab" for d in (1, 4, 8) for n, i in enumerate("xy")]
+    day = [("user_id:token", "day:float", "emotion:token"), *((p, d - 1, "happy") for p in "ab" for d in (1, 4, 8))]
+    _load(_write(tmp_path, inter=_inter(*views, head=HEAD), day=day))
+    assert "0% of the reports lie on a day with a view of their person, and 100% would if their days were 1 later" in caplog.text
+
+
+@pytest.mark.parametrize("keys", [{}, {"unload_col": {"user": ["consent"], "inter": ["watch_ratio"]}}])
+def test_consent_and_watch_ratio_are_read_whatever_recbole_unloads(tmp_path, keys, caplog):
+    user = [("user_id:token", "consent:float"), ("a", 0)]
+    day = [("user_id:token", "day:float", "emotion:token"), ("a", 1, "angry"), ("b", 1, "happy")]
+    dataset = _load(
+        _write(tmp_path, inter=_inter(*RATIOS, head=HEAD), user=user, day=day), filter_inter_by_user_or_item=False, **keys
+    )
+    assert dataset.trace.consent.tolist() == [True, False, False]  # nobody has asked b
+    assert "1 people of mine.inter have no row, so no consent" in caplog.text and not np.isfinite(dataset.trace.valence).any()
+    assert dataset.impressions.watch_ratio.sum() == pytest.approx(4.0)
+
+
+def test_dates_are_meant_in_the_zone_of_their_person(tmp_path):
+    user = [("user_id:token", "timezone:token"), ("a", "America/New_York"), ("b", "Asia/Tokyo")]
+    moments = [(p, i, t) for p in "ab" for i, t in (("x", "2024-03-23 02:00"), ("y", "2024-03-24 23:30"), ("z", "2024-03-26"))]
+    day = [("user_id:token", "day:token", "emotion:token"), ("a", "2024-03-25T02:30:00Z", "angry"), ("b", "2024-03-24", "happy")]
+    head = ("user_id:token", "item_id:token", "timestamp:token")
+    dataset = _load(_write(tmp_path, inter=_inter(*moments, head=head), user=user, day=day))
+    for person in "ab":
+        assert _present(dataset, person) == ["2024-03-23", "2024-03-24", "2024-03-26"]
+        said = np.flatnonzero(np.isfinite(dataset.trace.valence[dataset.token2id("user_id", person)]))
+        assert [date_of(dataset.trace.first_day + day) for day in said] == ["2024-03-24"]
+
+
+@pytest.mark.parametrize(
+    ("files", "keys", "message"),
+    [
+        (
+            {"user": [("user_id:token", "timezone:token"), ("a", "UTC"), ("b", "Berlin")]},
+            {},
+            "mine.user, line 3, column 'timezone'",
+        ),
+        (
+            {"day": [("user_id:token", "day:float", "emotion:token"), ("[PAD]", 1, "happy")]},
+            {},
+            "mine.day, line 2.*RecBole's name",
+        ),
+        ({"day": [("user_id:token", "day:float", "mood:float"), ("a", 1, 1)]}, {"VALENCE_FIELD": "moood"}, "Did you mean 'mood'"),
+        (
+            {"user": [("user_id:token", "agree:float"), ("a", 1)]},
+            {"CONSENT_FIELD": "agreed"},
+            "'agreed', which CONSENT_FIELD names",
+        ),
+        (
+            {"inter": [("user_id:token", "item_id:token"), ("a", "x"), ("a", "y")], "imp": SHOWN},
+            {},
+            "has neither 'timestamp' nor 'day'",
+        ),
+    ],
+)
+def test_files_that_cannot_be_meant_so_are_refused(tmp_path, files, keys, message):
+    with pytest.raises(DataError, match=message):
+        _load(_write(tmp_path, **{"inter": _inter(*RATIOS, head=HEAD), **files}), **keys)
+
+
+def test_columns_of_the_users_own_may_have_any_name(tmp_path):
+    day = [("user_id:token", "day:float", "emotion:token", "user:float", "item:float"), ("a", 1, "angry", 3, 4)]
+    dataset = _load(_write(tmp_path, inter=_inter(*RATIOS, head=HEAD), day=day))
+    a = dataset.token2id("user_id", "a")
+    assert {"user (own)", "item (own)"} < set(dataset.trace.feature_names)
+    assert dataset.trace.features[a, 0, dataset.trace.feature_names.index("user (own)")] == 3

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from recbole_esmr.data.times import days_of_dates, seconds_of_dates
+from recbole_esmr.data.times import days_of_dates, days_of_seconds, has_offset, seconds_of_dates
 from recbole_esmr.errors import DataError
 
 TYPES = ("token", "float", "token_seq", "float_seq")
@@ -67,7 +67,15 @@ class AtomicFile:
         """
         if self.types[name] == "float":
             return self.numbers(name)
-        return self._dates(name, days_of_dates(self.text[name], zone=zone), "2024-03-24")
+        text = self.text[name]
+        days, offset = days_of_dates(text), has_offset(text)
+        if offset.any():  # a moment is on the day that its person's calendar showed
+            moments = seconds_of_dates(text[offset])
+            known = moments[moments.notna()]
+            days[known.index] = days_of_seconds(
+                known.to_numpy(), zone if isinstance(zone, str) else zone[known.index].to_numpy(str)
+            )
+        return self._dates(name, days, "2024-03-24")
 
     def _dates(self, name: str, found: pd.Series, example: str) -> pd.Series:
         wrong = found.isna() & (self.text[name].str.strip() != "")

@@ -17,6 +17,9 @@ _NEAR = 7
 _BETTER = 0.1
 """By how much more of the reports must lie on days with a view before another count of days is thought likelier."""
 
+_OTHER_ZONE = 0.05
+"""Share of what was watched whose view is a day off from which on days must have been made in another time zone."""
+
 _AGREE = 0.5
 """Share of the rows that must agree with the views before day numbers are taken to mean the same."""
 
@@ -48,7 +51,8 @@ def days_of_views(seconds: np.ndarray, zone: str | np.ndarray) -> ViewDays:
         day = days_of_seconds(seconds, zone)
         zones = sorted(set(np.unique(np.asarray(zone)).tolist()))
         where = zones[0] if len(zones) == 1 else f"people's time zones ({', '.join(zones[:3])}{' …' if len(zones) > 3 else ''})"
-        return ViewDays(day, f"dates in {where}, {date_of(day.min())} to {date_of(day.max())}")
+        elsewhere = " (set timezone where people live elsewhere)" if where == "UTC" else ""
+        return ViewDays(day, f"dates in {where}{elsewhere}, {date_of(day.min())} to {date_of(day.max())}")
     day = np.floor(seconds / SECONDS_A_DAY).astype(np.int64) + 1
     return ViewDays(day, f"counted from second 0, which begins day 1; {day.min()} to {day.max()}")
 
@@ -91,6 +95,12 @@ def shift_to_views(views: pd.DataFrame, reports: pd.DataFrame | None, shown: pd.
                 f"view's day, at most {agree[shift]:.0%} of what was watched has a view on its day. If the times are not in "
                 f"seconds, set time_unit (ms, us, ns). {mend}"
             )
+        near = max(_viewed(views, shown, shift, around=1), agree[shift])
+        if near > agree[shift] + _OTHER_ZONE:
+            raise DataError(
+                f"data set '{name}': {near - agree[shift]:.0%} of what was watched has its view a day before or after. The days "
+                f"of {name}.imp were made in another time zone: set timezone to an IANA name such as Europe/Berlin."
+            )
     elif int(numbers.min()) in shifts:
         shift = shifts[int(numbers.min())]
     else:
@@ -108,12 +118,15 @@ def shift_to_views(views: pd.DataFrame, reports: pd.DataFrame | None, shown: pd.
     return shift
 
 
-def _viewed(views: pd.DataFrame, shown: pd.DataFrame, shift: int) -> float:
-    """Share of what was watched that has a view of the same person and item on its day."""
+def _viewed(views: pd.DataFrame, shown: pd.DataFrame, shift: int, around: int = 0) -> float:
+    """Share of what was watched that has a view of the same person and item on its day, or so many days around it."""
     watched = shown.loc[shown["label"] == 1, ["user", "item", "day"]]
-    days = watched.assign(day=watched["day"].astype(np.int64) + shift)
     known = pd.MultiIndex.from_frame(views[["user", "item", "day"]].astype({"day": np.int64}))
-    return float(pd.MultiIndex.from_frame(days).isin(known).mean())
+    found = np.zeros(len(watched), dtype=bool)
+    for more in range(-around, around + 1):
+        days = watched.assign(day=watched["day"].astype(np.int64) + shift + more)
+        found |= pd.MultiIndex.from_frame(days).isin(known)
+    return float(found.mean())
 
 
 def _near_views(views: pd.DataFrame, reports: pd.DataFrame, shift: int) -> float:
@@ -144,5 +157,5 @@ def warn_of_shifted(name: str, views: pd.DataFrame, reports: pd.DataFrame, warn:
     if fits[best] > fits[0] + _BETTER:
         warn(
             f"{name}.day: {fits[0]:.0%} of the reports lie on a day with a view of their person, and {fits[best]:.0%} would if "
-            f"their days were {abs(best)} {'later' if best > 0 else 'earlier'}. Do the days of {name}.day and {name}.inter count alike?"
+            f"their days were {abs(best)} {'later' if best > 0 else 'earlier'}. Do both files count days alike?"
         )

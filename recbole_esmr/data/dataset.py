@@ -110,7 +110,7 @@ class ESMRDataset(SequentialDataset):
         if files and not self.config["days_are_steps"]:
             raise DataError(
                 f"{token}.inter: has neither '{self.time_field}' nor '{self.day_field}', so its views have no place on the days "
-                f"of {' and '.join(files)}. Add one of them; if those days count each person's own views, set days_are_steps: True."
+                f"of {' and '.join(files)}. Add one; if those days count each person's views, set days_are_steps: True."
             )
         self.config["days_are_steps"] = True
 

@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from recbole.utils import FeatureSource, FeatureType, ModelType
 
-from recbole_esmr.data.atomic import AtomicFile, read_atomic_file, refuse
-from recbole_esmr.data.times import UNITS, WORDS, unit_of
-from recbole_esmr.errors import ConfigError, DataError
+from recbole_esmr.data.atomic import AtomicFile, check_ids, read_atomic_file, refuse
+from recbole_esmr.data.times import FROM_1970, NO_TIMES, UNITS, not_a_time, unit_of
+from recbole_esmr.data.zones import zone_of_rows
+from recbole_esmr.errors import ConfigError, DataError, closest, nearest
 
 FILTERS = {
     "_filter_nan_user_or_item": (),
@@ -68,7 +69,7 @@ def load_feat(_: Callable[..., Any], dataset: Any, filepath: str, source: Any) -
             dataset.field2seqlen[name] = _length(dataset, columns, name, kind)
     frame = pd.DataFrame(columns)
     if source == FeatureSource.INTERACTION and not dataset.config["rm_dup_inter"]:
-        _say_duplicates(dataset, file)
+        _say_duplicates(dataset, file, columns)
     return frame.reset_index(drop=True)
 
 
@@ -159,12 +160,14 @@ def _column(dataset: Any, file: AtomicFile, name: str) -> pd.Series:
     if name == dataset.time_field and kind in ("float", "token"):
         return seconds_of(file, name, config)
     if name == _day_field(dataset) and kind in ("float", "token"):
-        return file.days(name)
+        return file.days(name, zone_of_rows(file, config) if kind == "token" else "UTC")
     if kind == "float":
         return file.numbers(name)
     text = file.text[name]
+    if kind == "token" and name in (dataset.uid_field, dataset.iid_field):
+        check_ids(file.path, text)
     if kind == "token":
-        return _ids(file, text) if name in (dataset.uid_field, dataset.iid_field) else text.where(text != "", np.nan)
+        return text.where(text != "", np.nan)
     separator = config["seq_separator"]
     parts = text.map(lambda cell: [part for part in cell.split(separator) if part])
     if kind == "float_seq":
@@ -177,30 +180,20 @@ def _column(dataset: Any, file: AtomicFile, name: str) -> pd.Series:
     return parts.map(np.array)
 
 
-def _ids(file: AtomicFile, text: pd.Series) -> pd.Series:
-    """Ids as they are.
-
-    Raises:
-        DataError: one is empty, or is ``[PAD]``, which is RecBole's name for its padding.
-    """
-    empty = text.str.strip() == ""
-    if empty.any():
-        refuse(file.path, text, empty, "every row needs one. Fill it in or leave the row out")
-    taken = text == "[PAD]"
-    if taken.any():
-        refuse(file.path, text, taken, "this is RecBole's name for its padding. Rename it")
-    return text
-
-
 def seconds_of(file: AtomicFile, name: str, config: Any) -> pd.Series:
     """The moments of an atomic file in seconds, (N,): of numbers in ``time_unit`` (by their size unless set), or of dates.
 
     Raises:
-        DataError: no number and no date, or numbers of which some look like seconds and others like milliseconds.
+        DataError: an empty cell, no number and no date, numbers that are something else than times, or such that some look
+            like seconds and others like milliseconds.
     """
-    number = file.times(name, str(config["timezone"] or "UTC"))
-    if file.types[name] == "token":
+    dates = file.types[name] == "token"
+    number = file.times(name, zone_of_rows(file, config) if dates else "UTC")
+    if number.isna().any():
+        refuse(file.path, file.text[name], number.isna(), "every row needs a time. Fill it in or leave the row out")
+    if dates:
         return number
+    _refuse_no_times(file, name, number.to_numpy())
     unit = str(config["time_unit"] or "auto")
     if unit != "auto" and unit not in UNITS:
         raise ConfigError(f"time_unit is {unit!r}; expected auto, {', '.join(UNITS)}.")
@@ -211,15 +204,21 @@ def seconds_of(file: AtomicFile, name: str, config: Any) -> pd.Series:
             f"{file.path}, column '{name}': the values reach from {low:.15g} to {high:.15g}, which are different units of time. "
             "Write all of them in seconds, or set time_unit."
         )
-    return number / UNITS[found]
+    seconds = number / UNITS[found]
+    early = (seconds < FROM_1970) & (seconds.max() >= 1e9)
+    if early.any():
+        refuse(file.path, file.text[name], early, "other rows lie decades later. Mend it, or set time_unit (ms, us, ns)")
+    return seconds
 
 
-def unit_words(file: AtomicFile, name: str, config: Any) -> str:
-    """What the moments of a file were written in, for messages."""
-    if file.types[name] == "token":
-        return "dates"
-    unit = str(config["time_unit"] or "auto")
-    return WORDS[(unit_of(file.numbers(name).to_numpy()) or "s") if unit == "auto" else unit]
+def _refuse_no_times(file: AtomicFile, name: str, number: np.ndarray) -> None:
+    what = not_a_time(number)
+    if what is not None:
+        first = file.text[name].iloc[0]
+        raise DataError(
+            f"{file.path}, column '{name}': the values, such as {first!r}, look like {NO_TIMES[what]}. Write seconds since 1970, "
+            f"or dates such as 2024-03-24 21:00 under '{name}:token'."
+        )
 
 
 def _add_time(dataset: Any, file: AtomicFile, columns: dict[str, pd.Series], types: dict[str, FeatureType]) -> None:
@@ -233,7 +232,14 @@ def _add_time(dataset: Any, file: AtomicFile, columns: dict[str, pd.Series], typ
         return
     if time in file.types:
         columns[time] = _column(dataset, file, time)
+    elif time != "timestamp":
+        raise DataError(f"{file.path}, line 1: no column '{time}', which TIME_FIELD names. {nearest(time, file.types)}")
     elif day in file.types:
+        like = closest(time, set(file.types) - {day}, cutoff=0.5)
+        hint = f" If '{like}' holds times, set TIME_FIELD: {like}." if like else ""
+        dataset.logger.warning(
+            f"No column '{time}' in {file.path.name}: rows are ordered by '{day}', and those of one day have no order.{hint}"
+        )
         columns[time] = _column(dataset, file, day)
     else:
         return
@@ -250,8 +256,8 @@ def _length(dataset: Any, columns: dict[str, pd.Series], name: str, kind: Featur
     return int(columns[name].map(len).max())
 
 
-def _say_duplicates(dataset: Any, file: AtomicFile) -> None:
-    again = repeated(file, dataset.uid_field, dataset.iid_field, dataset.time_field)
+def _say_duplicates(dataset: Any, file: AtomicFile, columns: dict[str, pd.Series]) -> None:
+    again = repeated(file, columns, dataset.uid_field, dataset.iid_field, dataset.time_field)
     if again.any():
         line = again[again].index[0]
         dataset.logger.warning(
@@ -260,7 +266,9 @@ def _say_duplicates(dataset: Any, file: AtomicFile) -> None:
         )
 
 
-def repeated(file: AtomicFile, user: str, item: str, time: str) -> pd.Series:
+def repeated(file: AtomicFile, columns: dict[str, pd.Series], user: str, item: str, time: str) -> pd.Series:
     """(N,) whether a line repeats an earlier one: the same person, item and moment; without a moment, the same in all columns."""
-    names = [user, item, time] if time in file.types else list(file.types)
-    return file.text.duplicated([name for name in names if name in file.types])
+    if time not in file.types or time not in columns:
+        return file.text.duplicated()
+    names = [name for name in (user, item) if name in file.types]
+    return file.text[names].assign(moment=columns[time]).duplicated()

@@ -42,12 +42,13 @@ class Partners:
     lookalikes: int
     lookalike: tuple[str, str]
 
-    def check(self, share: float, lost: bool) -> str:
+    def check(self, share: float, lost: bool, meaning: str = "are left out") -> str:
         """What is to be said of them, "" where all have partners.
 
         Args:
             share: largest share without a partner.
             lost: whether rows of the file without a partner are lost; else ids of ``.inter`` without a row are counted.
+            meaning: what becomes of such rows.
 
         Raises:
             DataError: more than that have none, or the two files spell the same ids differently.
@@ -72,11 +73,9 @@ class Partners:
             )
         parts = []
         if self.unknown and lost:
-            parts.append(
-                f"{self.unknown} of {self.ids} ids ({self.unknown_rows} of {self.rows} rows) are in no interaction and are left "
-                f"out, for example {self.example!r}"
-            )
-        if self.absent and not lost:
+            many = f"{self.unknown} of {self.ids} ids ({self.unknown_rows} of {self.rows} rows)"
+            parts.append(f"{many} are in no interaction and {meaning}, for example {self.example!r}")
+        if self.absent and (not lost or self.absent > 0.5 * self.known):
             parts.append(f"{self.absent} of {self.known} ids that have {inter} have no row, for example {self.absent_example!r}")
         return f"{self.file}, column '{self.field}': {'; '.join(parts)}." if parts else ""
 

@@ -14,7 +14,7 @@ from recbole_esmr.data.calendar import days_of_views, shift_to_views, warn_of_sh
 from recbole_esmr.data.partners import Partners, partners
 from recbole_esmr.data.schema import read_atomic
 from recbole_esmr.data.shown import agreed
-from recbole_esmr.data.times import date_of
+from recbole_esmr.data.times import date_of, is_date
 from recbole_esmr.emotion import Taxonomy
 
 _ROLES = {
@@ -156,10 +156,9 @@ def _days(
         frames[suffix] = frame.assign(day=frame["day"] + shift)
     said = f"No column '{config['DAY_FIELD']}' in {name}.inter: days are {made.words}, made from '{config['TIME_FIELD']}'"
     if shift and others:
-        zero = -shift if made.words.startswith("counted") else None
-        meant = f"day {0 if zero is None else 1 - shift} of its other files is "
-        meant += date_of(shift) if zero is None else "day 1"
-        said += f"; {meant}"
+        least = int(min(frame["day"].min() for frame in others.values()))
+        meant = least + shift
+        said += f"; day {least} of {name}.{' and .'.join(others)} is {date_of(meant) if is_date(meant) else f'day {meant}'}"
     warn(said + ".")
     return made.day
 
@@ -189,7 +188,7 @@ def _partners(
         if lost and which in frames:  # people and items that a file of their own names need no interaction
             of = pd.concat([of, frames[which][which]])
         compared = partners(f"{name}.{suffix}", frames[suffix][which].rename(columns[which]), of)
-        said = compared.check(share, lost)
+        said = compared.check(share, lost, "have no emotion" if which == "item" else "are left out")
         if said:
             warn(said)
         found.append(compared)

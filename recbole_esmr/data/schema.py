@@ -160,7 +160,7 @@ def _check_header(file: AtomicFile, suffix: str, config: Mapping[str, object]) -
                 )
             if name != _usual_names()[column.role] and column.role not in _SHARED_ROLES:
                 raise DataError(
-                    f"{file.path}, line 1: the column '{name}', which {column.role} names, is not there. {nearest(name, file.types)}"
+                    f"{file.path}, line 1: no column '{name}', which {column.role} names. {nearest(name, file.types)}"
                 )
         elif file.types[name] != column.type and not (column.dates and file.types[name] == "token"):
             raise DataError(

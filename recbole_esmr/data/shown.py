@@ -50,8 +50,8 @@ def agreed(shown: pd.DataFrame, views: pd.DataFrame, name: str, warn: Callable[[
         warn(f"{name}.imp: {repeated} of {len(shown)} lines say again what another line says. Remove what was not shown twice.")
     if seen == len(shown):
         warn(
-            f"{name}.imp: every row is watched (label 1), so what was shown and skipped is not logged: it is read as what was watched. "
-            "Add what was shown and skipped with label 0."
+            f"{name}.imp: every row is watched (label 1), so what was shown and skipped is not logged: it is read as what was "
+            "watched. Add what was shown and skipped with label 0."
         )
         return None
     if missing > INCOMPLETE * viewed:
