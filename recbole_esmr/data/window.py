@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +15,10 @@ from recbole_esmr.errors import ConfigError, DataError
 
 GIB = 2**30
 
-DENSE_BYTES, BELIEVED_BYTES = 24, 4000
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+"""Where Linux says how much memory a container has."""
+
+DENSE_BYTES, BELIEVED_BYTES = 24, 2000
 """Peak bytes of a known day: of each number that is known of it, with the copies that are made; of what is believed of it."""
 
 NARROW, NARROW_REPORTED = 8, 60
@@ -80,12 +82,15 @@ def require_memory(dataset: str, people: int, days: int, needed: int, limit: flo
 
 
 def free_memory() -> int:
-    """Bytes that this process may still use: of the machine, of its control group and under its own limit."""
+    """Bytes that this process may still use: of the machine, of its control group, and under its own limit."""
     free = psutil.virtual_memory().available
-    used, limit = Path("/sys/fs/cgroup/memory.current"), Path("/sys/fs/cgroup/memory.max")
-    if used.is_file() and limit.is_file() and limit.read_text().strip().isdigit():
-        free = min(free, int(limit.read_text()) - int(used.read_text()))
-    own, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if own != resource.RLIM_INFINITY:
-        free = min(free, own - psutil.Process().memory_info().vms)
+    if CGROUP_LIMIT.is_file() and CGROUP_LIMIT.read_text().strip().isdigit():
+        stat = dict(line.split() for line in (CGROUP_LIMIT.parent / "memory.stat").read_text().splitlines())
+        used = int((CGROUP_LIMIT.parent / "memory.current").read_text()) - int(stat.get("inactive_file", 0))
+        free = min(free, int(CGROUP_LIMIT.read_text()) - used)
+    if hasattr(psutil, "RLIMIT_AS"):  # Linux
+        process = psutil.Process()
+        limit, _ = process.rlimit(psutil.RLIMIT_AS)
+        if limit != psutil.RLIM_INFINITY:
+            free = min(free, limit - process.memory_info().vms)
     return max(free, 0)

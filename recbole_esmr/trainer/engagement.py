@@ -98,16 +98,17 @@ def stack(log: Log, beliefs: Beliefs, rankers: Rankers, asked: Asked, candidates
 
     slates, items = SlateIndex(asked.user, asked.day), len(rankers.catalogue.emotion)
     user, day = slates.user, slates.day
-    parts = [
-        rankers.retrieval(log, user[start : start + BATCH], day[start : start + BATCH]).topk(min(candidates, items - 1), dim=1)
-        for start in range(0, len(user), BATCH)
-    ]
-    best, item = (torch.cat(part) for part in zip(*parts, strict=True))
+    features, parts = EngagementFeatures.of(log, beliefs.forecast, rankers.catalogue), []
+    for start in range(0, len(user), BATCH):
+        people, days = user[start : start + BATCH], day[start : start + BATCH]
+        best, item = rankers.retrieval(log, people, days).topk(min(candidates, items - 1), dim=1)
+        chance = rankers.views.predict(pair_table(features, people, days, item, best))
+        parts.append((item, best, torch.from_numpy(chance.reshape(best.shape))))
+    item, best, chances = (torch.cat(part) for part in zip(*parts, strict=True))
     label = np.isin(np.arange(len(slates))[:, None] * items + item.numpy(), slates.row * items + asked.item)
     if label.all() or not label.any():
         return 0.0, 0.0, 1.0
-    table = pair_table(EngagementFeatures.of(log, beliefs.forecast, rankers.catalogue), user, day, item, best)
-    chance = rankers.views.predict(table).reshape(label.shape).clip(1e-6, 1 - 1e-6)
+    chance = chances.numpy().clip(1e-6, 1 - 1e-6)
     ranked, retrieved = np.log(chance / (1 - chance)), best.numpy()
     mix = best_mix(ranked, retrieved, label, user)
     score = mix * ranked + retrieved
