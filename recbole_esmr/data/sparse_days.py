@@ -13,8 +13,8 @@ from recbole_esmr.data.history import ranges
 class SparseDays:
     """A (U, D, …) table that keeps R user-days and reads as an array; on all other days it holds one value, ``fill``.
 
-    ``table[people]`` is the dense (P, D, …) array of some people, ``table[user, day]`` the values of N user-days; any other index
-    makes the whole array first. The values are numpy's or torch's, and so is what is read.
+    ``table[people]`` is the dense (P, D, …) array of some people, ``table[user, day]`` holds N user-days, ``table[:, day]``
+    those of a day; any other index makes the whole array first. The values are numpy's or torch's, and so is what is read.
 
     Args:
         user, day: (R,) of the kept user-days, ordered by user and day, none of them twice.
@@ -57,6 +57,8 @@ class SparseDays:
         return SparseDays(user[stay], day[stay], value[stay], self.shape[:2], self._fill)
 
     def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, tuple) and len(index) == 2 and isinstance(index[0], slice) and isinstance(index[1], int):
+            index = np.arange(len(self))[index[0]], np.asarray(index[1])  # one day of several people
         if isinstance(index, tuple) and len(index) == 2 and all(_whole_numbers(part) for part in index):
             return self._at(*np.broadcast_arrays(*index))
         if isinstance(index, slice):
