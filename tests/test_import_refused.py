@@ -20,6 +20,15 @@ BAD_FILES = [
         {"views": 'who,what,when\na,"x,5\nb,"y",6\n'},
         ["views.csv, line 3: a cell goes on after its closing quote; it opens in line 2"],
     ),
+    *(
+        ({"views": f"who,what,when\n{rows}"}, [f"views.csv, line {first}: a quote opens here and closes in line {last}", "stray"])
+        for rows, first, last in (
+            ('a,"x,5\nb,y",6\n', 2, 3),
+            ('a,x,5\na,"y,6\nb,y,7\nb,z,8\nb,z",9\nc,x,9\n', 3, 6),
+            ('"a, b","x,5\nb,y,6\nc,y",6\n', 2, 4),
+            ('a,"x,5\r\nb,y,6\r\nb,x,6\r\n"",",8\r\n', 2, 5),
+        )
+    ),
     ({"views": "who;what,when\na;x,5\n"}, ["views.csv, line 1: the cells may be separated by ',' or ';'", "delimiter"]),
     ({"views": VIEWS.replace("a,", "Zoë,").encode("latin-1")}, ["views.csv, line 2: is not UTF-8", "`encoding: latin-1`"]),
     ({"views": VIEWS.encode("utf-16-le")}, ["views.csv", "encoding: utf-16-le"]),
@@ -46,6 +55,28 @@ BAD_FILES = [
     ),
     ({"views": "who,what,when\na,x,1711314000\na,x,1711314000000\n"}, ["line 3, column 'when'", "1711314000 in", "one unit"]),
     ({"views": "who,what,when\na,x,0\na,x,1711314000\n"}, ["line 3, column 'when'", "one unit, from one beginning"]),
+    *(
+        (
+            {"views": "who,what,when\n" + "".join(f"a,x,{cell}\n" for cell in cells)},
+            ["views.csv, line 2, column 'when'", "(1 more such line)", mend],
+        )
+        for cells, mend in (
+            (("20240324", "20240402"), 'YYYYMMDD: say `date_format: {timestamp: "%Y%m%d"}`'),
+            (("202403241000", "202404022100"), '`date_format: {timestamp: "%Y%m%d%H%M"}`'),
+            (("20240324100000", "20240402210000"), '`date_format: {timestamp: "%Y%m%d%H%M%S"}`'),
+            (("45375.41667", "45376.5"), "Excel's days since 1900, not seconds. Format the column in Excel as date and time"),
+            (("28521240", "28522680"), "minutes since 1970, not seconds"),
+            (("19806", "19807"), "days since 1970, not seconds. Map the column to `day`"),
+        )
+    ),
+    (
+        {"views": "who,what,when\na,x,1711281600\na,x,9999999999\n"},
+        ["views.csv, line 3, column 'when': the cell holds '9999999999'. It lies after the year 2199"],
+    ),
+    (
+        {"diary": DIARY.replace("2024-03-24", "45375").replace("2024-03-25", "45376")},
+        ["column 'date'", "Excel's days since 1900"],
+    ),
     (
         {"items": "what,feels,strength\nx,joy,1\n"},
         ["items.csv, line 2, column 'feels': the cell holds 'joy'", "`emotions: {joy: happy}`"],
@@ -135,6 +166,11 @@ BAD_MAPPINGS = [
     ("timestamp: when}", "timestamp: when}, where: {what: q}", "inter: where: no row of views.csv has q in the column 'what'"),
     ("timestamp: when}", "timestamp: when, watch_seconds: when}", "watch_seconds needs the length of each item"),
     ("timestamp: when}", "timestamp: when}, date_format: {timestamp: '%d/%m'}", "the cell holds '2024-03-24 21:00'"),
+    (
+        "timestamp: when}",
+        "timestamp: when}, date_format: {timestamp: '%D.%Q'}",
+        "timestamp is '%D.%Q'; expected a format of strptime",
+    ),
     ("timestamp: when}", "timestamp: when}, date_format: {user_id: '%d'}", "date_format: 'user_id' is no time"),
 ]
 

@@ -181,7 +181,7 @@ def test_an_export_of_five_columns_in_two_commands(tmp_path, capsys):
     said = capsys.readouterr().out.splitlines()
     rows = PEOPLE * DAYS * 3
     for words in (
-        "export.csv: 4 rows that repeat an earlier one are left out of .inter",
+        "export.csv: 4 rows that repeat an earlier one in every column are left out of .inter",
         "timestamp: dates without an offset, these in America/New_York, Europe/Berlin (export.csv, column 'when')",
         "valence: 1 to 7 became -1 to 1 (export.csv, column 'mood')",
         f"aggregate: {rows} rows became {PEOPLE * DAYS} days of people (valence mean)",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from recbole_esmr.data.importers.fields import IDS, TIMES, WATCH_SECONDS, known
 from recbole_esmr.data.importers.table import DELIMITERS
 from recbole_esmr.data.schema import SCHEMA
@@ -232,9 +234,15 @@ def _check_changes(part: Part, columns: dict[str, Any], suffix: str, where: str)
         raise ConfigError(
             f"{where}: valence from two columns needs the ends of their scale, such as `scale: {{valence: [1, 5]}}`."
         )
-    for field in part.date_format:
+    for field, form in part.date_format.items():
         if field not in TIMES:
             raise ConfigError(f"{where}: date_format: '{field}' is no time. Only {' and '.join(TIMES)} are.")
+        try:
+            pd.to_datetime(pd.Series(["no date"]), format=form, errors="coerce")
+        except ValueError as error:
+            raise ConfigError(
+                f"{where}: date_format: {field} is '{form}'; expected a format of strptime such as %d.%m.%Y %H:%M ({error})."
+            ) from error
     if suffix != "day" and (part.aggregate or part.order):
         raise ConfigError(f"{where}: `aggregate` and `order` are for the part 'day'.")
     for field, rule in part.aggregate.items():

@@ -68,9 +68,11 @@ class _Reader:
                 )
             self.raw = self.raw[kept.loc[self.raw.index]]
         if part.duplicates == "drop":
-            again = self.raw.duplicated()
+            again = table.cells.loc[self.raw.index].duplicated()  # all columns: what is not mapped may tell two rows apart
             self.raw = self.raw[~again]
-            told.notes.append(f"{table.name}: {int(again.sum())} rows that repeat an earlier one are left out of .{suffix}")
+            told.notes.append(
+                f"{table.name}: {int(again.sum())} rows that repeat an earlier one in every column are left out of .{suffix}"
+            )
 
     def read(self) -> pd.DataFrame:
         columns = self.part.columns

@@ -32,9 +32,12 @@ def _repeats(views: pd.DataFrame, origin: Origin) -> list[str]:
     if "timestamp" not in views or not again.any():
         return []
     first = origin.table.place(int(views.index[int(again.to_numpy().argmax())]))
+    mend = "If they are the same view, say `duplicates: drop` in the mapping."
+    if not origin.table.cells.loc[views.index].duplicated().any():
+        mend = "They differ in other columns of the file; if they are the same view, leave one of them out of the file."
     return [
         f"{int(again.sum())} rows of {origin.table.name} repeat an earlier one of the same person, item and time (the first: "
-        f"{first}). If they are the same view, say `duplicates: drop` in the mapping."
+        f"{first}). {mend}"
     ]
 
 
