@@ -216,6 +216,26 @@ def test_people_in_two_time_zones(tmp_path):
     assert any("America/New_York, Europe/Berlin" in note for note in report.notes)
 
 
+def test_people_without_a_time_zone_are_said(tmp_path):
+    mapping = MAPPING + "user: {file: people.csv, columns: {user_id: who, timezone: zone}}\n"
+    report, files = _import(tmp_path, mapping, people="who,zone\na,Asia/Tokyo\nb,\n")
+    assert _column(files["inter"], "timestamp") == [1711281600, 1711321200, 1711272600]  # UTC+9, UTC+9, UTC
+    assert any("1 of 2 people of views.csv have no time zone" in line and "'b'" in line for line in report.warnings)
+    report, _ = _import(tmp_path, "timezone: Europe/Berlin\n" + mapping, people="who,zone\na,Asia/Tokyo\nb,\n")
+    assert report.warnings == []
+
+
+def test_ids_without_a_partner_are_said(tmp_path):
+    report, _ = _import(tmp_path, diary=DIARY + "c,2024-03-24,1,\n", items=ITEMS.replace("y,angry,1\n", ""))
+    assert report.warnings == [
+        "items.csv, column 'what': 1 of 2 ids of views.csv have no row here, for example 'y'.",
+        "diary.csv, column 'who': 1 of 3 ids are in no row of views.csv (for example 'c'); a run leaves them out.",
+    ]
+    report, _ = _import(tmp_path, "max_unknown_ids: 1\n" + MAPPING, items="what,feels,strength\nq,happy,1\n")
+    assert "2 of 2 ids of views.csv have no row here" in report.warnings[0]
+    assert read_yaml(tmp_path / "mine" / "mine.yaml")["max_unknown_ids"] == 1
+
+
 # -- numbers and scales -------------------------------------------------------------------------------------------------
 
 

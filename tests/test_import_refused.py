@@ -105,6 +105,31 @@ BAD_FILES = [
     ({"diary": DIARY.replace("2024-03-25", "2024-02-30")}, ["diary.csv, line 3, column 'date': the cell holds '2024-02-30'"]),
     ({"diary": DIARY.replace("2024", "2014")}, ["diary.csv and views.csv have no day in common: 2014-03-24 to 2014-03-25 here"]),
     (
+        {"diary": DIARY.replace("\na,", "\nA ,").replace("\nb,", "\nB ,")},
+        ["diary.csv, line 2, column 'who': the cell holds 'A ' (1 more such line). views.csv spells it 'a'; 2 of 2 ids differ"],
+    ),
+    ({"items": ITEMS.replace("x,", "X,")}, ["items.csv, line 2, column 'what': the cell holds 'X'. views.csv spells it 'x'"]),
+    (
+        {"diary": DIARY.replace("\na,", "\nann,").replace("\nb,", "\nbob,")},
+        ["diary.csv, line 2, column 'who': the cell holds 'ann'", "2 of 2 ids are in no row of views.csv", "`max_unknown_ids`"],
+    ),
+    (
+        {"items": "what,feels,strength\nq,happy,1\n"},
+        ["items.csv, column 'what': 2 of 2 ids of views.csv have no row here, for example 'x'"],
+    ),
+    (
+        {"views": VIEWS.replace("b,x", "[PAD],x")},
+        ["views.csv, line 4, column 'who': the cell holds '[PAD]'. This is RecBole's name for its padding. Rename it"],
+    ),
+    (
+        {"diary": DIARY.replace("2024-03-24", "3").replace("2024-03-25", "4")},
+        ["diary.csv, line 2, column 'date': the day numbers of diary.csv begin at 3 and views.csv has only times", "Map `day`"],
+    ),
+    (
+        {"diary": "who,date,mood\na,1,1\na,90,2\nb,91,3\n"},
+        ["diary.csv, line 2, column 'date': only 33% of the rows of diary.csv lie within 7 days of their person's views"],
+    ),
+    (
         {"diary": DIARY.replace("2024-03-25", "2027-03-25")},
         ["diary.csv, line 3, column 'date'", "days after the day before", "max_day_gap"],
     ),

@@ -46,6 +46,7 @@ _ALL: dict[str, Any] = {
     "timezone": None,
     "max_day_gap": None,
     "days_are_steps": None,
+    "max_unknown_ids": None,
 }
 
 
@@ -76,6 +77,7 @@ class _Whole:
     timezone: str | None = setting("IANA time zone of dates without an offset")
     max_day_gap: int | None = setting("longest gap between days", low=1)
     days_are_steps: bool | None = setting("whether days count each person's own steps")
+    max_unknown_ids: float | None = setting("share of a file's ids that may be in no interaction", low=0, high=1)
     duplicates: str = setting("what becomes of rows that repeat an earlier one", choices=("keep", "drop"))
     delimiter: str | None = setting("character between cells")
     decimal: str | None = setting("decimal sign", choices=(".", ","))
@@ -135,7 +137,7 @@ def load_mapping(path: Path) -> CSVMapping:
             time_zone(whole.timezone)
         except DataError as error:
             raise ConfigError(f"{path}: timezone: {error}") from error
-    for key in ("timezone", "max_day_gap", "days_are_steps"):
+    for key in ("timezone", "max_day_gap", "days_are_steps", "max_unknown_ids"):
         if getattr(whole, key) is not None:
             settings[key] = getattr(whole, key)
     return CSVMapping(path, parts, taxonomy, _renamed(whole.emotions, taxonomy, path), whole.timezone, settings)
