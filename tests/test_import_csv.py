@@ -131,6 +131,14 @@ def test_quoted_cells_may_hold_delimiters_quotes_and_line_ends(tmp_path):
     assert any("tabs and line ends became spaces in 2 cells" in note for note in report.notes)
 
 
+def test_texts_of_several_lines_pass_and_are_said(tmp_path):
+    text = '"Dear all,\n\nthanks, and\nbye"'
+    items = f"what,feels,strength,title\nx,happy,0.5,{text}\ny,angry,1,B\nz,happy,1,{text}\n"
+    report, files = _import(tmp_path, items=items)
+    assert files["item"]["item_id"].tolist() == ["x", "y", "z"]
+    assert "items.csv: 2 rows go over several lines within quotes, the first from line 2 to 5" in report.notes
+
+
 def test_several_files_of_one_kind_and_packed_ones(tmp_path):
     tmp_path.joinpath("views_b.csv").write_text("when,who,what\n2024-03-26,c,x\n")
     tmp_path.joinpath("views_a.csv.gz").write_bytes(gzip.compress(VIEWS.encode()))
@@ -153,6 +161,7 @@ def test_several_files_of_one_kind_and_packed_ones(tmp_path):
         (["1711314000000000", "1711314000500000"], "", [1711314000, 1711314000.5]),
         (["1711314000000000000", "1711314001000000000"], "", [1711314000, 1711314001]),
         (["36000", "90000"], "", [36000, 90000]),
+        (["2024-03-24 21:00:00+01", "2024-03-24 21:00:00+0100"], "timezone: Asia/Tokyo", [1711310400, 1711310400]),
     ],
 )
 def test_moments_become_seconds(tmp_path, cells, keys, seconds):
@@ -205,6 +214,26 @@ def test_people_in_two_time_zones(tmp_path):
     assert _column(files["inter"], "timestamp") == [1711310400, 1711350000, 1711287000]  # UTC+1, UTC+1, UTC-4
     assert files["user"]["timezone"].tolist() == ["Europe/Berlin", "America/New_York"]
     assert any("America/New_York, Europe/Berlin" in note for note in report.notes)
+
+
+def test_people_without_a_time_zone_are_said(tmp_path):
+    mapping = MAPPING + "user: {file: people.csv, columns: {user_id: who, timezone: zone}}\n"
+    report, files = _import(tmp_path, mapping, people="who,zone\na,Asia/Tokyo\nb,\n")
+    assert _column(files["inter"], "timestamp") == [1711281600, 1711321200, 1711272600]  # UTC+9, UTC+9, UTC
+    assert any("1 of 2 people of views.csv have no time zone" in line and "'b'" in line for line in report.warnings)
+    report, _ = _import(tmp_path, "timezone: Europe/Berlin\n" + mapping, people="who,zone\na,Asia/Tokyo\nb,\n")
+    assert report.warnings == []
+
+
+def test_ids_without_a_partner_are_said(tmp_path):
+    report, _ = _import(tmp_path, diary=DIARY + "c,2024-03-24,1,\n", items=ITEMS.replace("y,angry,1\n", ""))
+    assert report.warnings == [
+        "items.csv, column 'what': 1 of 2 ids of views.csv have no row here, for example 'y'.",
+        "diary.csv, column 'who': 1 of 3 ids are in no row of views.csv (for example 'c'); a run leaves them out.",
+    ]
+    report, _ = _import(tmp_path, "max_unknown_ids: 1\n" + MAPPING, items="what,feels,strength\nq,happy,1\n")
+    assert "2 of 2 ids of views.csv have no row here" in report.warnings[0]
+    assert read_yaml(tmp_path / "mine" / "mine.yaml")["max_unknown_ids"] == 1
 
 
 # -- numbers and scales -------------------------------------------------------------------------------------------------
@@ -328,6 +357,21 @@ def test_rows_that_repeat_are_said_and_left_out_where_asked(tmp_path):
     assert any("3 rows of views.csv repeat an earlier one" in line and "views.csv, line 5" in line for line in report.warnings)
     report, files = _import(tmp_path, "duplicates: drop\n" + MAPPING, views=twice)
     assert len(files["inter"]) == 3 and report.warnings == []
+
+
+def test_rows_that_differ_in_a_column_that_is_not_mapped_are_no_repeats(tmp_path):
+    mapping = "duplicates: drop\n" + MAPPING.replace("[1, 7]}}", "[1, 7]}, aggregate: {valence: mean}}").replace(
+        "timestamp: when", "day: day"
+    )
+    diary = "who,date,hour,mood\na,2024-03-24,9,7\na,2024-03-24,14,7\na,2024-03-24,20,1\na,2024-03-24,20,1\n"
+    views = "who,what,day,at\na,x,2024-03-24,10:00\na,x,2024-03-24,18:00\na,x,2024-03-24,18:00\n"
+    report, files = _import(tmp_path, mapping, diary=diary, views=views)
+    assert np.allclose(_column(files["day"], "valence"), [1 / 3])  # the mean of 7, 7 and 1 is 5
+    assert len(files["inter"]) == 2
+    assert "diary.csv: 1 rows that repeat an earlier one in every column are left out of .day" in report.notes
+    views = "who,what,when,page\na,x,2024-03-24 10:00,1\na,x,2024-03-24 10:00,2\n"
+    report, files = _import(tmp_path, "duplicates: drop\n" + MAPPING, views=views)
+    assert len(files["inter"]) == 2 and any("They differ in other columns" in line for line in report.warnings)
 
 
 def test_a_log_of_what_was_shown_is_also_the_log_of_what_was_watched(tmp_path):

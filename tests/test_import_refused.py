@@ -20,6 +20,15 @@ BAD_FILES = [
         {"views": 'who,what,when\na,"x,5\nb,"y",6\n'},
         ["views.csv, line 3: a cell goes on after its closing quote; it opens in line 2"],
     ),
+    *(
+        ({"views": f"who,what,when\n{rows}"}, [f"views.csv, line {first}: a quote opens here and closes in line {last}", "stray"])
+        for rows, first, last in (
+            ('a,"x,5\nb,y",6\n', 2, 3),
+            ('a,x,5\na,"y,6\nb,y,7\nb,z,8\nb,z",9\nc,x,9\n', 3, 6),
+            ('"a, b","x,5\nb,y,6\nc,y",6\n', 2, 4),
+            ('a,"x,5\r\nb,y,6\r\nb,x,6\r\n"",",8\r\n', 2, 5),
+        )
+    ),
     ({"views": "who;what,when\na;x,5\n"}, ["views.csv, line 1: the cells may be separated by ',' or ';'", "delimiter"]),
     ({"views": VIEWS.replace("a,", "Zoë,").encode("latin-1")}, ["views.csv, line 2: is not UTF-8", "`encoding: latin-1`"]),
     ({"views": VIEWS.encode("utf-16-le")}, ["views.csv", "encoding: utf-16-le"]),
@@ -46,6 +55,28 @@ BAD_FILES = [
     ),
     ({"views": "who,what,when\na,x,1711314000\na,x,1711314000000\n"}, ["line 3, column 'when'", "1711314000 in", "one unit"]),
     ({"views": "who,what,when\na,x,0\na,x,1711314000\n"}, ["line 3, column 'when'", "one unit, from one beginning"]),
+    *(
+        (
+            {"views": "who,what,when\n" + "".join(f"a,x,{cell}\n" for cell in cells)},
+            ["views.csv, line 2, column 'when'", "(1 more such line)", mend],
+        )
+        for cells, mend in (
+            (("20240324", "20240402"), 'YYYYMMDD: say `date_format: {timestamp: "%Y%m%d"}`'),
+            (("202403241000", "202404022100"), '`date_format: {timestamp: "%Y%m%d%H%M"}`'),
+            (("20240324100000", "20240402210000"), '`date_format: {timestamp: "%Y%m%d%H%M%S"}`'),
+            (("45375.41667", "45376.5"), "Excel's days since 1900, not seconds. Format the column in Excel as date and time"),
+            (("28521240", "28522680"), "minutes since 1970, not seconds"),
+            (("19806", "19807"), "days since 1970, not seconds. Map the column to `day`"),
+        )
+    ),
+    (
+        {"views": "who,what,when\na,x,1711281600\na,x,9999999999\n"},
+        ["views.csv, line 3, column 'when': the cell holds '9999999999'. It lies after the year 2199"],
+    ),
+    (
+        {"diary": DIARY.replace("2024-03-24", "45375").replace("2024-03-25", "45376")},
+        ["column 'date'", "Excel's days since 1900"],
+    ),
     (
         {"items": "what,feels,strength\nx,joy,1\n"},
         ["items.csv, line 2, column 'feels': the cell holds 'joy'", "`emotions: {joy: happy}`"],
@@ -73,6 +104,31 @@ BAD_FILES = [
     ({"diary": DIARY.replace("2024-03-25", "20240325").replace("2024-03-24", "20240324")}, ["diary.csv", '"%Y%m%d"']),
     ({"diary": DIARY.replace("2024-03-25", "2024-02-30")}, ["diary.csv, line 3, column 'date': the cell holds '2024-02-30'"]),
     ({"diary": DIARY.replace("2024", "2014")}, ["diary.csv and views.csv have no day in common: 2014-03-24 to 2014-03-25 here"]),
+    (
+        {"diary": DIARY.replace("\na,", "\nA ,").replace("\nb,", "\nB ,")},
+        ["diary.csv, line 2, column 'who': the cell holds 'A ' (1 more such line). views.csv spells it 'a'; 2 of 2 ids differ"],
+    ),
+    ({"items": ITEMS.replace("x,", "X,")}, ["items.csv, line 2, column 'what': the cell holds 'X'. views.csv spells it 'x'"]),
+    (
+        {"diary": DIARY.replace("\na,", "\nann,").replace("\nb,", "\nbob,")},
+        ["diary.csv, line 2, column 'who': the cell holds 'ann'", "2 of 2 ids are in no row of views.csv", "`max_unknown_ids`"],
+    ),
+    (
+        {"items": "what,feels,strength\nq,happy,1\n"},
+        ["items.csv, column 'what': 2 of 2 ids of views.csv have no row here, for example 'x'"],
+    ),
+    (
+        {"views": VIEWS.replace("b,x", "[PAD],x")},
+        ["views.csv, line 4, column 'who': the cell holds '[PAD]'. This is RecBole's name for its padding. Rename it"],
+    ),
+    (
+        {"diary": DIARY.replace("2024-03-24", "3").replace("2024-03-25", "4")},
+        ["diary.csv, line 2, column 'date': the day numbers of diary.csv begin at 3 and views.csv has only times", "Map `day`"],
+    ),
+    (
+        {"diary": "who,date,mood\na,1,1\na,90,2\nb,91,3\n"},
+        ["diary.csv, line 2, column 'date': only 33% of the rows of diary.csv lie within 7 days of their person's views"],
+    ),
     (
         {"diary": DIARY.replace("2024-03-25", "2027-03-25")},
         ["diary.csv, line 3, column 'date'", "days after the day before", "max_day_gap"],
@@ -135,6 +191,11 @@ BAD_MAPPINGS = [
     ("timestamp: when}", "timestamp: when}, where: {what: q}", "inter: where: no row of views.csv has q in the column 'what'"),
     ("timestamp: when}", "timestamp: when, watch_seconds: when}", "watch_seconds needs the length of each item"),
     ("timestamp: when}", "timestamp: when}, date_format: {timestamp: '%d/%m'}", "the cell holds '2024-03-24 21:00'"),
+    (
+        "timestamp: when}",
+        "timestamp: when}, date_format: {timestamp: '%D.%Q'}",
+        "timestamp is '%D.%Q'; expected a format of strptime",
+    ),
     ("timestamp: when}", "timestamp: when}, date_format: {user_id: '%d'}", "date_format: 'user_id' is no time"),
 ]
 

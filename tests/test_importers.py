@@ -122,6 +122,16 @@ def test_what_an_importer_writes_runs_with_every_model(imported, name, model):
     assert {"user_id", "item_id", "timestamp"} <= set(result["config"]["load_col"]["inter"])
 
 
+@pytest.mark.parametrize("model", ["FM", "DeepFM"])
+def test_a_text_that_only_views_have_hinders_no_model(tmp_path, model):
+    _five_columns(tmp_path)
+    _again(tmp_path, FIVE.replace("timestamp: when", "timestamp: when, place: zone"))
+    assert "place:token" in (tmp_path / "mine" / "mine.inter").read_text().splitlines()[0].split("\t")
+    values = {"epochs": 1, "state": "ERROR", "show_progress": False}
+    result = run_recbole(model, str(tmp_path / "mine"), config_dict=values, saved=False, arguments=[])
+    assert 0 <= result["test_result"]["ndcg@10"] <= 1
+
+
 def test_the_releases_form_is_read_with_ids_as_text(imported):
     inter = pd.read_csv(imported / "release" / "release.inter", sep="\t", dtype=str)
     assert inter["user_id:token"].unique().tolist() == [f"{n:03d}" for n in range(PEOPLE)]
@@ -181,7 +191,7 @@ def test_an_export_of_five_columns_in_two_commands(tmp_path, capsys):
     said = capsys.readouterr().out.splitlines()
     rows = PEOPLE * DAYS * 3
     for words in (
-        "export.csv: 4 rows that repeat an earlier one are left out of .inter",
+        "export.csv: 4 rows that repeat an earlier one in every column are left out of .inter",
         "timestamp: dates without an offset, these in America/New_York, Europe/Berlin (export.csv, column 'when')",
         "valence: 1 to 7 became -1 to 1 (export.csv, column 'mood')",
         f"aggregate: {rows} rows became {PEOPLE * DAYS} days of people (valence mean)",
@@ -320,6 +330,11 @@ def test_a_draft_of_a_plain_set_imports_as_it_is(tmp_path):
     assert pd.read_csv(tmp_path / "mine" / "mine.inter", sep="\t")["watch_ratio:float"].tolist() == [0.5, 1, 0.5]
 
 
+def test_a_draft_finds_files_in_upper_case(tmp_path):
+    (tmp_path / "VIEWS.CSV").write_text("user,item,day\na,x,1\na,y,2\n")
+    assert yaml.safe_load(draft_mapping(tmp_path))["inter"]["file"] == "VIEWS.CSV"
+
+
 @pytest.mark.parametrize(
     ("files", "part", "expected"),
     [
@@ -362,7 +377,8 @@ def test_the_draft_command_prints_or_writes_and_overwrites_nothing(tmp_path, cap
         (["csv", "--input=exports", "--draft", "--mapping=map.yaml"], "map.yaml: is there already"),
         (["ldos-comoda", "--input=exports", "--draft"], "--draft is for csv"),
         (["csv", "--input=exports", "--mapping=map.yaml"], "import needs --output=FOLDER"),
-        (["csv", "--input=none", "--draft"], "none: holds no CSV file"),
+        (["csv", "--input=none", "--mapping=map.yaml", "--output=o"], "--input=none: no such file or folder"),
+        (["csv", "--input=none", "--draft"], "--input=none: no such file or folder"),
     ):
         capsys.readouterr()
         assert main(["import", *words]) == 2

@@ -42,6 +42,11 @@ class Partners:
     lookalikes: int
     lookalike: tuple[str, str]
 
+    @property
+    def spelled_differently(self) -> bool:
+        """Whether more than a few ids differ from their partner in spelling alone."""
+        return self.lookalikes > LOOKALIKES * max(min(self.ids, self.known), 1)
+
     def check(self, share: float, lost: bool, meaning: str = "are left out") -> str:
         """What is to be said of them, "" where all have partners.
 
@@ -54,7 +59,7 @@ class Partners:
             DataError: more than that have none, or the two files spell the same ids differently.
         """
         inter = "an interaction"
-        if self.lookalikes > LOOKALIKES * max(min(self.ids, self.known), 1):
+        if self.spelled_differently:
             ours, theirs = self.lookalike
             raise DataError(
                 f"{self.file}, column '{self.field}': {self.lookalikes} of {self.ids} ids are spelled differently in .inter, for "

@@ -11,6 +11,7 @@ from typing import Any
 
 from recbole_esmr.data.importers.dataset_yaml import merged
 from recbole_esmr.data.importers.fields import names
+from recbole_esmr.data.importers.ids import compare_ids
 from recbole_esmr.data.importers.imported import Imported
 from recbole_esmr.data.importers.numeric import whole_as_int
 from recbole_esmr.data.schema import SCHEMA, read_atomic
@@ -51,13 +52,17 @@ def import_data(name: str, source: str | Path, output: str | Path, mapping: str 
     importers = _importers()
     if name not in importers:
         raise UnknownNameError(f"unknown format '{name}'. {nearest(name, importers)}")
+    if not Path(source).exists():
+        raise DataError(f"--input={source}: no such file or folder. Give the place of the original data.")
     folder = Path(os.path.abspath(output))
     comment = f"Imported from {name}. What you change or add here stays when the data are imported again."
     try:
         imported = importers[name](Path(source), Path(mapping) if mapping else None)
         imported = replace(imported, frames={suffix: frame.apply(whole_as_int) for suffix, frame in imported.frames.items()})
         text, settings, kept = merged(folder / f"{folder.name}.yaml", imported.settings, comment)
-        _check(imported, folder, Path(output), settings)
+        config = names() | settings
+        _check(imported, folder, Path(output), config)
+        warnings = [*imported.warnings, *compare_ids(imported, float(config["max_unknown_ids"]))]
     except DataError as error:
         raise DataError(f"{error} Nothing was written.") from error
     gone = [suffix for suffix in SCHEMA if suffix not in imported.frames and (folder / f"{folder.name}.{suffix}").is_file()]
@@ -67,7 +72,7 @@ def import_data(name: str, source: str | Path, output: str | Path, mapping: str 
         notes.append(f"{folder.name}.yaml: {', '.join(kept)} stay as you have them")
     if gone:
         notes.append(f"{', '.join(f'{folder.name}.{suffix}' for suffix in gone)} of an earlier import removed")
-    return ImportReport({suffix: len(frame) for suffix, frame in imported.frames.items()}, notes, imported.warnings)
+    return ImportReport({suffix: len(frame) for suffix, frame in imported.frames.items()}, notes, warnings)
 
 
 def _importers() -> dict[str, Callable[[Path, Path | None], Imported]]:
@@ -78,9 +83,8 @@ def _importers() -> dict[str, Callable[[Path, Path | None], Imported]]:
     return {"esmr-release": read_esmr_release, "ldos-comoda": read_ldos_comoda, "csv": read_csv}
 
 
-def _check(imported: Imported, folder: Path, output: Path, settings: dict[str, Any]) -> None:
+def _check(imported: Imported, folder: Path, output: Path, config: dict[str, Any]) -> None:
     """Read what would be written as a run would read it."""
-    config = names() | settings
     taxonomy = load_taxonomy(config["emotion_taxonomy"], folder)
     with tempfile.TemporaryDirectory() as temporary:
         trial = Path(temporary) / folder.name

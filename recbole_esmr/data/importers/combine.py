@@ -62,7 +62,7 @@ def refuse_several(frame: pd.DataFrame, table: Table, columns: Mapping[str, str]
     raise DataError(
         f"{table.place(row)}, column '{columns['day']}': {user!r} has several rows on day {when} (the first is {first}), in all "
         f"{int(again.sum())} rows too many. Say in the part 'day' of the mapping how they become one: `aggregate: {rule}` (mean, "
-        "last or worst). For rows that are there twice, say `duplicates: drop`."
+        "last or worst). For rows that are there twice in every column, say `duplicates: drop`."
     )
 
 

@@ -65,7 +65,10 @@ def read_csv(source: Path, mapping: Path | None) -> Imported:
             told.lengths = frames[suffix].set_index("item_id")["duration"]
         told.notes.append(f".{suffix}: {len(frames[suffix])} rows from {len(frame)} rows of {read[key].name}")
     _add_timestamp(frames, said, told)
-    told.warnings += doubts(frames, origins, said.taxonomy)
+    own = [str(name) for name in frames["inter"] if _is_own_text(frames["inter"], str(name))]
+    if own:
+        told.notes.append(f".inter: {', '.join(own)} stay out of `load_col`: models cannot rank by a text that only views have")
+    told.warnings += doubts(frames, origins, said)
     settings = {**_protocol(frames), **said.settings}
     typed = {suffix: _typed(frame, suffix) for suffix, frame in frames.items()}
     return Imported(typed, settings, origins, told.notes, told.warnings)
@@ -125,15 +128,24 @@ def _add_timestamp(frames: dict[str, pd.DataFrame], said: CSVMapping, told: Know
 
 def _protocol(frames: dict[str, pd.DataFrame]) -> dict[str, Any]:
     """What every model needs to know of the data; nothing where there is no order to test by."""
+    load = {"inter": [name for name in frames["inter"] if not _is_own_text(frames["inter"], str(name))]}
     if "timestamp" not in frames["inter"]:
-        return {}
-    settings = {"load_col": {"inter": list(frames["inter"].columns)}, **BY_TIME}
+        return {"load_col": load} if len(load["inter"]) < frames["inter"].shape[1] else {}
+    settings = {"load_col": load, **BY_TIME}
     longest = min(*BY_TIME["topk"], frames["inter"]["item_id"].nunique())  # a list cannot be longer than the catalogue
     settings |= {"topk": [longest], "valid_metric": f"NDCG@{longest}"}
     emotions = frames["item"].get("emotion") if "item" in frames else None
     if emotions is None or (emotions == "").all():
         settings["metrics"] = ["Recall", "NDCG"]
     return settings
+
+
+def _is_own_text(views: pd.DataFrame, name: str) -> bool:
+    """Whether a column of ``inter`` is text of the user's own, which no model may load.
+
+    RecBole's context-aware models want every text column of an interaction also for the items that they rank, which have none.
+    """
+    return name not in known("inter") and views[name].dtype == object
 
 
 def _typed(frame: pd.DataFrame, suffix: str) -> pd.DataFrame:

@@ -34,7 +34,10 @@ def draft_mapping(source: Path) -> str:
     Raises:
         DataError: no CSV file, one that cannot be read, or none that says who met which item.
     """
-    paths = [source] if source.is_file() else sorted(p for p in source.glob("*") if re.search(r"\.(csv|tsv|txt)(\.gz)?$", p.name))
+    if not source.exists():
+        raise DataError(f"--input={source}: no such file or folder. Give the folder of exports.")
+    name = re.compile(r"\.(csv|tsv|txt)(\.gz)?$", re.IGNORECASE)
+    paths = [source] if source.is_file() else sorted(path for path in source.glob("*") if name.search(path.name))
     if not paths:
         raise DataError(f"{source}: holds no CSV file (.csv, .tsv, .txt, or these with .gz). Give --input the folder of exports.")
     guesses = [guess(path) for path in paths]

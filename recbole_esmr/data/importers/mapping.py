@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from recbole_esmr.data.importers.fields import IDS, TIMES, WATCH_SECONDS, known
 from recbole_esmr.data.importers.table import DELIMITERS
 from recbole_esmr.data.schema import SCHEMA
@@ -44,6 +46,7 @@ _ALL: dict[str, Any] = {
     "timezone": None,
     "max_day_gap": None,
     "days_are_steps": None,
+    "max_unknown_ids": None,
 }
 
 
@@ -74,6 +77,7 @@ class _Whole:
     timezone: str | None = setting("IANA time zone of dates without an offset")
     max_day_gap: int | None = setting("longest gap between days", low=1)
     days_are_steps: bool | None = setting("whether days count each person's own steps")
+    max_unknown_ids: float | None = setting("share of a file's ids that may be in no interaction", low=0, high=1)
     duplicates: str = setting("what becomes of rows that repeat an earlier one", choices=("keep", "drop"))
     delimiter: str | None = setting("character between cells")
     decimal: str | None = setting("decimal sign", choices=(".", ","))
@@ -133,7 +137,7 @@ def load_mapping(path: Path) -> CSVMapping:
             time_zone(whole.timezone)
         except DataError as error:
             raise ConfigError(f"{path}: timezone: {error}") from error
-    for key in ("timezone", "max_day_gap", "days_are_steps"):
+    for key in ("timezone", "max_day_gap", "days_are_steps", "max_unknown_ids"):
         if getattr(whole, key) is not None:
             settings[key] = getattr(whole, key)
     return CSVMapping(path, parts, taxonomy, _renamed(whole.emotions, taxonomy, path), whole.timezone, settings)
@@ -232,9 +236,15 @@ def _check_changes(part: Part, columns: dict[str, Any], suffix: str, where: str)
         raise ConfigError(
             f"{where}: valence from two columns needs the ends of their scale, such as `scale: {{valence: [1, 5]}}`."
         )
-    for field in part.date_format:
+    for field, form in part.date_format.items():
         if field not in TIMES:
             raise ConfigError(f"{where}: date_format: '{field}' is no time. Only {' and '.join(TIMES)} are.")
+        try:
+            pd.to_datetime(pd.Series(["no date"]), format=form, errors="coerce")
+        except ValueError as error:
+            raise ConfigError(
+                f"{where}: date_format: {field} is '{form}'; expected a format of strptime such as %d.%m.%Y %H:%M ({error})."
+            ) from error
     if suffix != "day" and (part.aggregate or part.order):
         raise ConfigError(f"{where}: `aggregate` and `order` are for the part 'day'.")
     for field, rule in part.aggregate.items():

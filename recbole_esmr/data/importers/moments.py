@@ -7,13 +7,16 @@ import pandas as pd
 
 from recbole_esmr.data.importers.numeric import Cells, are_numbers, numbers
 from recbole_esmr.data.times import (
+    EXCEL,
     FROM_1970,
+    NO_TIMES,
     SECONDS_A_DAY,
     UNITS,
     WORDS,
     days_of_dates,
     days_of_seconds,
     has_offset,
+    not_a_time,
     seconds_of_dates,
     unit_of,
 )
@@ -51,6 +54,7 @@ def moments(cells: Cells, field: str, zone: Zone, date_format: str | None, decim
     """
     if date_format is None and _are_numbers(cells):
         number, _ = numbers(cells, decimal)
+        _refuse_no_times(cells, field, number)
         unit = unit_of(number.to_numpy())
         if unit is None or number.abs().min() < FROM_1970 <= number.abs().max():
             size = number.abs().to_numpy()
@@ -83,6 +87,8 @@ def days(cells: Cells, field: str, zone: Zone, date_format: str | None, decimal:
         if number.abs().min() >= FROM_1970:
             seconds, words = moments(cells, field, zone, None, decimal)
             return _days(seconds, zone), f"the calendar days of {words}, in {_named(zone)}"
+        if EXCEL[0] <= number.min() and number.max() <= EXCEL[1]:
+            cells.refuse(number.notna(), _mend("excel", field))
         written = f'such as `date_format: {{{field}: "%Y%m%d"}}` for 20240324'
         cells.refuse(number.abs() > 1e6, f"Expected a day number or a date. Say how dates are written, {written}.")
         cells.refuse(number.notna() & (number != number.round()), "Expected a whole number of days, or a date.")
@@ -117,6 +123,28 @@ def _are_numbers(cells: Cells) -> bool:
     if some.mean() > 0.5:
         cells.refuse(~number, "Expected a number, as in the rows before and after; a time has one notation in a column.")
     return bool(some.all())
+
+
+def _refuse_no_times(cells: Cells, field: str, number: pd.Series) -> None:
+    """Refuse numbers that are written dates, or days or minutes: as seconds they would all fall on one day."""
+    kind = not_a_time(number.to_numpy())
+    if kind == "far":
+        cells.refuse(number == number.max(), _mend(kind, field))
+    elif kind is not None:
+        cells.refuse(number.notna(), _mend(kind, field))
+
+
+def _mend(kind: str, field: str) -> str:
+    if kind.startswith("%"):
+        return f'The numbers are {NO_TIMES[kind]}: say `date_format: {{{field}: "{kind}"}}`.'
+    if kind == "far":
+        return "It lies after the year 2199. Mend the cell; if it stands for a time that is not known, leave the row out."
+    mends = {
+        "excel": "Format the column in Excel as date and time, yyyy-mm-dd hh:mm, and export it again.",
+        "days": "Map the column to `day`.",
+        "minutes": "Write dates, or seconds since 1970 (60 times as many).",
+    }
+    return f"The numbers are {NO_TIMES[kind]}, not seconds. {mends[kind]}"
 
 
 def _check_dates(cells: Cells, field: str, found: pd.Series, date_format: str | None) -> None:

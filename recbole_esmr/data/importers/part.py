@@ -68,9 +68,11 @@ class _Reader:
                 )
             self.raw = self.raw[kept.loc[self.raw.index]]
         if part.duplicates == "drop":
-            again = self.raw.duplicated()
+            again = table.cells.loc[self.raw.index].duplicated()  # all columns: what is not mapped may tell two rows apart
             self.raw = self.raw[~again]
-            told.notes.append(f"{table.name}: {int(again.sum())} rows that repeat an earlier one are left out of .{suffix}")
+            told.notes.append(
+                f"{table.name}: {int(again.sum())} rows that repeat an earlier one in every column are left out of .{suffix}"
+            )
 
     def read(self) -> pd.DataFrame:
         columns = self.part.columns
@@ -188,6 +190,13 @@ class _Reader:
         if self.told.zones is None or self.suffix == "user":
             return default
         zone = users.map(self.told.zones).replace("", float("nan"))
+        without = users[zone.isna()].unique()
+        if self.suffix == "inter" and len(without) and self.mapping.timezone is None:
+            self.told.warnings.append(
+                f"{len(without)} of {users.nunique()} people of {self.table.name} have no time zone in the part 'user' (for "
+                f"example {without[0]!r}): their local times are taken for UTC. Fill the zones in, or say that of all "
+                "others in the mapping: `timezone: Europe/Berlin`."
+            )
         return zone.fillna(default)
 
     def _watch_ratio(self, items: pd.Series) -> pd.Series:

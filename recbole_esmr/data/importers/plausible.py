@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
+from recbole_esmr.data.calendar import days_of_views, shift_to_views
+from recbole_esmr.data.importers.fields import TIMEZONE
 from recbole_esmr.data.importers.imported import Origin
+from recbole_esmr.data.importers.mapping import CSVMapping
 from recbole_esmr.data.times import SECONDS_A_DAY, date_of, is_date
 from recbole_esmr.emotion import Taxonomy
 from recbole_esmr.errors import DataError
 
 
-def doubts(frames: Mapping[str, pd.DataFrame], origins: Mapping[str, Origin], taxonomy: Taxonomy) -> list[str]:
+def doubts(frames: Mapping[str, pd.DataFrame], origins: Mapping[str, Origin], mapping: CSVMapping) -> list[str]:
     """What may not be meant, one line each with its mend.
 
     Args:
         frames: fields by suffix, indexed by the user's rows.
         origins: where they come from.
-        taxonomy: which emotions are negative.
+        mapping: gives the taxonomy, which tells the negative emotions, and the time zone.
 
     Raises:
         DataError: days of two parts that cannot be days of one calendar.
     """
     _check_calendar(frames, origins)
-    return [*_repeats(frames["inter"], origins["inter"]), *_never_negative(frames, origins, taxonomy)]
+    _check_day_numbers(frames, origins, mapping.timezone or "UTC")
+    return [*_repeats(frames["inter"], origins["inter"]), *_never_negative(frames, origins, mapping.taxonomy)]
 
 
 def _repeats(views: pd.DataFrame, origin: Origin) -> list[str]:
@@ -32,9 +38,12 @@ def _repeats(views: pd.DataFrame, origin: Origin) -> list[str]:
     if "timestamp" not in views or not again.any():
         return []
     first = origin.table.place(int(views.index[int(again.to_numpy().argmax())]))
+    mend = "If they are the same view, say `duplicates: drop` in the mapping."
+    if not origin.table.cells.loc[views.index].duplicated().any():
+        mend = "They differ in other columns of the file; if they are the same view, leave one of them out of the file."
     return [
         f"{int(again.sum())} rows of {origin.table.name} repeat an earlier one of the same person, item and time (the first: "
-        f"{first}). If they are the same view, say `duplicates: drop` in the mapping."
+        f"{first}). {mend}"
     ]
 
 
@@ -73,6 +82,28 @@ def _check_calendar(frames: Mapping[str, pd.DataFrame], origins: Mapping[str, Or
                 f"{_span(day.min(), day.max())} here, {_span(first, last)} there. "
                 "Map `day` of both to dates, or to numbers that count alike."
             )
+
+
+def _check_day_numbers(frames: Mapping[str, pd.DataFrame], origins: Mapping[str, Origin], zone: str) -> None:
+    """Refuse days that a run could not bring to the days of views which say only their times."""
+    views, others = frames["inter"], [suffix for suffix in ("day", "imp") if suffix in frames]
+    if "day" in views or "timestamp" not in views or not others:
+        return
+    zones = pd.Series(zone, index=views.index)
+    if "user" in frames and TIMEZONE in frames["user"]:
+        zones = views["user_id"].map(frames["user"].set_index("user_id")[TIMEZONE]).replace("", np.nan).fillna(zone)
+    made = days_of_views(views["timestamp"].to_numpy(), zones.to_numpy(str))
+    short = {"user_id": "user", "item_id": "item"}
+    read = {suffix: frames[suffix].rename(columns=short) for suffix in others}
+    try:
+        shift_to_views(views.rename(columns=short).assign(day=made.day), read.get("day"), read.get("imp"), "")
+    except DataError as error:
+        reason = re.split(r" (?:If the times|Its days may|Write the column)", str(error).removeprefix("data set '': "))[0]
+        reason = re.sub(r"\.(day|imp|inter)\b", lambda found: origins[found[1]].table.name, reason)
+        suffix = others[-1] if ".imp" in str(error) else others[0]
+        origin, row = origins[suffix], int(frames[suffix]["day"].idxmin())
+        mend = "Map `day` to dates, or map a column of day numbers in the part 'inter' too."
+        raise DataError(f"{origin.table.place(row)}, column '{origin.columns['day']}': {reason} {mend}") from error
 
 
 def _span(first: float, last: float) -> str:

@@ -15,6 +15,7 @@ from typing import NoReturn
 import numpy as np
 import pandas as pd
 
+from recbole_esmr.data.importers.quotes import over_lines, records
 from recbole_esmr.errors import ConfigError, DataError, nearest
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
@@ -121,11 +122,11 @@ def _read_file(
         delimiter = announced or _delimiter(path, text)
         if delimiter != ",":
             notes.append(f"{path.name}: cells are separated by {DELIMITERS.get(delimiter, delimiter)}")
-    rows, lines = _records(path, text, delimiter)
+    rows, lines, ends = records(path, text, delimiter)
     if announced:
-        rows, lines = rows[1:], lines[1:]
+        rows, lines, ends = rows[1:], lines[1:], ends[1:]
     if names is not None:
-        rows, lines = [list(names), *rows], [0, *lines]
+        rows, lines, ends = [list(names), *rows], [0, *lines], [0, *ends]
     if not rows:
         raise DataError(f"{path}: is empty. The first line holds the names of the columns.")
     header, header_line = [" ".join(cell.split()) for cell in rows[0]], lines[0]
@@ -138,6 +139,7 @@ def _read_file(
             f"{path}, line {lines[at]}: has {len(rows[at])} cells and the {'format' if names else 'header'} {len(header)}. "
             f"Mend the line; a cell that holds {delimiter!r} itself stands in quotes."
         )
+    notes += over_lines(path, text, delimiter, len(header), lines[1:], ends[1:])
     if (~filled).any():
         notes.append(f"{path.name}: {int((~filled).sum())} empty lines left out")
     kept = list(itertools.compress(rows[1:], filled))
@@ -196,33 +198,6 @@ def _readable(text: str, delimiter: str) -> Iterator[list[str]]:
         yield from csv.reader(io.StringIO(text[:1_000_000], newline=""), delimiter=delimiter)
     except csv.Error:
         return
-
-
-def _records(path: Path, text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
-    """The records of a CSV text, and the line on which each begins: a quoted cell may hold line ends."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows, lines, begin = [], [], 1
-    try:
-        for row in reader:
-            rows.append(row)
-            lines.append(begin)
-            begin = reader.line_num + 1
-    except csv.Error as error:
-        if "expected after" in str(error):
-            raise DataError(
-                f"{path}, line {reader.line_num}: a cell goes on after its closing quote; it opens in line {begin}. Close each "
-                'quote at the end of its cell; a quote within a quoted cell is written twice ("").'
-            ) from error
-        opens = _open_quote(text, begin)
-        raise DataError(f"{path}, line {opens}: the quote that opens here is never closed. Close it, or take it out.") from error
-    return rows, lines
-
-
-def _open_quote(text: str, begin: int) -> int:
-    """The line of the last quote that opens, in the record that begins on a line: all before it are closed."""
-    lines = list(io.StringIO(text, newline=""))[begin - 1 :]
-    record = "".join(lines).replace('""', "  ")
-    return begin + len(list(io.StringIO(record[: record.rfind('"')] + "x", newline=""))) - 1
 
 
 def _check_header(path: Path, line: int, header: list[str]) -> None:
