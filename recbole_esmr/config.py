@@ -24,6 +24,7 @@ from recbole.utils.argument_list import (
 
 from recbole_esmr.causal.analysis import CausalSettings
 from recbole_esmr.causal.reward import Reward
+from recbole_esmr.data.cache import FINGERPRINT, fingerprint
 from recbole_esmr.data.trace import DaySettings
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import ConfigError, UnknownNameError, closest, nearest
@@ -208,6 +209,7 @@ class Config(RecBoleConfig):
                     raise ConfigError(f"metrics: unknown metric '{metric}'. {nearest(str(metric), known)}") from error
             raise ConfigError(f"{self.model}: {in_words(str(error), final)}") from error
         final.update(repeatable=repeatable, data_path=str(self._dataset_path))
+        final[FINGERPRINT] = fingerprint(self._dataset_path, str(final["dataset"]))
         final["emotion_taxonomy"] = load_taxonomy(final["emotion_taxonomy"]).setting
         self._check_recboles()
         sample_labels(self)

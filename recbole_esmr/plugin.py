@@ -17,6 +17,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from recbole_esmr.data.cache import DECIDE
 from recbole_esmr.files import read_yaml, shipped
 
 FOUND = (
@@ -55,6 +56,7 @@ CALLED = (
 
 METHODS = (
     # RecBole's class, a method of it, our function (first argument: RecBole's own method), why
+    ("recbole.data.dataset.dataset:Dataset", "_from_scratch", "recbole_esmr.data.cache:from_scratch", "which cache is left"),
     ("recbole.data.dataset.dataset:Dataset", "_load_feat", "recbole_esmr.data.loading:load_feat", "ids are text"),
     (
         "recbole.data.dataset.dataset:Dataset",
@@ -204,4 +206,4 @@ def _register_metrics() -> None:
         known.metric_types[name] = EvaluatorType.RANKING
         if smaller and name not in known.smaller_metrics:
             known.smaller_metrics.append(name)
-    dataset_arguments.extend(key for key in data_keys() if key not in dataset_arguments)
+    dataset_arguments.extend(key for key in (*data_keys(), *DECIDE) if key not in dataset_arguments)
