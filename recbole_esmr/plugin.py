@@ -67,8 +67,14 @@ METHODS = (
     (
         "recbole.data.dataset.dataset:Dataset",
         "_data_filtering",
-        "recbole_esmr.data.loading:data_filtering",
+        "recbole_esmr.data.filtering:data_filtering",
         "which filter left none",
+    ),
+    (
+        "recbole.data.dataset.dataset:Dataset",
+        "_filter_by_field_value",
+        "recbole_esmr.data.filtering:filter_by_field_value",
+        "bounds in the unit of the file",
     ),
     ("recbole.data.dataset:SequentialDataset", "build", "recbole_esmr.data.sequences:build", "one split for all models"),
 )

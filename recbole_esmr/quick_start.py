@@ -26,7 +26,7 @@ from recbole_esmr.errors import DataError
 from recbole_esmr.files import SCHEMA_VERSION
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import RERANKER
-from recbole_esmr.recbole_models import MODEL_NAME, model_class
+from recbole_esmr.recbole_models import MODEL_NAME, build_model
 from recbole_esmr.report.found import log_lines
 from recbole_esmr.settings import SERVING, flat_keys
 from recbole_esmr.trainer.causal import causal_stage
@@ -95,7 +95,7 @@ def train_and_test(config: Config, saved: bool = True, queue: Any = None, resume
     logger = getLogger()
     data, train_data, valid_data, test_data = prepare(config)
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
-    recommender = model_class(config["model"])(config, train_data._dataset).to(config["device"])
+    recommender = build_model(config, train_data._dataset).to(config["device"])
     logger.info(recommender)
     try:
         flops = get_flops(recommender, data, config["device"], logger, construct_transform(config))
@@ -196,7 +196,7 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
     config = Config(values.pop("model"), values.pop("dataset"), config_dict=values, arguments=[])
     dataset, train_data, valid_data, test_data = load_data(config)
     init_seed(config["seed"], config["reproducibility"])
-    model = model_class(config["model"])(config, train_data._dataset).to(config["device"])
+    model = build_model(config, train_data._dataset).to(config["device"])
     restore(model, load_checkpoint(model_file, device=config["device"]), model_file, dataset)
     served = flat_keys(ESMRSettings, SERVING)
     if isinstance(model, ESMR) and any(config[key] != checkpoint.config.get(key) for key in served):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import re
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from recbole.data.dataset import KnowledgeBasedDataset
 from recbole.utils import ModelType, get_model
 
+from recbole_esmr.columns import columns
 from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
 
 MODEL_NAME = "ESMR"
@@ -53,6 +54,22 @@ def model_class(name: str) -> Any:
         raise UnknownNameError(f"unknown model '{name}'. {nearest(name, model_names())}") from error
 
 
+def build_model(config: Any, dataset: Any) -> Any:
+    """The model that a config asks for, made for a training part.
+
+    Raises:
+        ConfigError: a ``loss_type`` that the model does not have; the message lists those that it has.
+    """
+    try:
+        return model_class(config["model"])(config, dataset)
+    except (NotImplementedError, AssertionError) as error:
+        said = re.search(r"'loss_type' in \[(.*)\]", str(error))
+        if said is None:
+            raise
+        known = said[1].replace("'", "")
+        raise ConfigError(f"{config['model']}: loss_type is {config['loss_type']!r}; expected one of {known}.") from error
+
+
 def is_sequential(name: str) -> bool:
     """Whether a model reads what a person had before."""
     return bool(model_class(name).type == ModelType.SEQUENTIAL)
@@ -66,17 +83,6 @@ def reads_features(name: str) -> bool:
 def learns_when_made(name: str) -> bool:
     """Whether a model learns in its constructor, as RecBole's neighbour and linear models do."""
     return bool(model_class(name).type == ModelType.TRADITIONAL)
-
-
-def columns(config: Any, suffix: str) -> list[str]:
-    """The names in the header of ``NAME.suffix``, or of its first part under ``benchmark_filename``; [] without the file."""
-    name, parts = str(config["dataset"]), config["benchmark_filename"]
-    path = Path(str(config["data_path"])) / (f"{name}.{parts[0]}.{suffix}" if parts and suffix == "inter" else f"{name}.{suffix}")
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        header = file.readline().rstrip("\r\n")
-    return [field.rpartition(":")[0] or field for field in header.split(str(config["field_separator"]))]
 
 
 def sample_labels(config: Any) -> None:
