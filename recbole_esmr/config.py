@@ -30,7 +30,7 @@ from recbole_esmr.data.filtering import check_filters
 from recbole_esmr.data.trace import DaySettings
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import ConfigError, UnknownNameError, closest, nearest
-from recbole_esmr.files import read_yaml, shipped
+from recbole_esmr.files import expanded, read_yaml, shipped
 from recbole_esmr.model.emotion_encoder import EncoderSettings
 from recbole_esmr.model.engagement_ranker import RankerSettings
 from recbole_esmr.model.ranking import ServingRule
@@ -118,7 +118,7 @@ class Config(RecBoleConfig):
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def _load_config_files(self, file_list):
-        files = [Path(file).expanduser() for file in file_list or []]
+        files = [expanded(file) for file in file_list or []]
         for file in files:
             read_yaml(file)  # refuses what is no mapping, with file and line
         values = super()._load_config_files(files)
@@ -234,7 +234,7 @@ class Config(RecBoleConfig):
     def _find_dataset(self, dataset: str) -> Path:
         """The folder of a data set: in ``data_path``, shipped with the plug-in, or one that RecBole has or downloads."""
         given = self.external_config_dict.get("data_path", self.internal_config_dict["data_path"])
-        folder = Path(str(given)).expanduser()
+        folder = expanded(str(given))
         recbole_root = Path(recbole.model.__path__[0]).parent
         own, examples = shipped("datasets"), recbole_root / "dataset_example"
         for place in (folder, own, examples):
@@ -299,7 +299,9 @@ def _as_folder(dataset: str) -> Path | None:
     )
     if not is_path:
         return None
-    folder = Path(os.path.abspath(Path(dataset).expanduser()))
+    folder = Path(os.path.abspath(expanded(dataset)))
+    if folder.is_file():
+        raise UnknownNameError(f"data set '{dataset}': is a file. Give the folder that holds it: --dataset={folder.parent}")
     if not folder.is_dir():
         raise UnknownNameError(
             f"data set '{dataset}': {folder} is no folder. Give the path of the folder that holds {folder.name}.inter."

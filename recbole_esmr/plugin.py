@@ -76,6 +76,13 @@ METHODS = (
         "recbole_esmr.data.filtering:filter_by_field_value",
         "bounds in the unit of the file",
     ),
+    (
+        "recbole.data.dataset.dataset:Dataset",
+        "_drop_unused_col",
+        "recbole_esmr.data.filtering:drop_unused_col",
+        "what is not known of an item that is ranked",
+    ),
+    ("recbole.data.dataset:KnowledgeBasedDataset", "_filter_link", "recbole_esmr.data.knowledge:filter_link", "what is lost"),
     ("recbole.data.dataset:SequentialDataset", "build", "recbole_esmr.data.sequences:build", "one split for all models"),
 )
 

@@ -129,6 +129,8 @@ def check_needs(config: Any) -> None:
     if _reads_knowledge(model, config["MODEL_TYPE"]):
         more = config["additional_feat_suffix"] or [] if config["MODEL_TYPE"] == ModelType.SEQUENTIAL else []
         _need_files(config, (*_KNOWLEDGE, *more), "a knowledge graph")
+    if config["benchmark_filename"] and config["MODEL_TYPE"] == ModelType.SEQUENTIAL and model != MODEL_NAME:
+        _need_histories(config)
     if config["selected_features"]:
         _need_item_columns(config)
 
@@ -152,6 +154,15 @@ def _need_files(config: Any, suffixes: tuple[str, ...], what: str) -> None:
     if missing:
         raise ConfigError(
             f"{config['model']}: reads {what}, and {' and '.join(missing)} do not exist in {config['data_path']}. Leave it out."
+        )
+
+
+def _need_histories(config: Any) -> None:
+    lists, part = f"{config['ITEM_ID_FIELD']}{config['LIST_SUFFIX']}", config["benchmark_filename"][0]
+    if lists not in columns(config, "inter"):
+        raise ConfigError(
+            f"{config['model']}: of the parts of benchmark_filename it reads histories from a column '{lists}:token_seq', which "
+            f"{config['dataset']}.{part}.inter does not have. Add it, or leave the model out."
         )
 
 

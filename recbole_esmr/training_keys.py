@@ -36,7 +36,7 @@ def check_training(config: Any) -> None:
     _check_negatives(config["train_neg_sample_args"])
     loss = config["loss_type"]
     if config["MODEL_TYPE"] == ModelType.SEQUENTIAL and loss is not None and loss not in _SEQUENTIAL_LOSSES:
-        raise ConfigError(f"{config['model']}: loss_type is {loss!r}; expected one of {', '.join(_SEQUENTIAL_LOSSES)}.")
+        raise ConfigError(f"{config.model}: loss_type is {loss!r}; expected one of {', '.join(_SEQUENTIAL_LOSSES)}.")
 
 
 def _check_negatives(given: Any) -> None:

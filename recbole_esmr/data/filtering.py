@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from recbole.utils import FeatureType
+from recbole.utils import FeatureType, ModelType
 
 from recbole_esmr.data.times import UNITS, days_of_dates, seconds_of_dates, unit_of
 from recbole_esmr.errors import ConfigError, nearest
@@ -56,6 +56,9 @@ def check_filters(config: Any) -> None:
     if config["filter_inter_by_user_or_item"] not in (True, False, None):
         raise ConfigError(f"filter_inter_by_user_or_item is {config['filter_inter_by_user_or_item']!r}; expected True or False.")
     config["val_interval"] = _mapping(config["val_interval"])
+    for key in ("val_interval", "rm_dup_inter", *COUNTS[:2]):
+        if config["benchmark_filename"] is not None and config[key] not in (None, {}, _ALL):
+            raise ConfigError(f"{key}: RecBole filters no parts of benchmark_filename. Filter the files, and leave {key} out.")
 
 
 def check_values(config: Any, types: Mapping[str, str]) -> None:
@@ -125,6 +128,36 @@ def data_filtering(_: Callable[..., Any], dataset: Any) -> None:
                 f"data set '{dataset.dataset_name}': {said} leaves no {what} of {before} interactions. Widen the filter."
             )
     dataset._reset_index()
+
+
+def drop_unused_col(original: Callable[..., Any], dataset: Any) -> None:
+    """``Dataset._drop_unused_col``: also what a context-aware model cannot read of an item that nobody has chosen yet.
+
+    To rank all items it needs their features and the person's. Texts of ``.inter`` belong to one interaction, and RecBole's
+    models stop at them after the training.
+
+    Args:
+        original: RecBole's own method.
+        dataset: RecBole's data set.
+    """
+    original(dataset)
+    config, frame = dataset.config, dataset.inter_feat
+    if config["MODEL_TYPE"] != ModelType.CONTEXT or "full" not in config["eval_args"]["mode"].values():
+        return
+    texts = (FeatureType.TOKEN, FeatureType.TOKEN_SEQ)
+    roles = (dataset.uid_field, dataset.iid_field, dataset.label_field)
+    dropped = [
+        name
+        for name in frame.columns
+        if name not in roles and (dataset.field2type[name] in texts or name in config["numerical_features"])
+    ]
+    for name in dropped:
+        dataset._del_col(frame, name)
+    if dropped:
+        dataset.logger.warning(
+            f"{dataset.dataset_name}.inter: {', '.join(dropped)} belong to one interaction, so they are not known of the items "
+            f"that {config['model']} ranks, and it does not read them."
+        )
 
 
 def filter_by_field_value(_: Callable[..., Any], dataset: Any) -> None:

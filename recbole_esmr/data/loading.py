@@ -24,8 +24,13 @@ _IDS = {
     FeatureSource.INTERACTION: ("USER_ID_FIELD", "ITEM_ID_FIELD"),
     FeatureSource.USER: ("USER_ID_FIELD",),
     FeatureSource.ITEM: ("ITEM_ID_FIELD",),
+    FeatureSource.KG: ("HEAD_ENTITY_ID_FIELD", "RELATION_ID_FIELD", "TAIL_ENTITY_ID_FIELD"),
+    "link": ("ITEM_ID_FIELD", "ENTITY_ID_FIELD"),
 }
 """The keys that name the columns of ids of RecBole's files; they are loaded whatever ``load_col`` says."""
+
+_NEEDED = (FeatureSource.INTERACTION, FeatureSource.KG, "link")
+"""What is loaded even where ``load_col`` does not name it."""
 
 
 def load_feat(_: Callable[..., Any], dataset: Any, filepath: str, source: Any) -> pd.DataFrame | None:
@@ -44,13 +49,13 @@ def load_feat(_: Callable[..., Any], dataset: Any, filepath: str, source: Any) -
         DataError: a file that cannot be read as meant; the message names file, line, column and mend.
     """
     load, unload = dataset._get_load_and_unload_col(source)
-    if load == set() and source != FeatureSource.INTERACTION:
+    if load == set() and source not in _NEEDED:
         return None
     file = read_atomic_file(filepath, dataset.config)
     ids = {role: str(dataset.config[role]) for role in _IDS.get(source, ()) if dataset.config[role] is not None}
     require_ids(file, ids)
     if source in _IDS:
-        require_rows(file, source.value)
+        require_rows(file, getattr(source, "value", source))
     asked = [
         name for name in file.types if name in ids.values() or ((load is None or name in load) and name not in (unload or ()))
     ]

@@ -164,7 +164,8 @@ def _other_type(file: AtomicFile, name: str, kind: str) -> DataError:
 
 
 def _row_of(suffix: str) -> str:
-    return {"inter": "interaction", "imp": "item shown", "item": "item", "user": "person", "day": "person and day"}[suffix]
+    rows = {"inter": "interaction", "imp": "item shown", "item": "item", "user": "person", "day": "person and day"}
+    return (rows | {"kg": "triple", "link": "item that has an entity"})[suffix]
 
 
 def _check_header(file: AtomicFile, suffix: str, config: Mapping[str, object]) -> None:
