@@ -26,7 +26,10 @@ from recbole_esmr.files import SCHEMA_VERSION, written_whole
 if TYPE_CHECKING:
     from recbole.config.configurator import Config as RecBoleConfig
 
-_RECOMPUTED = ("device", "MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "valid_metric_bigger", "single_spec", "local_rank")
+_RECOMPUTED = (
+    *("device", "MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "valid_metric_bigger", "single_spec", "local_rank"),
+    "files_fingerprint",
+)
 _RECOMPUTED_ARGS = ("train_neg_sample_args", "valid_neg_sample_args", "test_neg_sample_args")
 PACKAGES = ("recbole-esmr", "recbole", "torch", "lightgbm", "dowhy", "numpy", "pandas")
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+
+from recbole_esmr.errors import ConfigError
+from recbole_esmr.files import check_output, expanded
 
 _RECBOLE_KEYS = "any RecBole or ESMR key as --key=value, for example --epochs=5 --gate=never"
 
@@ -45,9 +49,9 @@ def _parser() -> argparse.ArgumentParser:
 
     run = _command(commands, "run", _run, "train and test one model", "run --model=ESMR --dataset=esmr-mini --output=run.json")
     run.add_argument("--model", default="ESMR", help="ESMR or any RecBole model (default: %(default)s)")
-    run.add_argument("--output", type=_path, help="write the result as JSON to this file")
+    run.add_argument("--output", type=_new_file, help="write the result as JSON to this file")
     run.add_argument("--resume", type=_path, help="a checkpoint to continue from")
-    run.add_argument("--figures", type=_path, help="ESMR: draw the forecast's reliability and confusion into this folder")
+    run.add_argument("--figures", type=_new_folder, help="ESMR: draw the forecast's reliability and confusion into this folder")
     _data_arguments(run)
 
     look = _command(
@@ -55,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         "check --dataset=datasets/mine --output=check.json",
     )  # fmt: skip
     look.add_argument("--model", default="ESMR", help="whose run is asked about (default: %(default)s)")
-    look.add_argument("--output", type=_path, help="write what was found as JSON to this file")
+    look.add_argument("--output", type=_new_file, help="write what was found as JSON to this file")
     _data_arguments(look)
 
     pretrain = _command(
@@ -64,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         "--pretrained_encoder=encoder.pth",
     )  # fmt: skip
     pretrain.add_argument("--datasets", required=True, help="names or folders, separated by commas")
-    pretrain.add_argument("--output", type=_path, required=True, help="the file to write")
+    pretrain.add_argument("--output", type=_new_file, required=True, help="the file to write")
     _config_files(pretrain)
     pretrain.description = f"{pretrain.description} Takes {_RECBOLE_KEYS}."
     pretrain.set_defaults(takes_keys=True)
@@ -76,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--models", required=True, help="names, separated by commas")
     compare.add_argument("--seeds", type=_positive, default=1, help="number of seeds, from --seed on (default: 1)")
     compare.add_argument("--seed", type=int, default=2020, help="the first seed (default: %(default)s)")
-    compare.add_argument("--output", type=_path, help="write CSV, Markdown and LaTeX into this folder")
+    compare.add_argument("--output", type=_new_folder, help="write CSV, Markdown and LaTeX into this folder")
     _data_arguments(compare)
 
     simulate = _command(
@@ -88,11 +92,13 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--items", type=_positive, default=1000, help="videos (default: %(default)s)")
     simulate.add_argument("--days", type=_positive, default=30, help="days (default: %(default)s)")
     simulate.add_argument("--seed", type=int, default=1, help="same seed, same files (default: %(default)s)")
-    simulate.add_argument("--output", type=_path, required=True, help="folder to write; its name becomes the data set's name")
     simulate.add_argument(
-        "--people", type=_path, help="also save the people's environment state, so that rollout can go on with them"
+        "--output", type=_new_folder, required=True, help="folder to write; its name becomes the data set's name"
     )
-    simulate.add_argument("--truth", type=_path, help="also write the world's true effects on these people, as JSON")
+    simulate.add_argument(
+        "--people", type=_new_file, help="also save the people's environment state, so that rollout can go on with them"
+    )
+    simulate.add_argument("--truth", type=_new_file, help="also write the world's true effects on these people, as JSON")
 
     live = _command(
         commands, "rollout", _rollout, "let people live under several policies and judge what it does to them",
@@ -114,10 +120,10 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("--log", type=_path, help="go on with the people of this simulated data set (with --people)")
     live.add_argument("--people", type=_path, help="the environment state that simulate --people wrote for --log")
     live.add_argument("--new_people", action="store_true", help="meet people who are not in the log")
-    live.add_argument("--keep", type=_path, help="keep logs, states and checkpoints in this folder")
+    live.add_argument("--keep", type=_new_folder, help="keep logs, states and checkpoints in this folder")
     live.add_argument("--replicates", type=_positive, default=1000, help="of the bootstrap (default: %(default)s)")
-    live.add_argument("--output", type=_path, help="write the result as JSON to this file")
-    live.add_argument("--figures", type=_path, help="write three figures into this folder")
+    live.add_argument("--output", type=_new_file, help="write the result as JSON to this file")
+    live.add_argument("--figures", type=_new_folder, help="write three figures into this folder")
     live.description = f"{live.description} What is trained takes {_RECBOLE_KEYS}."
     live.set_defaults(takes_keys=True)
 
@@ -125,8 +131,8 @@ def _parser() -> argparse.ArgumentParser:
         commands, "causal", _causal, "effects of the feed on tomorrow's mood, engagement and return, refuted, from a log",
         "causal --dataset=esmr-mini --output=effects.json --figures=figures",
     )  # fmt: skip
-    causal.add_argument("--output", type=_path, help="write effects and graph as JSON to this file")
-    causal.add_argument("--figures", type=_path, help="write forest plots and the graph (PNG, GML, DOT) into this folder")
+    causal.add_argument("--output", type=_new_file, help="write effects and graph as JSON to this file")
+    causal.add_argument("--figures", type=_new_folder, help="write forest plots and the graph (PNG, GML, DOT) into this folder")
     causal.add_argument("--all_days", action="store_true", help="use the outcomes of test days too")
     causal.add_argument("--graph_samples", type=int, default=20, help="bootstrap samples of the graph, 0 for none (default: 20)")
     _data_arguments(causal)
@@ -137,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     bring.add_argument("format", help="esmr-release, ldos-comoda or csv")
     bring.add_argument("--input", type=_path, required=True, help="the folder or file to read")
-    bring.add_argument("--output", type=_path, help="folder to write; its name becomes the data set's name")
+    bring.add_argument("--output", type=_new_folder, help="folder to write; its name becomes the data set's name")
     bring.add_argument("--mapping", type=_path, help="csv only: yaml file that says which column is what (see docs/data.md)")
     bring.add_argument("--draft", action="store_true", help="csv only: print a mapping to begin with, or write it to --mapping")
     return parser
@@ -170,7 +176,22 @@ def _config_files(command: argparse.ArgumentParser) -> None:
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser()  # a shell leaves the ~ of --output=~/run.json as it is
+    return _or_refused(expanded, text)  # a shell leaves the ~ of --output=~/run.json as it is
+
+
+def _new_file(text: str) -> Path:
+    return _or_refused(check_output, text)
+
+
+def _new_folder(text: str) -> Path:
+    return _or_refused(partial(check_output, folder=True), text)
+
+
+def _or_refused(read: Callable[[str], Path], text: str) -> Path:
+    try:
+        return read(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _files(text: str) -> list[Path]:

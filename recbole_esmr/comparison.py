@@ -12,12 +12,13 @@ from typing import Any
 import pandas as pd
 
 from recbole_esmr.checkpoint import package_versions
+from recbole_esmr.columns import columns
 from recbole_esmr.config import Config
 from recbole_esmr.errors import ConfigError, DataError, ESMRError
 from recbole_esmr.files import SCHEMA_VERSION, write_json
 from recbole_esmr.protocol import BY_TIME, defaults, require_one, shared
 from recbole_esmr.quick_start import prepare, train_and_test
-from recbole_esmr.recbole_models import columns, is_sequential, learns_when_made, model_class, reads_features
+from recbole_esmr.recbole_models import build_model, is_sequential, learns_when_made, reads_features
 from recbole_esmr.report.tables import write_comparison
 
 
@@ -119,7 +120,7 @@ def _asked(config: Config) -> pd.DataFrame:
     dataset, train, _, test = prepare(config)
     if not learns_when_made(name):
         try:
-            model_class(name)(config, train._dataset)
+            build_model(config, train._dataset)
         except ESMRError:
             raise
         except Exception as error:  # RecBole's models say what they lack by whatever they stumble over

@@ -24,19 +24,23 @@ from recbole.utils.argument_list import (
 
 from recbole_esmr.causal.analysis import CausalSettings
 from recbole_esmr.causal.reward import Reward
+from recbole_esmr.columns import check_columns
+from recbole_esmr.data.cache import FINGERPRINT, fingerprint
+from recbole_esmr.data.filtering import check_filters
 from recbole_esmr.data.trace import DaySettings
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import ConfigError, UnknownNameError, closest, nearest
-from recbole_esmr.files import read_yaml, shipped
+from recbole_esmr.files import expanded, read_yaml, shipped
 from recbole_esmr.model.emotion_encoder import EncoderSettings
 from recbole_esmr.model.engagement_ranker import RankerSettings
 from recbole_esmr.model.ranking import ServingRule
 from recbole_esmr.model.retriever import RetrieverSettings
 from recbole_esmr.plugin import data_keys
-from recbole_esmr.protocol import check_eval_args, in_words
+from recbole_esmr.protocol import check_eval_args, check_judged, in_words
 from recbole_esmr.recbole_models import MODEL_NAME, check_needs, load_knowledge, model_class, sample_labels
 from recbole_esmr.rl.double_q import RerankerSettings
 from recbole_esmr.settings import flat_keys, parse_flat, section
+from recbole_esmr.training_keys import check_training
 
 _SHARED = (
     *("seed", "reproducibility", "gpu_id", "use_gpu", "checkpoint_dir", "show_progress", "state", "log_wandb"),
@@ -114,7 +118,7 @@ class Config(RecBoleConfig):
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def _load_config_files(self, file_list):
-        files = [Path(file).expanduser() for file in file_list or []]
+        files = [expanded(file) for file in file_list or []]
         for file in files:
             read_yaml(file)  # refuses what is no mapping, with file and line
         values = super()._load_config_files(files)
@@ -197,6 +201,8 @@ class Config(RecBoleConfig):
     def _set_default_parameters(self):
         final = self.final_config_dict
         check_eval_args(final["eval_args"])
+        check_training(self)
+        check_filters(self)
         self._drop_negatives_of_full_softmax()
         repeatable, final["repeatable"] = final["repeatable"], True  # else RecBole refuses its sequential models;
         try:  # what they are asked is masked by recbole_esmr.evaluator.full_sort
@@ -208,8 +214,10 @@ class Config(RecBoleConfig):
                     raise ConfigError(f"metrics: unknown metric '{metric}'. {nearest(str(metric), known)}") from error
             raise ConfigError(f"{self.model}: {in_words(str(error), final)}") from error
         final.update(repeatable=repeatable, data_path=str(self._dataset_path))
+        final[FINGERPRINT] = fingerprint(self._dataset_path, str(final["dataset"]))
         final["emotion_taxonomy"] = load_taxonomy(final["emotion_taxonomy"]).setting
-        self._check_recboles()
+        check_judged(self)
+        check_columns(self)
         sample_labels(self)
         load_knowledge(self)
         check_needs(self)
@@ -226,7 +234,7 @@ class Config(RecBoleConfig):
     def _find_dataset(self, dataset: str) -> Path:
         """The folder of a data set: in ``data_path``, shipped with the plug-in, or one that RecBole has or downloads."""
         given = self.external_config_dict.get("data_path", self.internal_config_dict["data_path"])
-        folder = Path(str(given)).expanduser()
+        folder = expanded(str(given))
         recbole_root = Path(recbole.model.__path__[0]).parent
         own, examples = shipped("datasets"), recbole_root / "dataset_example"
         for place in (folder, own, examples):
@@ -247,25 +255,6 @@ class Config(RecBoleConfig):
             f"unknown data set '{dataset}': there is no folder {folder / dataset}. {nearest(dataset, known)} "
             "Set data_path to the folder that holds it."
         )
-
-    def _check_recboles(self) -> None:
-        """RecBole's keys whose mistakes would else surface as a KeyError after the training."""
-        final = self.final_config_dict
-        for key, low in {"seed": 0, "epochs": 0, "stopping_step": 0, "train_batch_size": 1, "eval_batch_size": 1}.items():
-            value = final[key]
-            if not isinstance(value, int) or isinstance(value, bool) or value < low:
-                raise ConfigError(f"{key} is {value!r}; expected a whole number of at least {low}.")
-        name, _, k = str(final["valid_metric"]).partition("@")
-        metrics = [metric.lower() for metric in final["metrics"]]
-        if self["MODEL_TYPE"] == ModelType.SEQUENTIAL and final["eval_args"]["order"] != "TO":
-            raise ConfigError(
-                f"eval_args: {self.model} reads what came before, so it needs `order: TO`; given {final['eval_args']['order']}."
-            )
-        if name.lower() not in metrics or (k and k not in map(str, final["topk"])):
-            raise ConfigError(
-                f"valid_metric is {final['valid_metric']}; expected one of metrics {final['metrics']} at one of topk "
-                f"{final['topk']}."
-            )
 
     def _check_esmr(self) -> None:
         settings = self.esmr
@@ -310,7 +299,9 @@ def _as_folder(dataset: str) -> Path | None:
     )
     if not is_path:
         return None
-    folder = Path(os.path.abspath(Path(dataset).expanduser()))
+    folder = Path(os.path.abspath(expanded(dataset)))
+    if folder.is_file():
+        raise UnknownNameError(f"data set '{dataset}': is a file. Give the folder that holds it: --dataset={folder.parent}")
     if not folder.is_dir():
         raise UnknownNameError(
             f"data set '{dataset}': {folder} is no folder. Give the path of the folder that holds {folder.name}.inter."

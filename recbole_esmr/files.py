@@ -70,6 +70,45 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return values
 
 
+def check_output(path: str | Path, folder: bool = False) -> Path:
+    """Refuse a path to which nothing can be written, before the work is done that would be lost.
+
+    Args:
+        path: of the file, or the folder, to write.
+        folder: whether a folder is to be written.
+
+    Returns:
+        the path.
+
+    Raises:
+        ConfigError: what is in the way, and the mend.
+    """
+    what = "folder" if folder else "file"
+    if not str(path):
+        raise ConfigError(f"no {what} is named to write to. Give its path.")
+    path = expanded(path)
+    if path.exists() and path.is_dir() != folder:
+        raise ConfigError(f"{path}: is a {'file' if folder else 'folder'}. Give the path of a {what} to write.")
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if there != path and not there.is_dir():
+        raise ConfigError(f"{path}: {there} is a file, so nothing can be written below it. Give another path.")
+    if not os.access(there, os.W_OK):
+        raise ConfigError(f"{path}: {there} may not be written to. Make it writable, or give another path.")
+    return path
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with ``~`` and ``~name`` as the home that they stand for.
+
+    Raises:
+        ConfigError: there is no person of that name.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{path}: there is no home of that name. Write the path out.") from error
+
+
 @contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` and rename it to ``path`` when the block ends well.

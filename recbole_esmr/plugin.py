@@ -17,6 +17,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from recbole_esmr.data.cache import DECIDE
 from recbole_esmr.files import read_yaml, shipped
 
 FOUND = (
@@ -55,6 +56,7 @@ CALLED = (
 
 METHODS = (
     # RecBole's class, a method of it, our function (first argument: RecBole's own method), why
+    ("recbole.data.dataset.dataset:Dataset", "_from_scratch", "recbole_esmr.data.cache:from_scratch", "which cache is left"),
     ("recbole.data.dataset.dataset:Dataset", "_load_feat", "recbole_esmr.data.loading:load_feat", "ids are text"),
     (
         "recbole.data.dataset.dataset:Dataset",
@@ -65,9 +67,22 @@ METHODS = (
     (
         "recbole.data.dataset.dataset:Dataset",
         "_data_filtering",
-        "recbole_esmr.data.loading:data_filtering",
+        "recbole_esmr.data.filtering:data_filtering",
         "which filter left none",
     ),
+    (
+        "recbole.data.dataset.dataset:Dataset",
+        "_filter_by_field_value",
+        "recbole_esmr.data.filtering:filter_by_field_value",
+        "bounds in the unit of the file",
+    ),
+    (
+        "recbole.data.dataset.dataset:Dataset",
+        "_drop_unused_col",
+        "recbole_esmr.data.filtering:drop_unused_col",
+        "what is not known of an item that is ranked",
+    ),
+    ("recbole.data.dataset:KnowledgeBasedDataset", "_filter_link", "recbole_esmr.data.knowledge:filter_link", "what is lost"),
     ("recbole.data.dataset:SequentialDataset", "build", "recbole_esmr.data.sequences:build", "one split for all models"),
 )
 
@@ -204,4 +219,4 @@ def _register_metrics() -> None:
         known.metric_types[name] = EvaluatorType.RANKING
         if smaller and name not in known.smaller_metrics:
             known.smaller_metrics.append(name)
-    dataset_arguments.extend(key for key in data_keys() if key not in dataset_arguments)
+    dataset_arguments.extend(key for key in (*data_keys(), *DECIDE) if key not in dataset_arguments)

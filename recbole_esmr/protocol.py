@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from recbole.utils import ModelType
 
 from recbole_esmr.errors import ConfigError, nearest
 
@@ -19,6 +22,8 @@ BY_TIME: dict[str, Any] = {
 before it the validation; what was seen may be shown again; sequential models read 20 items, which keeps them fast on a CPU."""
 
 EMOTION_METRICS = ("NegativeExposure", "ExpectedValence")
+
+_MODE = re.compile(r"full|labeled|(uni|pop)[1-9]\d*")
 
 FILTERS = ("val_interval", "user_inter_num_interval", "item_inter_num_interval", "rm_dup_inter", "filter_inter_by_user_or_item")
 SHARED = (
@@ -64,11 +69,18 @@ def require_one(protocols: Mapping[str, Mapping[str, Any]]) -> None:
     (first, agreed), *others = protocols.items()
     for model, protocol in others:
         for key in SHARED:
-            if protocol[key] != agreed[key]:
+            if _without_graph(key, protocol[key]) != _without_graph(key, agreed[key]):
                 raise ConfigError(
                     f"{key} is {protocol[key]!r} for {model} and {agreed[key]!r} for {first}: they would not be comparable. "
                     f"Set {key} for both, in a config file or on the command line."
                 )
+
+
+def _without_graph(key: str, value: Any) -> Any:
+    """A ``load_col`` without the knowledge graph, which only the models that are given it read."""
+    if key != "load_col" or value is None:
+        return value
+    return {suffix: names for suffix, names in value.items() if suffix not in ("kg", "link")}
 
 
 def in_words(said: str, config: Mapping[str, Any]) -> str:
@@ -99,6 +111,30 @@ def check_eval_args(given: Any) -> None:
             raise ConfigError(f"eval_args: {key} is {given[key]!r}; expected one of {', '.join(map(str, choices))}.")
     if "split" in given:
         _check_split(given["split"])
+    modes = given.get("mode", "full")
+    for mode in modes.values() if isinstance(modes, Mapping) else [modes]:
+        if not isinstance(mode, str) or not _MODE.fullmatch(mode):
+            raise ConfigError(
+                f"eval_args: mode is {mode!r}; expected full, labeled, or a number of sampled items such as uni100 or pop100."
+            )
+
+
+def check_judged(config: Any) -> None:
+    """Refuse a ``valid_metric`` that is not judged, and a split that a sequential model cannot be asked by.
+
+    Raises:
+        ConfigError: the key, what it holds, and what is expected.
+    """
+    if config["MODEL_TYPE"] == ModelType.SEQUENTIAL and config["eval_args"]["order"] != "TO":
+        raise ConfigError(
+            f"eval_args: {config['model']} reads what came before, so it needs `order: TO`; given {config['eval_args']['order']}."
+        )
+    name, _, k = str(config["valid_metric"]).partition("@")
+    if name.lower() not in [metric.lower() for metric in config["metrics"]] or (k and k not in map(str, config["topk"])):
+        raise ConfigError(
+            f"valid_metric is {config['valid_metric']}; expected one of metrics {config['metrics']} at one of topk "
+            f"{config['topk']}."
+        )
 
 
 def _check_split(split: Any) -> None:

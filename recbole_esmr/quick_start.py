@@ -19,14 +19,14 @@ from recbole.utils import get_flops, init_logger, init_seed, set_color
 from recbole_esmr.causal.analysis import Analysis
 from recbole_esmr.checkpoint import json_config, load_checkpoint, package_versions, restore
 from recbole_esmr.config import Config, ESMRSettings
-from recbole_esmr.data.dataset import ESMRDataset, load_data
+from recbole_esmr.data.dataset import ESMRDataset, load_data, load_split
 from recbole_esmr.data.found import log_found
 from recbole_esmr.data.trace import TEST, VALID
 from recbole_esmr.errors import DataError
 from recbole_esmr.files import SCHEMA_VERSION
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import RERANKER
-from recbole_esmr.recbole_models import MODEL_NAME, model_class
+from recbole_esmr.recbole_models import MODEL_NAME, build_model
 from recbole_esmr.report.found import log_lines
 from recbole_esmr.settings import SERVING, flat_keys
 from recbole_esmr.trainer.causal import causal_stage
@@ -95,13 +95,9 @@ def train_and_test(config: Config, saved: bool = True, queue: Any = None, resume
     logger = getLogger()
     data, train_data, valid_data, test_data = prepare(config)
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
-    recommender = model_class(config["model"])(config, train_data._dataset).to(config["device"])
+    recommender = build_model(config, train_data._dataset).to(config["device"])
     logger.info(recommender)
-    try:
-        flops = get_flops(recommender, data, config["device"], logger, construct_transform(config))
-        logger.info(set_color("FLOPs", "blue") + f": {flops}")
-    except (AssertionError, NotImplementedError):  # a model that ranks all items and predicts no single one
-        logger.info("FLOPs are not counted: the model has no predict")
+    _say_flops(config, recommender, data)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, recommender)
     if resume:
         trainer.resume_checkpoint(resume)
@@ -135,6 +131,18 @@ def train_and_test(config: Config, saved: bool = True, queue: Any = None, resume
     if config["local_rank"] == 0 and queue is not None:
         queue.put(result)
     return result
+
+
+def _say_flops(config: Config, model: Any, dataset: Any) -> None:
+    logger = getLogger()
+    if len(dataset) < 2:
+        logger.info("FLOPs are not counted: RecBole counts them on the second interaction, and there is one")
+        return
+    try:
+        flops = get_flops(model, dataset, config["device"], logger, construct_transform(config))
+        logger.info(set_color("FLOPs", "blue") + f": {flops}")
+    except (AssertionError, NotImplementedError):  # a model that ranks all items and predicts no single one
+        logger.info("FLOPs are not counted: the model has no predict")
 
 
 def _esmr_report(model: Any, seed: int) -> dict[str, Any]:
@@ -196,7 +204,7 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
     config = Config(values.pop("model"), values.pop("dataset"), config_dict=values, arguments=[])
     dataset, train_data, valid_data, test_data = load_data(config)
     init_seed(config["seed"], config["reproducibility"])
-    model = model_class(config["model"])(config, train_data._dataset).to(config["device"])
+    model = build_model(config, train_data._dataset).to(config["device"])
     restore(model, load_checkpoint(model_file, device=config["device"]), model_file, dataset)
     served = flat_keys(ESMRSettings, SERVING)
     if isinstance(model, ESMR) and any(config[key] != checkpoint.config.get(key) for key in served):
@@ -246,7 +254,7 @@ def estimate_causal(
     """
     start = perf_counter()
     config = Config(MODEL_NAME, dataset, config_file_list, config_dict, arguments)
-    data, *_ = load_data(config)
+    data = load_split(config)
     if not data.trace.has_emotion:
         raise DataError(
             f"nobody in data set '{config['dataset']}' reported an emotion, so nothing can be said of what moves it: add "

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import re
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from recbole.data.dataset import KnowledgeBasedDataset
 from recbole.utils import ModelType, get_model
 
+from recbole_esmr.columns import columns
 from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
 
 MODEL_NAME = "ESMR"
@@ -53,6 +54,22 @@ def model_class(name: str) -> Any:
         raise UnknownNameError(f"unknown model '{name}'. {nearest(name, model_names())}") from error
 
 
+def build_model(config: Any, dataset: Any) -> Any:
+    """The model that a config asks for, made for a training part.
+
+    Raises:
+        ConfigError: a ``loss_type`` that the model does not have; the message lists those that it has.
+    """
+    try:
+        return model_class(config["model"])(config, dataset)
+    except (NotImplementedError, AssertionError) as error:
+        said = re.search(r"'loss_type' in \[(.*)\]", str(error))
+        if said is None:
+            raise
+        known = said[1].replace("'", "")
+        raise ConfigError(f"{config['model']}: loss_type is {config['loss_type']!r}; expected one of {known}.") from error
+
+
 def is_sequential(name: str) -> bool:
     """Whether a model reads what a person had before."""
     return bool(model_class(name).type == ModelType.SEQUENTIAL)
@@ -66,17 +83,6 @@ def reads_features(name: str) -> bool:
 def learns_when_made(name: str) -> bool:
     """Whether a model learns in its constructor, as RecBole's neighbour and linear models do."""
     return bool(model_class(name).type == ModelType.TRADITIONAL)
-
-
-def columns(config: Any, suffix: str) -> list[str]:
-    """The names in the header of ``NAME.suffix``, or of its first part under ``benchmark_filename``; [] without the file."""
-    name, parts = str(config["dataset"]), config["benchmark_filename"]
-    path = Path(str(config["data_path"])) / (f"{name}.{parts[0]}.{suffix}" if parts and suffix == "inter" else f"{name}.{suffix}")
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        header = file.readline().rstrip("\r\n")
-    return [field.rpartition(":")[0] or field for field in header.split(str(config["field_separator"]))]
 
 
 def sample_labels(config: Any) -> None:
@@ -123,6 +129,8 @@ def check_needs(config: Any) -> None:
     if _reads_knowledge(model, config["MODEL_TYPE"]):
         more = config["additional_feat_suffix"] or [] if config["MODEL_TYPE"] == ModelType.SEQUENTIAL else []
         _need_files(config, (*_KNOWLEDGE, *more), "a knowledge graph")
+    if config["benchmark_filename"] and config["MODEL_TYPE"] == ModelType.SEQUENTIAL and model != MODEL_NAME:
+        _need_histories(config)
     if config["selected_features"]:
         _need_item_columns(config)
 
@@ -146,6 +154,15 @@ def _need_files(config: Any, suffixes: tuple[str, ...], what: str) -> None:
     if missing:
         raise ConfigError(
             f"{config['model']}: reads {what}, and {' and '.join(missing)} do not exist in {config['data_path']}. Leave it out."
+        )
+
+
+def _need_histories(config: Any) -> None:
+    lists, part = f"{config['ITEM_ID_FIELD']}{config['LIST_SUFFIX']}", config["benchmark_filename"][0]
+    if lists not in columns(config, "inter"):
+        raise ConfigError(
+            f"{config['model']}: of the parts of benchmark_filename it reads histories from a column '{lists}:token_seq', which "
+            f"{config['dataset']}.{part}.inter does not have. Add it, or leave the model out."
         )
 
 

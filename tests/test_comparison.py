@@ -11,6 +11,7 @@ import pytest
 from recbole_esmr import comparison
 from recbole_esmr.cli import main
 from recbole_esmr.comparison import compare, configs_of
+from recbole_esmr.config import Config
 from recbole_esmr.errors import ConfigError, DataError
 from recbole_esmr.protocol import BY_TIME, SHARED, check_eval_args
 from recbole_esmr.quick_start import prepare
@@ -155,6 +156,8 @@ def test_finished_rows_are_kept_when_a_model_fails(few, capsys, monkeypatch):
         ("BPR", "--metrics=['AUC'] --valid_metric=AUC", "BPR: metrics ['AUC'] judge labels, and mode full ranks items"),
         ("BPR", "--metrics=['AUC','NDCG']", "Set metrics of one kind"),
         ("BPR", "--valid_metric=NDCG@x", "valid_metric is NDCG@x; expected one of metrics"),
+        ("BPR,SASRec", "--loss_type=XX", "SASRec: loss_type is 'XX'; expected one of CE, BPR"),
+        ("BPR,FPMC", "--loss_type=CE", "FPMC: loss_type is 'CE'; expected one of BPR"),
         ("BPR,Pop", "--topk=[3,9]", "has 5 items, and topk [3, 9] asks for lists of 9. Set topk: [3] and valid_metric: NDCG@3"),
     ],
 )
@@ -217,3 +220,96 @@ def test_data_without_a_test_are_no_comparison(few):
         compare(
             ["BPR"], str(few), [1], config_dict={**FEW, "eval_args": {"split": {"LS": "valid_only"}, "order": "TO"}}, arguments=[]
         )
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8"])
+def test_a_header_is_read_as_the_rows_are(few, encoding):
+    """UTF-16, and spaces around the names: the columns that a comparison loads are found all the same."""
+    head, _, rows = (few / "few.inter").read_text().partition("\n")
+    (few / "few.inter").write_bytes(("\t".join(f" {cell} " for cell in head.split("\t")) + "\n" + rows).encode(encoding))
+    for name, config in configs_of(("BPR", "FM"), str(few), config_dict=FEW, arguments=[]).items():
+        assert config["load_col"]["inter"] == ["user_id", "item_id", "timestamp"] and _tested(config) == LAST, name
+
+
+def test_a_text_of_one_interaction_is_no_feature_of_an_item(few, caplog):
+    """A context-aware model ranks items that nobody has chosen yet; what it is judged by labels on may read such a column."""
+    lines = (few / "few.inter").read_text().splitlines()
+    head, rows = (
+        lines[0] + "\tplace:token\tlabel:float",
+        [f"{row}\t{'home' if n % 2 else 'work'}\t1" for n, row in enumerate(lines[1:])],
+    )
+    (few / "few.inter").write_text("\n".join([head, *rows]) + "\n")
+    (few / "few.yaml").write_text("load_col: {inter: [user_id, item_id, timestamp, label, place], item: '*'}\n")
+    found = compare(["FM", "DeepFM", "BPR"], str(few), [1], config_dict=FEW, arguments=[])
+    assert not found.failed and len(found.rows) == 3
+    assert "few.inter: place belong to one interaction" in caplog.text
+    judged = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "labeled"}, "metrics": ["LogLoss"]}
+    config = Config("FM", str(few), config_dict={**FEW, **judged, "valid_metric": "LogLoss"}, arguments=[])
+    assert "place" in prepare(config)[1]._dataset.inter_feat
+
+
+@pytest.fixture
+def graph(few):
+    """Each item of ``few`` but x has an entity, and all entities are tails of one triple."""
+
+    def written(
+        link="item_id:token\tentity_id:token", name=str, entity=str, settings="load_col: {inter: [user_id, item_id, timestamp]}\n"
+    ):
+        (few / "few.link").write_text("\n".join([link, *(f"{name(item)}\t{entity('e' + item)}" for item in "vwyz")]) + "\n")
+        triples = [f"e{item}\tis\te{other}" for item, other in zip("vwxyz", "wxyzv", strict=True)]
+        (few / "few.kg").write_text("\n".join(["head_id:token\trelation_id:token\ttail_id:token", *triples]) + "\n")
+        (few / "few.yaml").write_text(settings)
+        return str(few)
+
+    return written
+
+
+def test_a_knowledge_graph_is_no_other_protocol(graph, caplog):
+    """The columns of a graph are the model's own; items without an entity are counted, for RecBole leaves them out."""
+    found = compare(["CFKG", "BPR"], graph(), [1], config_dict=FEW, arguments=[])
+    assert not found.failed and len(found.rows) == 2
+    assert (
+        "few.link: 1 of 5 items of .inter have no entity that few.kg knows, so CFKG reads 18 of 23 interactions." in caplog.text
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        (
+            {"name": str.upper},
+            "few.link, column 'item_id': 4 of 4 ids are spelled differently in .inter, for example 'V' here and 'v'",
+        ),
+        ({"entity": str.upper}, "few.link, column 'entity_id': 4 of 4 ids are spelled differently in .kg, for example 'EV' here"),
+        (
+            {"name": "other {}".format},
+            "5 of 5 items of .inter have no entity that few.kg knows, so CFKG reads 0 of 23 interactions.",
+        ),
+        (
+            {"link": "item_id:token\tentity:token"},
+            "few.link, line 1: the column 'entity_id:token' is missing. Add it, or set ENTITY_",
+        ),
+        ({"settings": "load_col: {inter: '*', link: [item_id], kg: [head_id]}\n"}, ""),
+    ],
+)
+def test_a_graph_of_other_ids_is_one_line(graph, keys, says):
+    config = Config(
+        "CFKG", graph(**keys), config_dict={**FEW, "eval_args": BY_TIME["eval_args"], "repeatable": True}, arguments=[]
+    )
+    if not says:
+        assert prepare(config)[0].entity_num == 6
+        return
+    with pytest.raises(DataError) as refused:
+        prepare(config)
+    assert says in str(refused.value)
+
+
+def test_parts_without_histories_are_not_for_sequential_models(few):
+    for part in ("train", "valid", "test"):
+        (few / f"few.{part}.inter").write_text((few / "few.inter").read_text())
+    keys = {**FEW, "benchmark_filename": ["train", "valid", "test"], "eval_args": BY_TIME["eval_args"]}
+    Config("BPR", str(few), config_dict=keys, arguments=[])
+    with pytest.raises(ConfigError, match=r"SASRec: of the parts .* reads histories from a column 'item_id_list:token_seq'"):
+        Config("SASRec", str(few), config_dict=keys, arguments=[])
+    with pytest.raises(ConfigError, match="rm_dup_inter: RecBole filters no parts of benchmark_filename"):
+        Config("BPR", str(few), config_dict={**keys, "rm_dup_inter": "first"}, arguments=[])

@@ -119,7 +119,7 @@ BAD_FILES = [
     ),
     (
         {"views": VIEWS.replace("b,x", "[PAD],x")},
-        ["views.csv, line 4, column 'who': the cell holds '[PAD]'. This is RecBole's name for its padding. Rename it"],
+        ["views.csv, line 4, column 'who': the cell holds '[PAD]'; this is RecBole's name for its padding. Rename it"],
     ),
     (
         {"diary": DIARY.replace("2024-03-24", "3").replace("2024-03-25", "4")},

@@ -78,3 +78,29 @@ def test_a_config_file_that_does_not_exist_is_one_line(home, given, command, cap
     missing = given.replace("one.yaml ", "").replace("~", str(home))
     error = capsys.readouterr().err.strip().splitlines()
     assert error[-1].startswith(f"recbole-esmr: {missing}: cannot be read") and "Traceback" not in "".join(error)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("run --dataset=~nobody-of-this-name/x", "there is no home of that name"),
+        ("run --dataset=mine --output=~nobody-of-this-name/x", "there is no home of that name"),
+        ("run --dataset=mine --output=mine", "mine: is a folder. Give the path of a file to write"),
+        ("run --dataset=mine --output=", "no file is named to write to"),
+        ("run --dataset=mine --output=mine/mine.inter/run.json", "mine/mine.inter is a file, so nothing can be written below it"),
+        ("run --dataset=mine --figures=mine/mine.inter", "mine.inter: is a file. Give the path of a folder to write"),
+        ("compare --models=Pop --dataset=mine --output=mine/mine.inter", "mine.inter: is a file. Give the path of a folder"),
+        ("compare --models=Pop --dataset=mine --output=", "no folder is named to write to"),
+        ("causal --dataset=mine --output=mine", "mine: is a folder"),
+        ("simulate --output=mine/mine.inter", "mine.inter: is a file"),
+        ("run --model=Pop --dataset=mine/mine.inter", "data set 'mine/mine.inter': is a file. Give the folder that holds it"),
+    ],
+)
+def test_where_nothing_can_be_read_or_written_is_said_first(home, words, says, capsys, monkeypatch):
+    monkeypatch.setattr("recbole_esmr.quick_start.train_and_test", lambda *_, **__: pytest.fail("something was trained"))
+    try:
+        code = main(words.split())
+    except SystemExit as left:
+        code = left.code
+    error = capsys.readouterr().err.strip().splitlines()
+    assert code == 2 and says in error[-1] and "Traceback" not in "".join(error)

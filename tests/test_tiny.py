@@ -95,3 +95,22 @@ def test_one_or_two_interactions_a_person(tmp_path, capsys, model, length, says)
 def test_a_single_person(tmp_path, model):
     assert _run(_data(tmp_path, users=1, length=9, items=8), model, {"LS": "valid_and_test"}) == 0
     assert 0 <= json.loads(Path("run.json").read_text())["test_result"]["ndcg@2"] <= 1
+
+
+@pytest.mark.parametrize("model", ["BPR", "Pop", "FM"])
+def test_a_single_interaction(tmp_path, model):
+    folder = _data(tmp_path, users=1, length=1, items=8)
+    (folder / "tiny.yaml").write_text("load_col: {inter: [user_id, item_id, timestamp], item: [item_id]}\n")
+    assert _run(folder, model, {"LS": "valid_and_test"}) == 0
+
+
+@pytest.mark.parametrize(("length", "says"), [(1, "nobody has two interactions"), (2, ""), (3, "")])
+def test_what_trains_no_recommender_needs_no_training_part(tmp_path, capsys, length, says):
+    """The causal stage and an encoder learn from people's days, of which there may be enough where histories are short."""
+    folder = _data(tmp_path, users=6, length=length, items=8)
+    moods = [f"u{user}\t{day}\t{'happy' if (user + day) % 3 else 'angry'}\n" for user in range(6) for day in range(1, 9)]
+    (folder / "tiny.day").write_text("user_id:token\tday:float\temotion:token\n" + "".join(moods))
+    quick = ["--state=ERROR", "--show_progress=False", "--encoder_epochs=1", "--causal_placebos=10"]
+    for words in (["causal", f"--dataset={folder}", "--graph_samples=0"], ["pretrain", f"--datasets={folder}", "--output=e.pth"]):
+        assert main([*words, *quick]) == (2 if says else 0)
+        assert says in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ from recbole_esmr.errors import DataError
 TYPES = ("token", "float", "token_seq", "float_seq")
 NO_NUMBER = ("", "nan", "na", "n/a", "null", "none", "<na>", "#n/a")
 """Cells of a number column that say that nothing is known, in any case. In a text column they are people's and things' names."""
+
+
+_HEADER_BYTES = 1 << 16
+_OTHER_SEPARATORS = (",", ";", "|", "\t", " ")
 
 
 @dataclass(frozen=True)
@@ -104,16 +109,34 @@ def read_atomic_file(path: str | Path, config: Mapping[str, object]) -> AtomicFi
     return AtomicFile(path, types, _cells(path, body, list(types), separator))
 
 
+def read_header(path: str | Path, config: Mapping[str, object]) -> dict[str, str]:
+    """The type of each column of an atomic file, by its name, in order; only the beginning of the file is read.
+
+    Args:
+        path: the file.
+        config: as of :func:`read_atomic_file`.
+
+    Raises:
+        DataError: another encoding, or a header that is not ``name:type``.
+    """
+    head = _text_of(Path(path), _encoding(config), _HEADER_BYTES).partition("\n")[0]
+    return _types(Path(path), head, str(config["field_separator"]))
+
+
 def _encoding(config: Mapping[str, object]) -> str:
     return str(config["encoding"] or "utf-8") if "encoding" in config else "utf-8"
 
 
-def _text_of(path: Path, encoding: str) -> str:
-    raw = path.read_bytes()
+def _text_of(path: Path, encoding: str, size: int = -1) -> str:
+    """The text of the first ``size`` bytes of a file, of all where it is -1, with line ends as ``\\n``."""
+    with path.open("rb") as file:
+        raw = file.read(size)
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
     try:
-        text = raw.decode("utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding)
+        known = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+        decoder = codecs.getincrementaldecoder(known)()
+        text = decoder.decode(raw, final=size < 0)  # the last character may be cut in two
     except LookupError as error:
         raise DataError(f"encoding: '{encoding}' is none that Python knows. Give utf-8, latin-1, cp1252 or utf-16.") from error
     except UnicodeDecodeError as error:
@@ -133,6 +156,13 @@ def _text_of(path: Path, encoding: str) -> str:
 
 def _types(path: Path, head: str, separator: str) -> dict[str, str]:
     types: dict[str, str] = {}
+    for other in _OTHER_SEPARATORS:
+        parts = head.strip().split(other)
+        if separator not in head.strip() and len(parts) > 1 and all(part.strip().rpartition(":")[2] in TYPES for part in parts):
+            raise DataError(
+                f"{path}, line 1: the columns are separated by {other!r}, and field_separator is {separator!r}. Set "
+                f"field_separator: {json.dumps(other)} in the data set's yaml, or separate the cells by {separator!r}."
+            )
     for cell in head.split(separator):
         name, _, kind = cell.strip().rpartition(":")
         if not name or kind not in TYPES:

@@ -39,6 +39,19 @@ def load_data(config: Config) -> tuple[Any, Any, Any, Any]:
     return dataset, *data_preparation(config, dataset)
 
 
+def load_split(config: Config) -> Any:
+    """The data set that a config asks for, split but without loaders: there may be nothing to train a recommender on.
+
+    Raises:
+        DataError: nobody has two interactions.
+    """
+    init_seed(config["seed"], config["reproducibility"])
+    init_logger(config)
+    dataset = create_dataset(config)
+    dataset.build()
+    return dataset
+
+
 class ESMRDataset(SequentialDataset):
     """RecBole's sequential data set, and beside it what ESMR reads.
 

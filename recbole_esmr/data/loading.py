@@ -16,22 +16,22 @@ import pandas as pd
 from recbole.utils import FeatureSource, FeatureType, ModelType
 
 from recbole_esmr.data.atomic import AtomicFile, check_ids, read_atomic_file, refuse
+from recbole_esmr.data.schema import require_ids, require_rows
 from recbole_esmr.data.times import FROM_1970, NO_TIMES, UNITS, not_a_time, unit_of
 from recbole_esmr.data.zones import zone_of_rows
 from recbole_esmr.errors import ConfigError, DataError, closest, nearest
 
-FILTERS = {
-    "_filter_nan_user_or_item": (),
-    "_remove_duplication": ("rm_dup_inter",),
-    "_filter_by_field_value": ("val_interval",),
-    "_filter_inter_by_user_or_item": ("filter_inter_by_user_or_item",),
-    "_filter_by_inter_num": ("user_inter_num_interval", "item_inter_num_interval"),
+_IDS = {
+    FeatureSource.INTERACTION: ("USER_ID_FIELD", "ITEM_ID_FIELD"),
+    FeatureSource.USER: ("USER_ID_FIELD",),
+    FeatureSource.ITEM: ("ITEM_ID_FIELD",),
+    FeatureSource.KG: ("HEAD_ENTITY_ID_FIELD", "RELATION_ID_FIELD", "TAIL_ENTITY_ID_FIELD"),
+    "link": ("ITEM_ID_FIELD", "ENTITY_ID_FIELD"),
 }
-"""RecBole's filters in their order, and the keys that set each."""
+"""The keys that name the columns of ids of RecBole's files; they are loaded whatever ``load_col`` says."""
 
-
-_ALL = "[0,inf)"
-"""RecBole's own interval of how many interactions a person or an item may have: any."""
+_NEEDED = (FeatureSource.INTERACTION, FeatureSource.KG, "link")
+"""What is loaded even where ``load_col`` does not name it."""
 
 
 def load_feat(_: Callable[..., Any], dataset: Any, filepath: str, source: Any) -> pd.DataFrame | None:
@@ -50,10 +50,16 @@ def load_feat(_: Callable[..., Any], dataset: Any, filepath: str, source: Any) -
         DataError: a file that cannot be read as meant; the message names file, line, column and mend.
     """
     load, unload = dataset._get_load_and_unload_col(source)
-    if load == set():
+    if load == set() and source not in _NEEDED:
         return None
     file = read_atomic_file(filepath, dataset.config)
-    asked = [name for name in file.types if (load is None or name in load) and name not in (unload or ())]
+    ids = {role: str(dataset.config[role]) for role in _IDS.get(source, ()) if dataset.config[role] is not None}
+    require_ids(file, ids)
+    if source in _IDS:
+        require_rows(file, getattr(source, "value", source))
+    asked = [
+        name for name in file.types if name in ids.values() or ((load is None or name in load) and name not in (unload or ()))
+    ]
     columns = {name: _column(dataset, file, name) for name in asked}
     types = {name: FeatureType(file.types[name]) for name in asked}
     if source == FeatureSource.INTERACTION:
@@ -102,32 +108,6 @@ def load_inter_feat(original: Callable[..., Any], dataset: Any, token: str, data
         elif dataset.benchmark_filename_list is None:
             order = order_of_time(frame, dataset.time_field, [dataset.uid_field, dataset.iid_field])
             dataset.inter_feat = frame.iloc[order].reset_index(drop=True)
-
-
-def data_filtering(_: Callable[..., Any], dataset: Any) -> None:
-    """``Dataset._data_filtering``: RecBole's filters one after another, and which of them left nothing.
-
-    Args:
-        _: RecBole's own method, which runs the same filters.
-        dataset: RecBole's data set.
-
-    Raises:
-        ConfigError: after a filter no interaction, person or item is left.
-    """
-    for step, keys in FILTERS.items():
-        before = len(dataset.inter_feat)
-        getattr(dataset, step)()
-        empty = [name for name in dataset.feat_name_list if getattr(dataset, name).empty]
-        if empty:
-            said = (
-                " and ".join(f"{key}: {dataset.config[key]}" for key in keys if dataset.config[key] not in (None, False, _ALL))
-                or "missing ids"
-            )
-            what = {"inter_feat": "interaction", "user_feat": "person", "item_feat": "item"}.get(empty[0], "row")
-            raise ConfigError(
-                f"data set '{dataset.dataset_name}': {said} leaves no {what} of {before} interactions. Widen the filter."
-            )
-    dataset._reset_index()
 
 
 def ordered_by_time(config: Any) -> bool:

@@ -59,12 +59,7 @@ class Partners:
             DataError: more than that have none, or the two files spell the same ids differently.
         """
         inter = "an interaction"
-        if self.spelled_differently:
-            ours, theirs = self.lookalike
-            raise DataError(
-                f"{self.file}, column '{self.field}': {self.lookalikes} of {self.ids} ids are spelled differently in .inter, for "
-                f"example {ours!r} here and {theirs!r} there. Write the same ids in all files."
-            )
+        self.check_spelling()
         missing, of = (self.unknown, self.ids) if lost else (self.absent, self.known)
         if missing > share * max(of, 1):
             text = (
@@ -83,6 +78,22 @@ class Partners:
         if self.absent and (not lost or self.absent > 0.5 * self.known):
             parts.append(f"{self.absent} of {self.known} ids that have {inter} have no row, for example {self.absent_example!r}")
         return f"{self.file}, column '{self.field}': {'; '.join(parts)}." if parts else ""
+
+    def check_spelling(self, other: str = ".inter") -> None:
+        """Refuse ids that only case, spaces or leading zeros keep from their partners.
+
+        Args:
+            other: the file that the partners are in.
+
+        Raises:
+            DataError: the two files spell the same ids differently.
+        """
+        if self.spelled_differently:
+            ours, theirs = self.lookalike
+            raise DataError(
+                f"{self.file}, column '{self.field}': {self.lookalikes} of {self.ids} ids are spelled differently in {other}, "
+                f"for example {ours!r} here and {theirs!r} there. Write the same ids in all files."
+            )
 
 
 def partners(file: str, ids: pd.Series, known: pd.Series) -> Partners:

@@ -126,8 +126,7 @@ def read_atomic(path: str | Path, suffix: str, config: Mapping[str, object], tax
             frame[name] = file.days(name, zone_of_rows(file, config))
         elif kind == "float":
             frame[name] = file.numbers(name)
-    if frame.empty:
-        raise DataError(f"{path}: has a header but no rows. Write one row for each {_row_of(suffix)}.")
+    require_rows(file, suffix)
     for column in SCHEMA[suffix]:
         name = str(config[column.role])
         if name in frame:
@@ -145,8 +144,47 @@ def read_atomic(path: str | Path, suffix: str, config: Mapping[str, object], tax
     return frame
 
 
+def require_ids(file: AtomicFile, roles: Mapping[str, str]) -> None:
+    """Refuse a file without the columns of ids that every model needs.
+
+    Args:
+        file: the file.
+        roles: name of each such column, by the key that gives it.
+
+    Raises:
+        DataError: a column is missing, or no token.
+    """
+    for role, name in roles.items():
+        if name not in file.types:
+            raise _missing(file, name, "token", role)
+        if file.types[name] != "token":
+            raise _other_type(file, name, "token")
+
+
+def require_rows(file: AtomicFile, suffix: str) -> None:
+    """Refuse a file with nothing but its header.
+
+    Raises:
+        DataError: it has no rows.
+    """
+    if file.text.empty:
+        raise DataError(f"{file.path}: has a header but no rows. Write one row for each {_row_of(suffix)}.")
+
+
+def _missing(file: AtomicFile, name: str, kind: str, role: str) -> DataError:
+    return DataError(
+        f"{file.path}, line 1: the column '{name}:{kind}' is missing. "
+        f"Add it, or set {role} to the name it has here. {nearest(name, file.types)}"
+    )
+
+
+def _other_type(file: AtomicFile, name: str, kind: str) -> DataError:
+    return DataError(f"{file.path}, line 1: '{name}' has the type '{file.types[name]}'. Write '{name}:{kind}' in the header.")
+
+
 def _row_of(suffix: str) -> str:
-    return {"inter": "interaction", "imp": "item shown", "item": "item", "user": "person", "day": "person and day"}[suffix]
+    rows = {"inter": "interaction", "imp": "item shown", "item": "item", "user": "person", "day": "person and day"}
+    return (rows | {"kg": "triple", "link": "item that has an entity"})[suffix]
 
 
 def _check_header(file: AtomicFile, suffix: str, config: Mapping[str, object]) -> None:
@@ -154,18 +192,13 @@ def _check_header(file: AtomicFile, suffix: str, config: Mapping[str, object]) -
         name = str(config[column.role])
         if name not in file.types:
             if column.required:
-                raise DataError(
-                    f"{file.path}, line 1: the column '{name}:{column.type}' is missing. "
-                    f"Add it, or set {column.role} to the name it has here. {nearest(name, file.types)}"
-                )
+                raise _missing(file, name, column.type, column.role)
             if name != _usual_names()[column.role] and column.role not in _SHARED_ROLES:
                 raise DataError(
                     f"{file.path}, line 1: no column '{name}', which {column.role} names. {nearest(name, file.types)}"
                 )
         elif file.types[name] != column.type and not (column.dates and file.types[name] == "token"):
-            raise DataError(
-                f"{file.path}, line 1: '{name}' has the type '{file.types[name]}'. Write '{name}:{column.type}' in the header."
-            )
+            raise _other_type(file, name, column.type)
 
 
 def _check_column(path: Path, values: pd.Series, column: Column) -> None:

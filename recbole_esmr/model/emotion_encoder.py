@@ -196,7 +196,8 @@ class EmotionEncoder(nn.Module):
         spread[:-1][some] = np.maximum(np.nanstd(seen[:, some], axis=0), 1e-6)
         edges = np.tile(np.linspace(-2, 2, BINS + 1), (len(some) + 1, 1))
         scaled = (seen[:, some] - center[:-1][some]) / spread[:-1][some]
-        edges[:-1][some] = np.nanquantile(scaled, np.linspace(0, 1, BINS + 1), axis=0).T
+        if some.any():  # of no columns NumPy makes an array of another shape
+            edges[:-1][some] = np.nanquantile(scaled, np.linspace(0, 1, BINS + 1), axis=0).T
         edges = np.maximum.accumulate(edges + 1e-3 * np.arange(BINS + 1), axis=1)  # equal quantiles become narrow bins
         columns = self.columns(trace)
         parts = (torch.as_tensor(part[columns], dtype=torch.float32) for part in (center, spread, edges))

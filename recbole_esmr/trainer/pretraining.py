@@ -10,7 +10,7 @@ import torch
 
 from recbole_esmr.checkpoint import Checkpoint, save_checkpoint
 from recbole_esmr.config import Config
-from recbole_esmr.data.dataset import load_data
+from recbole_esmr.data.dataset import load_split
 from recbole_esmr.data.trace import TRAIN
 from recbole_esmr.errors import DataError
 from recbole_esmr.model.emotion_encoder import EmotionEncoder
@@ -42,7 +42,7 @@ def pretrain(
     configs, traces, labels = [], [], None
     for name in datasets:
         config = Config("ESMR", name, config_file_list, config_dict, arguments)
-        dataset, *_ = load_data(config)
+        dataset = load_split(config)
         if labels is not None and dataset.taxonomy.labels != labels:
             raise DataError(
                 f"data set '{name}' has the emotions {', '.join(dataset.taxonomy.labels)}, the ones before {', '.join(labels)}. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -101,7 +102,7 @@ def _check_day_numbers(frames: Mapping[str, pd.DataFrame], origins: Mapping[str,
         reason = re.split(r" (?:If the times|Its days may|Write the column)", str(error).removeprefix("data set '': "))[0]
         reason = re.sub(r"\.(day|imp|inter)\b", lambda found: origins[found[1]].table.name, reason)
         suffix = others[-1] if ".imp" in str(error) else others[0]
-        origin, row = origins[suffix], int(frames[suffix]["day"].idxmin())
+        origin, row = origins[suffix], cast(int, frames[suffix]["day"].idxmin())
         mend = "Map `day` to dates, or map a column of day numbers in the part 'inter' too."
         raise DataError(f"{origin.table.place(row)}, column '{origin.columns['day']}': {reason} {mend}") from error
 
