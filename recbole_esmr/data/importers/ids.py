@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from recbole_esmr.data.importers.imported import Imported
@@ -81,6 +83,9 @@ def same_spelling(table: Table, column: str, ids: pd.Series, other: str, known: 
         DataError: the two files spell the same ids differently.
     """
     compared = partners(table.name, ids.rename(column), known)
+    if compared.unknown:  # a file may spell a person in both ways, so all known ids are looked through
+        strangers = partners(table.name, ids[~ids.isin(known)].rename(column), known)
+        compared = replace(compared, lookalikes=strangers.lookalikes, lookalike=strangers.lookalike)
     if compared.spelled_differently:
         ours, theirs = compared.lookalike
         table.refuse(

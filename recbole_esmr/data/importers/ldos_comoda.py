@@ -9,6 +9,7 @@ import pandas as pd
 
 from recbole_esmr.data.importers.imported import Imported, Origin
 from recbole_esmr.data.importers.numeric import Cells, numbers, whole_as_int
+from recbole_esmr.data.importers.plausible import repeated_lines
 from recbole_esmr.data.importers.table import read_table
 from recbole_esmr.protocol import BY_TIME
 
@@ -32,7 +33,7 @@ def read_ldos_comoda(path: Path, _: Path | None = None) -> Imported:
     """
     path = path / "LDOS-CoMoDa.csv" if path.is_dir() else path
     table = read_table([path], delimiter=",", header=COLUMNS)
-    coded = {name: whole_as_int(numbers(Cells(table, name, table.cells[name]), ".")[0]) for name in COLUMNS[2:]}
+    coded = {name: whole_as_int(numbers(Cells(table, name, table.cells[name], mapped=False), ".")[0]) for name in COLUMNS[2:]}
     frame = table.cells[["user", "item"]].assign(**coded)
     step = frame.groupby("user").cumcount() + 1
     sometimes = frame["mood"].map({1: 1.0, 2: 0.0, 3: -1.0})
@@ -65,7 +66,8 @@ def read_ldos_comoda(path: Path, _: Path | None = None) -> Imported:
         **BY_TIME,
     }
     columns = {"user_id": "user", "item_id": "item", "rating": "rating", "mood": "mood"}
-    return Imported(frames, settings, {"inter": Origin(table, columns), "day": Origin(table, columns)})
+    origins = {"inter": Origin(table, columns), "day": Origin(table, columns)}
+    return Imported(frames, settings, origins, warnings=repeated_lines(table))
 
 
 def _films(frame: pd.DataFrame) -> pd.DataFrame:

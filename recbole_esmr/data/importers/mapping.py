@@ -11,7 +11,7 @@ import pandas as pd
 
 from recbole_esmr.data.importers.fields import IDS, TIMES, WATCH_SECONDS, known
 from recbole_esmr.data.importers.table import DELIMITERS
-from recbole_esmr.data.schema import SCHEMA
+from recbole_esmr.data.schema import SCHEMA, Column
 from recbole_esmr.data.times import time_zone
 from recbole_esmr.emotion import Taxonomy, load_taxonomy
 from recbole_esmr.errors import ConfigError, DataError, ESMRError, closest, nearest
@@ -248,6 +248,12 @@ def _check_changes(part: Part, columns: dict[str, Any], suffix: str, where: str)
     if suffix != "day" and (part.aggregate or part.order):
         raise ConfigError(f"{where}: `aggregate` and `order` are for the part 'day'.")
     for field, rule in part.aggregate.items():
-        rules = LABEL_RULES if field == "emotion" else tuple(r for r in NUMBER_RULES if r != "worst" or field == "valence")
+        rules = LABEL_RULES if field == "emotion" else _number_rules(field, fields.get(field))
         if field in (*IDS, *TIMES) or rule not in rules:
             raise ConfigError(f"{where}: aggregate: {field} is '{rule}'; expected for {field} one of {', '.join(rules)}.")
+
+
+def _number_rules(field: str, meant: Column | None) -> tuple[str, ...]:
+    """The rules of a field of numbers: a sum leaves the range of a field that has one, and only a mood has a worst."""
+    ranged = meant is not None and meant.high is not None
+    return tuple(rule for rule in NUMBER_RULES if (rule != "worst" or field == "valence") and (rule != "sum" or not ranged))

@@ -23,7 +23,10 @@ from recbole_esmr.data.times import (
 
 FORMATS = tuple(
     f"{date}{time}"
-    for date in ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%b %d, %Y", "%Y%m%d")
+    for date in (
+        *("%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%b %d, %Y", "%Y%m%d"),
+        *("%d.%m.%y", "%d/%m/%y", "%m/%d/%y"),
+    )
     for time in ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 )
 """Formats of dates that are looked for, to name one in a message; none is taken without the user's word."""
@@ -154,7 +157,8 @@ def _check_dates(cells: Cells, field: str, found: pd.Series, date_format: str | 
     if date_format is not None:
         cells.refuse(wrong, f'Expected a date as `date_format: {{{field}: "{date_format}"}}` says.')
     fits = formats_of(cells.text)
-    form = " or ".join(f'`date_format: {{{field}: "{form}"}}`' for form in fits or ["%d.%m.%Y %H:%M"])
+    form = " or ".join(f'`date_format: {{{field}: "{form}"}}`' for form in fits)
+    form = form or f'such as `date_format: {{{field}: "%d.%m.%Y %H:%M"}}` for 24.03.2024 21:00'
     which = " (say which)" if len(fits) > 1 else ""
     cells.refuse(
         wrong, f"Expected a number, or a date such as 2024-03-24 21:00. Other dates: say how they are written, {form}{which}."

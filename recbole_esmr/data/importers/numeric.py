@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -28,11 +28,13 @@ class Cells:
     Attributes:
         table, column: where they stand.
         text: (N,) str, indexed by row; "" where nothing is known.
+        mapped: whether a mapping may say what cells mean.
     """
 
     table: Table
     column: str
     text: pd.Series
+    mapped: bool = True
 
     @property
     def empty(self) -> pd.Series:
@@ -92,14 +94,23 @@ def numbers(cells: Cells, decimal: str | None = None) -> tuple[pd.Series, str | 
         cells.refuse(comma, mend)
     known = plain != ""
     fits = plain.str.fullmatch(_SIGNS[str(sign)])
-    mend = (
-        f"Expected a number with the decimal sign '{sign}', or an empty cell. If this text stands for a value that is missing, "
-        f"say so in the mapping: `missing: [{_first(plain, known & ~fits)}]`."
-    )
+    mend = f"Expected a number with the decimal sign '{sign}', or an empty cell."
+    if cells.mapped:
+        missing = f"`missing: [{_first(plain, known & ~fits)}]`"
+        mend += f" If this text stands for a value that is missing, say so in the mapping: {missing}."
     cells.refuse(known & ~fits, mend)
     found = plain.where(known, "nan").str.replace(",", ".", regex=False).astype(float)
     cells.refuse(pd.Series(np.isinf(found), index=found.index), "The number is too large.")
     return found, f"{cells.where}: decimal comma" if sign == "," and decimal is None else None
+
+
+def truths(cells: Cells) -> Cells:
+    """Cells of a column of 1 and 0 in which true and false, or yes and no, are written instead of them."""
+    plain = cells.text.str.strip().str.casefold()
+    for yes, no in (("true", "false"), ("yes", "no"), ("t", "f"), ("y", "n")):
+        if plain.isin([yes, no, ""]).all() and plain.isin([yes, no]).any():
+            return replace(cells, text=plain.map({yes: "1", no: "0", "": ""}))
+    return cells
 
 
 def _first(text: pd.Series, wrong: pd.Series) -> str:

@@ -9,7 +9,8 @@ import pandas as pd
 from recbole_esmr.data.importers.fields import IDS, TIMEZONE, WATCH_SECONDS, known
 from recbole_esmr.data.importers.mapping import AFFECT, CSVMapping, Part
 from recbole_esmr.data.importers.moments import Zone, days, moments
-from recbole_esmr.data.importers.numeric import Cells, are_numbers, check_range, is_amount, numbers, scaled
+from recbole_esmr.data.importers.numeric import Cells, are_numbers, check_range, is_amount, numbers, scaled, truths
+from recbole_esmr.data.importers.plausible import odd_lengths
 from recbole_esmr.data.importers.table import Table
 from recbole_esmr.data.times import time_zone
 from recbole_esmr.errors import DataError, nearest
@@ -124,9 +125,11 @@ class _Reader:
         return self._text(cells, name) if is_text else self._number(cells, name)
 
     def _number(self, cells: Cells, name: str) -> pd.Series:
+        meant = known(self.suffix).get(name)
+        if meant is not None and meant.whole and meant.high == 1:
+            cells = truths(cells)
         values, note = numbers(cells, self.part.decimal)
         self.told.notes += [note] if note else []
-        meant = known(self.suffix).get(name)
         if name in self.part.scale and meant is not None:
             start, end = self.part.scale[name]
             to = float(meant.low or 0), float(meant.high or 0)
@@ -216,9 +219,7 @@ class _Reader:
         )
         over = seconds > length
         self.told.notes.append(f"watch_ratio: seconds watched by the item's duration; {int(over.sum())} longer than it became 1")
-        if over.mean() > 0.5:
-            self.told.warnings.append(
-                f"{cells.where}: {over.mean():.0%} of the rows were watched for longer than the item lasts. Are both in seconds? "
-                f"`multiply: {{{WATCH_SECONDS}: 0.001}}` makes seconds of milliseconds."
-            )
+        longer = WATCH_SECONDS if over.mean() > 0.5 else "duration"
+        mend = f"`multiply: {{{longer}: 0.001}}` makes seconds of milliseconds."
+        self.told.warnings += odd_lengths(cells.where, seconds, length, mend)
         return (seconds / length).clip(0, 1)

@@ -13,6 +13,7 @@ from recbole_esmr.data.calendar import days_of_views, shift_to_views
 from recbole_esmr.data.importers.fields import TIMEZONE
 from recbole_esmr.data.importers.imported import Origin
 from recbole_esmr.data.importers.mapping import CSVMapping
+from recbole_esmr.data.importers.table import Table
 from recbole_esmr.data.times import SECONDS_A_DAY, date_of, is_date
 from recbole_esmr.emotion import Taxonomy
 from recbole_esmr.errors import DataError
@@ -46,6 +47,31 @@ def _repeats(views: pd.DataFrame, origin: Origin) -> list[str]:
         f"{int(again.sum())} rows of {origin.table.name} repeat an earlier one of the same person, item and time (the first: "
         f"{first}). {mend}"
     ]
+
+
+def repeated_lines(table: Table) -> list[str]:
+    """What is to be said of lines of a file that are there twice, in formats where nobody can leave them out by a mapping."""
+    again = table.cells.duplicated()
+    if not again.any():
+        return []
+    first = table.place(int(again.to_numpy().argmax()))
+    return [f"{int(again.sum())} of {len(again)} lines repeat an earlier one cell by cell (the first: {first}). Leave them out."]
+
+
+def odd_lengths(where: str, seconds: pd.Series, length: pd.Series, mend: str) -> list[str]:
+    """What is to be said where people watched for longer than the items last, or for hardly any of it.
+
+    Args:
+        where: the column of what was watched, for messages.
+        seconds: (N,) watched.
+        length: (N,) of the items.
+        mend: how to bring one of the two to seconds.
+    """
+    over, hardly = (seconds > length).mean(), (seconds < 0.01 * length).mean()
+    if max(over, hardly) <= 0.5:
+        return []
+    said = "for longer than the item lasts" if over > hardly else "for less than a hundredth of the item"
+    return [f"{where}: {max(over, hardly):.0%} of the rows were watched {said}. Are both in seconds? {mend}"]
 
 
 def _never_negative(frames: Mapping[str, pd.DataFrame], origins: Mapping[str, Origin], taxonomy: Taxonomy) -> list[str]:
