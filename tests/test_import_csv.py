@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from recbole_esmr.data.atomic import read_atomic_file
 from recbole_esmr.data.importers import import_data
+from recbole_esmr.errors import DataError
 from recbole_esmr.files import read_yaml
 
 VIEWS = "who,what,when\na,x,2024-03-24 21:00\na,y,2024-03-25 08:00\nb,x,2024-03-24 09:30\n"
@@ -265,6 +266,47 @@ def test_positive_and_negative_affect_make_one_valence(tmp_path):
     diary = "who,date,PA,NA\na,2024-03-24,5,1\na,2024-03-25,1,5\nb,2024-03-24,3,2\nb,2024-03-25,,2\n"
     _, files = _import(tmp_path, mapping, diary=diary)
     assert files["day"]["valence"].tolist() == ["1.0", "-1.0", "0.25", ""]  # (3 - 1) / 4 - (2 - 1) / 4
+
+
+@pytest.mark.parametrize(("yes", "no"), [("True", "False"), ("yes", "no"), ("T", "F"), ("1", "0")])
+def test_labels_may_be_true_and_false(tmp_path, yes, no):
+    mapping = ONLY_VIEWS + "imp: {file: feed.csv, columns: {user_id: who, item_id: what, day: day, label: clicked}}\n"
+    feed = f"who,what,day,clicked\na,x,2024-03-24,{yes}\na,y,2024-03-24,{no}\n"
+    _, files = _import(tmp_path, mapping, feed=feed)
+    assert _column(files["imp"], "label") == [1, 0]
+    with pytest.raises(DataError, match=r"feed\.csv, line 4, column 'clicked': the cell holds 'perhaps'"):
+        _import(tmp_path, mapping, feed=feed.replace(f"{yes}\n", "1\n").replace(f"{no}\n", "0\n") + "b,x,2024-03-24,perhaps\n")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "length", "says"),
+    [
+        ("5000", "20", "watched for longer than the item lasts. Are both in seconds? `multiply: {watch_seconds: 0.001}`"),
+        ("5", "20000", "less than a hundredth of the item. Are both in seconds? `multiply: {duration: 0.001}`"),
+        ("900", "30000", "half of the items last for more than 8 hours"),
+        ("5", "20", None),
+    ],
+)
+def test_lengths_in_another_unit_are_said(tmp_path, seconds, length, says):
+    mapping = MAPPING.replace("timestamp: when", "timestamp: when, watch_seconds: sec").replace(
+        "emotion_intensity: strength", "duration: length"
+    )
+    views = VIEWS.replace("\n", f",{seconds}\n").replace(f"when,{seconds}", "when,sec")
+    report, _ = _import(tmp_path, mapping, views=views, items=f"what,feels,length\nx,happy,{length}\ny,angry,{length}\n")
+    assert report.warnings == [] if says is None else any(says in line for line in report.warnings)
+
+
+def test_shares_on_a_scale_of_percent_are_said(tmp_path):
+    mapping = ONLY_VIEWS.replace("timestamp: when}", "timestamp: when, watch_ratio: pct}, scale: {watch_ratio: [0, 100]}")
+    report, _ = _import(tmp_path, mapping, views="who,what,when,pct\na,x,5,0.25\na,x,6,1\n")
+    assert any("column 'pct': all values lie in the lowest hundredth of the scale from 0 to 100" in w for w in report.warnings)
+
+
+def test_rows_shown_twice_are_said(tmp_path):
+    mapping = ONLY_VIEWS + "imp: {file: feed.csv, columns: {user_id: who, item_id: what, day: day, label: clicked}}\n"
+    feed = "who,what,day,clicked\n" + "a,x,2024-03-24,1\na,y,2024-03-24,0\n" * 2
+    report, _ = _import(tmp_path, mapping, feed=feed)
+    assert any("2 rows of feed.csv repeat" in line and "feed.csv, line 4" in line for line in report.warnings)
 
 
 def test_seconds_watched_and_the_length_make_a_ratio(tmp_path):

@@ -48,6 +48,9 @@ BAD_FILES = [
         ["views.csv, line 3, column 'when': the cell is empty", "Every row needs its timestamp"],
     ),
     ({"views": "who,what,when\na,x,24.03.2024\n"}, ["line 2, column 'when'", '`date_format: {timestamp: "%d.%m.%Y"}`']),
+    ({"views": "who,what,when\na,x,2024-03-24 9:05 PM\n"}, ['`date_format: {timestamp: "%Y-%m-%d %I:%M %p"}`']),
+    ({"views": "who,what,when\na,x,24.03.24\n"}, ['`date_format: {timestamp: "%d.%m.%y"}`']),
+    ({"views": "who,what,when\na,x,24th of March\n"}, ["such as `date_format", "for 24.03.2024 21:00"]),
     ({"views": "who,what,when\na,x,04/03/2024\n"}, ['"%d/%m/%Y"', '"%m/%d/%Y"', "say which"]),
     (
         {"views": "who,what,when\na,x,5\na,x,6\na,x,soon\n"},
@@ -168,6 +171,11 @@ BAD_MAPPINGS = [
         "scale: {valence: [1, 7]}",
         "aggregate: {valence: median}",
         "aggregate: valence is 'median'; expected for valence one of mean, last",
+    ),
+    (
+        "scale: {valence: [1, 7]}",
+        "aggregate: {valence: sum}",
+        "aggregate: valence is 'sum'; expected for valence one of mean, last, worst, min, max.",
     ),
     (
         "scale: {valence: [1, 7]}",

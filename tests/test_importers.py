@@ -168,6 +168,38 @@ def test_films_are_labelled_by_most_raters(imported):
             "1,angyr",
             "line 3, column 'emotion': the cell holds 'angyr'",
         ),
+        (
+            _release,
+            "esmr-release",
+            "user_emotion.csv",
+            "000,2,happy",
+            "000,2,Happy",
+            "user_emotion.csv, line 3, column 'user_emotion': the cell holds 'Happy'. It is not an emotion. Did you mean",
+        ),
+        (
+            _release,
+            "esmr-release",
+            "watched.csv",
+            "0,1,0,8,",
+            "0,1,0,88,",
+            "watched.csv, line 2, column 'video_id': the cell holds '88'. content_",
+        ),
+        (
+            _release,
+            "esmr-release",
+            "watched.csv",
+            "0,1,0,8,7.5",
+            "0,1,0,8,",
+            "line 2, column 'watch_time': the cell is empty. Every row needs",
+        ),
+        (
+            _release,
+            "esmr-release",
+            "user_emotion.csv",
+            "000,2",
+            "0,2",
+            "line 3, column 'user_id': the cell holds '0'. engagement_dataset.csv.gz spells it '000'",
+        ),
         (_ldos, "ldos-comoda", "LDOS-CoMoDa.csv", "0,", "0,0,", "LDOS-CoMoDa.csv, line 1: has 31 cells and the format 30"),
         (_ldos, "ldos-comoda", "LDOS-CoMoDa.csv", ",4,30", ",four,30", "line 1, column 'rating': the cell holds 'four'"),
     ],
@@ -178,7 +210,48 @@ def test_mistakes_in_other_formats_are_said_in_the_users_words(tmp_path, make, f
     (tmp_path / file).write_text(text.replace(old, new, 1))
     with pytest.raises(DataError) as caught:
         import_data(form, tmp_path, tmp_path / "out")
-    assert says in str(caught.value) and not (tmp_path / "out").exists()
+    assert says in str(caught.value) and not (tmp_path / "out").exists() and "mapping" not in str(caught.value)
+
+
+def _edited(path, column: str, change) -> None:
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    frame.assign(**{column: change(frame[column])}).to_csv(path, index=False)
+
+
+def test_days_of_labels_may_be_written_as_other_numbers(imported, tmp_path):
+    _release(tmp_path)
+    _edited(tmp_path / "user_emotion.csv", "day", lambda day: day + ".0")
+    import_data("esmr-release", tmp_path, tmp_path / "release")
+    assert (tmp_path / "release" / "release.day").read_text() == (imported / "release" / "release.day").read_text()
+
+
+def test_what_the_files_of_the_release_do_not_share_is_said(tmp_path):
+    _release(tmp_path)
+    _edited(tmp_path / "user_emotion.csv", "day", lambda day: day.replace("9", "99"))
+    _edited(tmp_path / "watched.csv", "watch_time", lambda time: "7500")
+    report = import_data("esmr-release", tmp_path, tmp_path / "out")
+    assert report.warnings == [
+        "watched.csv, column 'watch_time': 100% of the rows were watched for longer than the item lasts. Are both in seconds? "
+        "Divide the column that is in milliseconds by 1000.",
+        f"user_emotion.csv: {PEOPLE} of {PEOPLE * DAYS} rows belong to no person and day of engagement_dataset.csv.gz.",
+        f"engagement_dataset.csv.gz: {PEOPLE} of {PEOPLE * DAYS} rows have no label in user_emotion.csv.",
+    ]
+    _edited(tmp_path / "user_emotion.csv", "day", lambda day: "1" + day)
+    with pytest.raises(DataError, match=r"user_emotion\.csv, line 2, column 'day': the cell holds '11' .*no row of this person"):
+        import_data("esmr-release", tmp_path, tmp_path / "out")
+
+
+def test_lines_of_films_that_are_there_twice_are_said(tmp_path):
+    _ldos(tmp_path)
+    path = tmp_path / "LDOS-CoMoDa.csv"
+    lines = pd.Series(path.read_text().splitlines()).drop_duplicates().tolist()
+    path.write_text("\n".join([*lines, *lines]) + "\n")
+    report = import_data("ldos-comoda", tmp_path, tmp_path / "out")
+    first = f"(the first: {path}, line {len(lines) + 1})"
+    assert report.warnings == [
+        f"{len(lines)} of {2 * len(lines)} lines repeat an earlier one cell by cell {first}. If they are there by mistake, leave "
+        "them out."
+    ]
 
 
 # -- the five columns: from the files to the table in two commands --------------------------------------------------------

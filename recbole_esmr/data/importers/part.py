@@ -127,12 +127,20 @@ class _Reader:
     def _number(self, cells: Cells, name: str) -> pd.Series:
         meant = known(self.suffix).get(name)
         if meant is not None and meant.whole and meant.high == 1:
-            cells = truths(cells)
+            written, cells = cells, truths(cells)
+            if cells is not written:
+                self.told.notes.append(f"{name}: true or yes became 1, false or no became 0 ({cells.where})")
         values, note = numbers(cells, self.part.decimal)
         self.told.notes += [note] if note else []
         if name in self.part.scale and meant is not None:
             start, end = self.part.scale[name]
             to = float(meant.low or 0), float(meant.high or 0)
+            low, high = min(start, end), max(start, end)
+            if values.max() - low <= 0.01 * (high - low):
+                self.told.warnings.append(
+                    f"{cells.where}: all values lie in the lowest hundredth of the scale from {low:g} to {high:g}. If they are "
+                    "shares, give the ends of that scale, such as [0, 1]."
+                )
             values = scaled(cells, values, (start, end), name, to)
             self.told.notes.append(f"{name}: {start:g} to {end:g} became {to[0]:g} to {to[1]:g} ({cells.where})")
         values = values * self.part.multiply.get(name, 1.0)

@@ -18,6 +18,9 @@ from recbole_esmr.data.times import SECONDS_A_DAY, date_of, is_date
 from recbole_esmr.emotion import Taxonomy
 from recbole_esmr.errors import DataError
 
+_LONG = 6 * 3600
+"""Seconds; items that usually last longer are probably given in another unit."""
+
 
 def doubts(frames: Mapping[str, pd.DataFrame], origins: Mapping[str, Origin], mapping: CSVMapping) -> list[str]:
     """What may not be meant, one line each with its mend.
@@ -32,7 +35,12 @@ def doubts(frames: Mapping[str, pd.DataFrame], origins: Mapping[str, Origin], ma
     """
     _check_calendar(frames, origins)
     _check_day_numbers(frames, origins, mapping.timezone or "UTC")
-    return [*_repeats(frames["inter"], origins["inter"]), *_never_negative(frames, origins, mapping.taxonomy)]
+    return [
+        *_repeats(frames["inter"], origins["inter"]),
+        *(_shown_again(frames["imp"], origins["imp"]) if "imp" in frames else []),
+        *(_long_items(frames["item"], origins["item"]) if "item" in frames else []),
+        *_never_negative(frames, origins, mapping.taxonomy),
+    ]
 
 
 def _repeats(views: pd.DataFrame, origin: Origin) -> list[str]:
@@ -49,13 +57,36 @@ def _repeats(views: pd.DataFrame, origin: Origin) -> list[str]:
     ]
 
 
+def _shown_again(shown: pd.DataFrame, origin: Origin) -> list[str]:
+    again = origin.table.cells.loc[shown.index].duplicated()
+    if not again.any():
+        return []
+    first = origin.table.place(int(shown.index[int(again.to_numpy().argmax())]))
+    return [
+        f"{int(again.sum())} rows of {origin.table.name} repeat an earlier one in every column (the first: {first}). If they "
+        "were shown once, say `duplicates: drop` in the mapping."
+    ]
+
+
+def _long_items(items: pd.DataFrame, origin: Origin) -> list[str]:
+    if "duration" not in items or not items["duration"].median() > _LONG:
+        return []
+    return [
+        f"{origin.table.name}, column '{origin.columns['duration']}': half of the items last for more than "
+        f"{items['duration'].median() / 3600:.0f} hours. If they are milliseconds, say `multiply: {{duration: 0.001}}`."
+    ]
+
+
 def repeated_lines(table: Table) -> list[str]:
     """What is to be said of lines of a file that are there twice, in formats where nobody can leave them out by a mapping."""
     again = table.cells.duplicated()
     if not again.any():
         return []
     first = table.place(int(again.to_numpy().argmax()))
-    return [f"{int(again.sum())} of {len(again)} lines repeat an earlier one cell by cell (the first: {first}). Leave them out."]
+    return [
+        f"{int(again.sum())} of {len(again)} lines repeat an earlier one cell by cell (the first: {first}). If they are there by "
+        "mistake, leave them out."
+    ]
 
 
 def odd_lengths(where: str, seconds: pd.Series, length: pd.Series, mend: str) -> list[str]:
