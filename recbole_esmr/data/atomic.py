@@ -128,7 +128,7 @@ def _encoding(config: Mapping[str, object]) -> str:
 
 
 def _text_of(path: Path, encoding: str, size: int = -1) -> str:
-    """The text of the first ``size`` bytes of a file, of all where it is -1, with line ends as ``\\n``."""
+    """The text of the first ``size`` bytes of a file, of all where it is -1, each line end a newline."""
     with path.open("rb") as file:
         raw = file.read(size)
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

@@ -1,7 +1,7 @@
 """How RecBole's data sets read their files once the plug-in is there: each model the same rows, in the same order.
 
 RecBole's own reading takes people called NA for missing, lets a stray quotation mark swallow lines, and orders moments as 32-bit
-numbers, in which two minutes are one. These functions take the place of four of its methods (see
+numbers, in which two minutes are one. These functions take the place of two of its methods (see
 :mod:`recbole_esmr.plugin`), so what ESMR is compared with learns from, and is tested on, the very same rows.
 """
 
