@@ -10,7 +10,7 @@ from typing import Any
 
 from recbole_esmr.config import Config
 from recbole_esmr.data.dataset import ESMRDataset
-from recbole_esmr.data.found import files_found, log_found
+from recbole_esmr.data.reading.found import files_found, log_found
 from recbole_esmr.errors import ESMRError
 from recbole_esmr.files import SCHEMA_VERSION
 from recbole_esmr.quick_start import prepare
@@ -31,9 +31,9 @@ def check(
         model: whose run is asked about.
 
     Returns:
-        ``schema_version``, ``dataset``, ``folder``, ``model``, ``files`` (:func:`~recbole_esmr.data.found.files_found`), ``log``
-        (:func:`~recbole_esmr.data.found.log_found`; None where it could not be read, or for another model), ``warnings`` (a line
-        each, with its mend) and ``refused`` (the line that a run would end with; None where it would start).
+        ``schema_version``, ``dataset``, ``folder``, ``model``, ``files`` and ``log`` (see
+        :mod:`recbole_esmr.data.reading.found`; ``log`` is None where it could not be read, or for another model), ``warnings`` (a
+        line each, with its mend) and ``refused`` (the line that a run would end with; None where it would start).
 
     Raises:
         ESMRError: no such data set, or a config that is wrong.

@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from recbole_esmr.checkpoint import package_versions
-from recbole_esmr.columns import columns
 from recbole_esmr.config import Config
+from recbole_esmr.data.recbole.columns import columns
 from recbole_esmr.errors import ConfigError, DataError, ESMRError
 from recbole_esmr.files import SCHEMA_VERSION, write_json
 from recbole_esmr.protocol import BY_TIME, defaults, require_one, shared

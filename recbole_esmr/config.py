@@ -24,9 +24,9 @@ from recbole.utils.argument_list import (
 
 from recbole_esmr.causal.analysis import CausalSettings
 from recbole_esmr.causal.reward import Reward
-from recbole_esmr.columns import check_columns
-from recbole_esmr.data.cache import FINGERPRINT, fingerprint
-from recbole_esmr.data.filtering import check_filters
+from recbole_esmr.data.recbole.cache import FINGERPRINT, fingerprint
+from recbole_esmr.data.recbole.columns import check_columns
+from recbole_esmr.data.recbole.filtering import check_filters
 from recbole_esmr.data.trace import DaySettings
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import ConfigError, UnknownNameError, closest, nearest

@@ -17,7 +17,6 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from recbole_esmr.data.cache import DECIDE
 from recbole_esmr.files import read_yaml, shipped
 
 FOUND = (
@@ -56,34 +55,44 @@ CALLED = (
 
 METHODS = (
     # RecBole's class, a method of it, our function (first argument: RecBole's own method), why
-    ("recbole.data.dataset.dataset:Dataset", "_from_scratch", "recbole_esmr.data.cache:from_scratch", "which cache is left"),
-    ("recbole.data.dataset.dataset:Dataset", "_load_feat", "recbole_esmr.data.loading:load_feat", "ids are text"),
+    (
+        "recbole.data.dataset.dataset:Dataset",
+        "_from_scratch",
+        "recbole_esmr.data.recbole.cache:from_scratch",
+        "stale caches",
+    ),
+    ("recbole.data.dataset.dataset:Dataset", "_load_feat", "recbole_esmr.data.recbole.loading:load_feat", "ids are text"),
     (
         "recbole.data.dataset.dataset:Dataset",
         "_load_inter_feat",
-        "recbole_esmr.data.loading:load_inter_feat",
+        "recbole_esmr.data.recbole.loading:load_inter_feat",
         "exact order of time",
     ),
     (
         "recbole.data.dataset.dataset:Dataset",
         "_data_filtering",
-        "recbole_esmr.data.filtering:data_filtering",
+        "recbole_esmr.data.recbole.filtering:data_filtering",
         "which filter left none",
     ),
     (
         "recbole.data.dataset.dataset:Dataset",
         "_filter_by_field_value",
-        "recbole_esmr.data.filtering:filter_by_field_value",
+        "recbole_esmr.data.recbole.filtering:filter_by_field_value",
         "bounds in the unit of the file",
     ),
     (
         "recbole.data.dataset.dataset:Dataset",
         "_drop_unused_col",
-        "recbole_esmr.data.filtering:drop_unused_col",
+        "recbole_esmr.data.recbole.filtering:drop_unused_col",
         "what is not known of an item that is ranked",
     ),
-    ("recbole.data.dataset:KnowledgeBasedDataset", "_filter_link", "recbole_esmr.data.knowledge:filter_link", "what is lost"),
-    ("recbole.data.dataset:SequentialDataset", "build", "recbole_esmr.data.sequences:build", "one split for all models"),
+    (
+        "recbole.data.dataset:KnowledgeBasedDataset",
+        "_filter_link",
+        "recbole_esmr.data.recbole.knowledge:filter_link",
+        "what is lost",
+    ),
+    ("recbole.data.dataset:SequentialDataset", "build", "recbole_esmr.data.recbole.sequences:build", "one split for all models"),
 )
 
 METRICS = (
@@ -91,6 +100,10 @@ METRICS = (
     ("NegativeExposure", ("rec.items", "data.item_negative"), True),
     ("ExpectedValence", ("rec.items", "data.item_tone"), False),
 )
+
+
+DECIDE_CACHED = ("files_fingerprint", "MODEL_TYPE", "eval_args", "encoding")
+"""What a data set depends on and RecBole's own comparison of cached ones leaves out."""
 
 
 @dataclass(frozen=True)
@@ -219,4 +232,4 @@ def _register_metrics() -> None:
         known.metric_types[name] = EvaluatorType.RANKING
         if smaller and name not in known.smaller_metrics:
             known.smaller_metrics.append(name)
-    dataset_arguments.extend(key for key in (*data_keys(), *DECIDE) if key not in dataset_arguments)
+    dataset_arguments.extend(key for key in (*data_keys(), *DECIDE_CACHED) if key not in dataset_arguments)

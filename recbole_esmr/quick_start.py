@@ -20,7 +20,7 @@ from recbole_esmr.causal.analysis import Analysis
 from recbole_esmr.checkpoint import json_config, load_checkpoint, package_versions, restore
 from recbole_esmr.config import Config, ESMRSettings
 from recbole_esmr.data.dataset import ESMRDataset, load_data, load_split
-from recbole_esmr.data.found import log_found
+from recbole_esmr.data.reading.found import log_found
 from recbole_esmr.data.trace import TEST, VALID
 from recbole_esmr.errors import DataError
 from recbole_esmr.files import SCHEMA_VERSION

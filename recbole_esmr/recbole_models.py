@@ -10,7 +10,7 @@ from typing import Any
 from recbole.data.dataset import KnowledgeBasedDataset
 from recbole.utils import ModelType, get_model
 
-from recbole_esmr.columns import columns
+from recbole_esmr.data.recbole.columns import columns
 from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
 
 MODEL_NAME = "ESMR"

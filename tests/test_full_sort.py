@@ -9,7 +9,7 @@ import torch
 
 import recbole_esmr
 from recbole_esmr.config import Config
-from recbole_esmr.data.sequences import rows_to_answer
+from recbole_esmr.data.recbole.sequences import rows_to_answer
 from recbole_esmr.errors import ConfigError, DataError
 from recbole_esmr.evaluator.full_sort import full_sort_scores, full_sort_topk
 from recbole_esmr.quick_start import prepare

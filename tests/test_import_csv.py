@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recbole_esmr.data.atomic import read_atomic_file
 from recbole_esmr.data.importers import import_data
+from recbole_esmr.data.reading.atomic import read_atomic_file
 from recbole_esmr.errors import DataError
 from recbole_esmr.files import read_yaml
 

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from recbole_esmr.config import Config
-from recbole_esmr.data.calendar import shift_to_views
 from recbole_esmr.data.dataset import ESMRDataset
-from recbole_esmr.data.partners import partners
-from recbole_esmr.data.times import date_of
+from recbole_esmr.data.reading.calendar import shift_to_views
+from recbole_esmr.data.reading.partners import partners
+from recbole_esmr.data.reading.times import date_of
 from recbole_esmr.errors import DataError
 
 MIDNIGHT = 1_711_238_400  # 2024-03-24 00:00 UTC

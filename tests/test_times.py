@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_esmr.data.times import (
+from recbole_esmr.data.reading.times import (
     date_of,
     days_of_dates,
     days_of_seconds,

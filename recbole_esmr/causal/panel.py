@@ -10,7 +10,7 @@ import pandas as pd
 
 from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.impressions import Impressions
-from recbole_esmr.data.times import weekday
+from recbole_esmr.data.reading.times import weekday
 from recbole_esmr.data.trace import Trace
 from recbole_esmr.data.user_days import UserDaySums, last_known, mean_so_far, shifted
 

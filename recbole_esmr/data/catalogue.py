@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from recbole_esmr.data.schema import read_atomic
+from recbole_esmr.data.reading.schema import read_atomic
 from recbole_esmr.emotion import Taxonomy, load_taxonomy
 from recbole_esmr.errors import DataError
 

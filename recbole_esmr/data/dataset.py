@@ -19,10 +19,10 @@ from recbole_esmr.data.history import History
 from recbole_esmr.data.impressions import Seen, make_impressions
 from recbole_esmr.data.item_past import ItemPast
 from recbole_esmr.data.log import Log
-from recbole_esmr.data.partners import Partners
 from recbole_esmr.data.proxy import label_by_behaviour
-from recbole_esmr.data.records import read_records
-from recbole_esmr.data.schema import SCHEMA, read_atomic
+from recbole_esmr.data.reading.partners import Partners
+from recbole_esmr.data.reading.records import read_records
+from recbole_esmr.data.reading.schema import SCHEMA, read_atomic
 from recbole_esmr.data.trace import TRAIN, Trace, make_trace, split_days
 from recbole_esmr.data.window import first_day_read, memory_of_days, require_memory
 from recbole_esmr.emotion import load_taxonomy

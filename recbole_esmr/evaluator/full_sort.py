@@ -12,7 +12,7 @@ from recbole.data.dataloader.general_dataloader import FullSortEvalDataLoader as
 from recbole.data.interaction import Interaction
 from torch import Tensor
 
-from recbole_esmr.data.sequences import TEST, rows_to_answer, seen_before
+from recbole_esmr.data.recbole.sequences import TEST, rows_to_answer, seen_before
 from recbole_esmr.errors import ConfigError, DataError
 
 _PARTS = {"train": 0, "valid": 1, "test": TEST}

@@ -10,8 +10,8 @@ import numpy as np
 from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.item_past import ItemPast
 from recbole_esmr.data.log import Log
+from recbole_esmr.data.reading.times import weekday
 from recbole_esmr.data.sparse_days import SparseDays
-from recbole_esmr.data.times import weekday
 from recbole_esmr.data.trace import Trace
 from recbole_esmr.data.user_days import eve
 from recbole_esmr.settings import setting

@@ -21,7 +21,7 @@ def check_table(result: dict[str, Any]) -> str:
 
 
 def log_lines(log: dict[str, Any]) -> str:
-    """What :func:`~recbole_esmr.data.found.log_found` says, a line a thing."""
+    """What :func:`~recbole_esmr.data.reading.found.log_found` says, a line a thing."""
     days, reported = log["days"], log["negative_share"]
     skipped = log["skipped_share"]
     lines = {

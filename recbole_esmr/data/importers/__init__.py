@@ -14,7 +14,7 @@ from recbole_esmr.data.importers.fields import names
 from recbole_esmr.data.importers.ids import compare_ids
 from recbole_esmr.data.importers.imported import Imported
 from recbole_esmr.data.importers.numeric import whole_as_int
-from recbole_esmr.data.schema import SCHEMA, read_atomic
+from recbole_esmr.data.reading.schema import SCHEMA, read_atomic
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import DataError, UnknownNameError, nearest
 from recbole_esmr.files import write_atomic_files

@@ -10,7 +10,7 @@ import pandas as pd
 from recbole_esmr.data.importers.mapping import Part
 from recbole_esmr.data.importers.numeric import are_numbers
 from recbole_esmr.data.importers.table import Table
-from recbole_esmr.data.times import date_of, is_date, seconds_of_dates
+from recbole_esmr.data.reading.times import date_of, is_date, seconds_of_dates
 from recbole_esmr.emotion import Taxonomy
 from recbole_esmr.errors import DataError
 

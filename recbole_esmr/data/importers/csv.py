@@ -31,7 +31,7 @@ from recbole_esmr.data.importers.moments import midnights
 from recbole_esmr.data.importers.part import Known, read_part
 from recbole_esmr.data.importers.plausible import doubts
 from recbole_esmr.data.importers.table import Table, read_table
-from recbole_esmr.data.times import SECONDS_A_DAY, is_date
+from recbole_esmr.data.reading.times import SECONDS_A_DAY, is_date
 from recbole_esmr.errors import ConfigError
 from recbole_esmr.protocol import BY_TIME
 

@@ -13,7 +13,7 @@ import yaml
 from recbole_esmr.data.importers.guess import NOTHING, Guess, guess, known
 from recbole_esmr.data.importers.moments import formats_of
 from recbole_esmr.data.importers.numeric import are_numbers, decimal_sign, typical_scale
-from recbole_esmr.data.times import has_offset, seconds_of_dates
+from recbole_esmr.data.reading.times import has_offset, seconds_of_dates
 from recbole_esmr.emotion import Taxonomy, load_taxonomy
 from recbole_esmr.errors import DataError
 from recbole_esmr.files import shipped_names

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from recbole_esmr.data.schema import SCHEMA, Column
+from recbole_esmr.data.reading.schema import SCHEMA, Column
 from recbole_esmr.files import read_yaml, shipped
 
 IDS = ("user_id", "item_id")

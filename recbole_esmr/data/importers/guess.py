@@ -11,7 +11,7 @@ import pandas as pd
 from recbole_esmr.data.importers.moments import formats_of
 from recbole_esmr.data.importers.numeric import are_numbers
 from recbole_esmr.data.importers.table import Table, read_table
-from recbole_esmr.data.times import seconds_of_dates
+from recbole_esmr.data.reading.times import seconds_of_dates
 from recbole_esmr.errors import DataError
 
 NAMES = {

@@ -8,7 +8,7 @@ import pandas as pd
 
 from recbole_esmr.data.importers.imported import Imported
 from recbole_esmr.data.importers.table import Table
-from recbole_esmr.data.partners import Partners, partners
+from recbole_esmr.data.reading.partners import Partners, partners
 from recbole_esmr.errors import DataError
 
 _PADDING = "[PAD]"

@@ -11,8 +11,8 @@ import pandas as pd
 
 from recbole_esmr.data.importers.fields import IDS, TIMES, WATCH_SECONDS, known
 from recbole_esmr.data.importers.table import DELIMITERS
-from recbole_esmr.data.schema import SCHEMA, Column
-from recbole_esmr.data.times import time_zone
+from recbole_esmr.data.reading.schema import SCHEMA, Column
+from recbole_esmr.data.reading.times import time_zone
 from recbole_esmr.emotion import Taxonomy, load_taxonomy
 from recbole_esmr.errors import ConfigError, DataError, ESMRError, closest, nearest
 from recbole_esmr.files import read_yaml

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_esmr.data.importers.numeric import Cells, are_numbers, numbers
-from recbole_esmr.data.times import (
+from recbole_esmr.data.reading.times import (
     EXCEL,
     FROM_1970,
     NO_TIMES,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_esmr.data.importers.table import Table
-from recbole_esmr.data.schema import Column
+from recbole_esmr.data.reading.schema import Column
 
 _POINT = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _COMMA = _POINT.replace(r"\.", ",")

@@ -12,7 +12,7 @@ from recbole_esmr.data.importers.moments import Zone, days, moments
 from recbole_esmr.data.importers.numeric import Cells, are_numbers, check_range, is_amount, numbers, scaled, truths
 from recbole_esmr.data.importers.plausible import odd_lengths
 from recbole_esmr.data.importers.table import Table
-from recbole_esmr.data.times import time_zone
+from recbole_esmr.data.reading.times import time_zone
 from recbole_esmr.errors import DataError, nearest
 
 _BREAKS = "[\t\r\n\0]"

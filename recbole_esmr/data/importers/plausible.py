@@ -9,12 +9,12 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from recbole_esmr.data.calendar import days_of_views, shift_to_views
 from recbole_esmr.data.importers.fields import TIMEZONE
 from recbole_esmr.data.importers.imported import Origin
 from recbole_esmr.data.importers.mapping import CSVMapping
 from recbole_esmr.data.importers.table import Table
-from recbole_esmr.data.times import SECONDS_A_DAY, date_of, is_date
+from recbole_esmr.data.reading.calendar import days_of_views, shift_to_views
+from recbole_esmr.data.reading.times import SECONDS_A_DAY, date_of, is_date
 from recbole_esmr.emotion import Taxonomy
 from recbole_esmr.errors import DataError
 

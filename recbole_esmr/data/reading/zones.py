@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from recbole_esmr.data.atomic import AtomicFile, read_atomic_file
+from recbole_esmr.data.reading.atomic import AtomicFile, read_atomic_file
 
 
 def zone_of_rows(file: AtomicFile, config: Mapping[str, object]) -> str | pd.Series:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from recbole_esmr.data.times import FROM_1970, SECONDS_A_DAY, date_of, days_of_seconds, is_date
+from recbole_esmr.data.reading.times import FROM_1970, SECONDS_A_DAY, date_of, days_of_seconds, is_date
 from recbole_esmr.errors import DataError
 
 _NEAR = 7

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from recbole_esmr.data.times import days_of_dates, days_of_seconds, has_offset, seconds_of_dates
+from recbole_esmr.data.reading.times import days_of_dates, days_of_seconds, has_offset, seconds_of_dates
 from recbole_esmr.errors import DataError
 
 TYPES = ("token", "float", "token_seq", "float_seq")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from recbole_esmr.data.atomic import read_atomic_file
-from recbole_esmr.data.times import date_of, is_date
+from recbole_esmr.data.reading.atomic import read_atomic_file
+from recbole_esmr.data.reading.times import date_of, is_date
 from recbole_esmr.errors import DataError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from recbole_esmr.data.atomic import AtomicFile, check_ids, read_atomic_file, refuse
-from recbole_esmr.data.times import time_zone
-from recbole_esmr.data.zones import zone_of_rows
+from recbole_esmr.data.reading.atomic import AtomicFile, check_ids, read_atomic_file, refuse
+from recbole_esmr.data.reading.times import time_zone
+from recbole_esmr.data.reading.zones import zone_of_rows
 from recbole_esmr.emotion import Taxonomy
 from recbole_esmr.errors import DataError, nearest
 from recbole_esmr.files import read_yaml, shipped

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from recbole_esmr.data.atomic import read_header
-from recbole_esmr.data.filtering import check_values
+from recbole_esmr.data.reading.atomic import read_header
+from recbole_esmr.data.recbole.filtering import check_values
 from recbole_esmr.errors import ConfigError, DataError, nearest
 
 _SUFFIXES = ("inter", "item", "user", "kg", "link")

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from recbole.utils import FeatureSource, FeatureType, ModelType
 
-from recbole_esmr.data.atomic import AtomicFile, check_ids, read_atomic_file, refuse
-from recbole_esmr.data.schema import require_ids, require_rows
-from recbole_esmr.data.times import FROM_1970, NO_TIMES, UNITS, not_a_time, unit_of
-from recbole_esmr.data.zones import zone_of_rows
+from recbole_esmr.data.reading.atomic import AtomicFile, check_ids, read_atomic_file, refuse
+from recbole_esmr.data.reading.schema import require_ids, require_rows
+from recbole_esmr.data.reading.times import FROM_1970, NO_TIMES, UNITS, not_a_time, unit_of
+from recbole_esmr.data.reading.zones import zone_of_rows
 from recbole_esmr.errors import ConfigError, DataError, closest, nearest
 
 _IDS = {

@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 from recbole.utils import FeatureType, ModelType
 
-from recbole_esmr.data.times import UNITS, days_of_dates, seconds_of_dates, unit_of
+from recbole_esmr.data.reading.times import UNITS, days_of_dates, seconds_of_dates, unit_of
 from recbole_esmr.errors import ConfigError, nearest
 
 STEPS = {

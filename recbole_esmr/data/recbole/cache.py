@@ -9,9 +9,6 @@ from typing import Any
 FINGERPRINT = "files_fingerprint"
 """Key of the config that holds :func:`fingerprint`; nobody sets it."""
 
-DECIDE = (FINGERPRINT, "MODEL_TYPE", "eval_args", "encoding")
-"""What a data set depends on and RecBole's own comparison of cached ones leaves out."""
-
 
 def fingerprint(folder: str | Path, name: str) -> list[str]:
     """The folder of a data set and, of each of its files, name, size in bytes and time of the last change in nanoseconds."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from recbole_esmr.data.partners import partners
+from recbole_esmr.data.reading.partners import partners
 from recbole_esmr.errors import DataError
 
 

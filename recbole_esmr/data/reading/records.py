@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recbole_esmr.data.calendar import days_of_views, shift_to_views, warn_of_shifted
-from recbole_esmr.data.partners import Partners, partners
-from recbole_esmr.data.schema import read_atomic
-from recbole_esmr.data.shown import agreed
-from recbole_esmr.data.times import date_of, is_date
+from recbole_esmr.data.reading.calendar import days_of_views, shift_to_views, warn_of_shifted
+from recbole_esmr.data.reading.partners import Partners, partners
+from recbole_esmr.data.reading.schema import read_atomic
+from recbole_esmr.data.reading.shown import agreed
+from recbole_esmr.data.reading.times import date_of, is_date
 from recbole_esmr.emotion import Taxonomy
 
 _ROLES = {
