@@ -169,7 +169,7 @@ class ESMRDataset(SequentialDataset):
         self.past = ItemPast.of(everything, self.item_num, days, known=not config["days_are_steps"], early=early)
         self.impressions: Impressions = everything.take(everything.day >= 0) if early else everything
         needed = memory_of_days(self.user_num, days, self.impressions, user_days, self.catalogue, self.taxonomy)
-        require_memory(self.dataset_name, self.user_num, days, needed, config["memory_limit"])
+        require_memory(self.dataset_name, self.user_num - 1, days, needed, config["memory_limit"])
         self.trace: Trace = make_trace(
             first_day=begin,
             days=days,
