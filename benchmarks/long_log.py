@@ -72,11 +72,12 @@ def main() -> None:
         start = time.perf_counter()
         done = subprocess.run([*command, *USUAL, f"--output={name}/run.json", *further], capture_output=True, text=True)
         seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         results = list(Path(name).rglob("run.json"))
         timings = json.loads(results[0].read_text())["timings"] if results else done.stderr.strip().splitlines()[-1][-300:]
     print(f"{vars(options)} {further}")
-    print(f"exit {done.returncode}, {seconds:.0f} s, peak {peak:.2f} GiB")
+    used, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20
+    print(f"exit {done.returncode}, {seconds:.0f} s ({used:.0f} s of CPU), peak {peak:.2f} GiB")
     print(timings)
 
 

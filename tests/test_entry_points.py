@@ -158,9 +158,8 @@ def test_saved_datasets_are_reused_only_while_our_keys_are_the_same(quick):
     first = run_recbole("ESMR", "small", config_dict={**quick, "save_dataset": True})
     again = run_recbole("ESMR", "small", config_dict={**quick, "save_dataset": True})
     assert first == again
-    config = Config("ESMR", "small", config_dict={**quick, "WATCH_RATIO_FIELD": "nothing"})
-    fresh = create_dataset(config)  # a stale one would still have the watch ratios
-    assert (fresh.impressions.watch_ratio[fresh.impressions.label == 1] == 1).all()
+    config = Config("ESMR", "small", config_dict={**quick, "days_are_steps": True})
+    assert not create_dataset(config).trace.shared_calendar  # a stale one would still have dates
 
 
 def test_benchmark_files(quick, data_path, tmp_path):

@@ -184,5 +184,7 @@ def test_checkpoints_that_do_not_belong_are_refused(tmp_path):
 def test_a_path_that_cannot_be_written_is_one_line(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     command = ["simulate", "--users=5", "--items=30", "--days=2", "--output=x", "--truth=file/truth.json"]
-    assert main(command) == 2
-    assert "recbole-esmr: " in capsys.readouterr().err.splitlines()[-1]
+    with pytest.raises(SystemExit) as stopped:  # before anything is simulated
+        main(command)
+    assert stopped.value.code == 2 and not (tmp_path / "x").exists()
+    assert "file is a file, so nothing can be written below it" in capsys.readouterr().err.splitlines()[-1]

@@ -74,7 +74,7 @@ def test_nine_thousand_rows_over_eight_years_train_in_little_memory(tmp_path):
 @pytest.mark.parametrize(
     ("limit", "words"),
     [
-        (0.001, ("small", "41 people over 14 days", "0.0 GiB are allowed by memory_limit", "max_days", "raise memory_limit")),
+        (0.001, ("small", "40 people over 14 days", "0.0 GiB are allowed by memory_limit", "max_days", "raise memory_limit")),
         ("much", ("memory_limit", "'much'", "GiB above 0")),
         (0, ("memory_limit", "0", "GiB above 0")),
     ],

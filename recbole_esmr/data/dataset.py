@@ -199,7 +199,7 @@ class ESMRDataset(SequentialDataset):
         user, day, item = (kept[name].to_numpy() for name in ("user", "day", "item"))
         self.history = History(user, day, item, days, longest=int(config["MAX_ITEM_LIST_LENGTH"] or 1), early=early)
         needed = memory_of_days(self.user_num, days, self.seen.impressions, reports, self.seen.catalogue, self.taxonomy)
-        require_memory(self.dataset_name, self.user_num, days, needed, config["memory_limit"])
+        require_memory(self.dataset_name, self.user_num - 1, days, needed, config["memory_limit"])
         profile, consent = self._people()
         self.trace: Trace = make_trace(
             first_day=begin,
