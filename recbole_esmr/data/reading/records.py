@@ -132,6 +132,11 @@ def _reports(name: str, frame: pd.DataFrame, taxonomy: Taxonomy, warn: Callable[
     said = taxonomy.valence_of(taxonomy.encode(frame["emotion"].to_numpy(dtype=str)))
     valence = frame["valence"].to_numpy(float)
     valence = np.where(np.isfinite(valence), valence, said)
+    if np.isfinite(valence).any() and (frame["emotion"] == "").all():
+        warn(
+            f"{name}.day: people reported a valence and no emotion by name, so a run has no figures of forecast emotions; the "
+            "encoder learns from the valence."
+        )
     if np.isfinite(valence).any() and not (valence < 0).any():
         warn(
             f"{name}.day: nobody ever reports a negative emotion (the lowest valence is {np.nanmin(valence):g}), so nothing is "
