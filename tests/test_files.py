@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recbole_esmr import files
+from recbole_esmr import folders
 from recbole_esmr.errors import ConfigError, DataError
-from recbole_esmr.files import write_atomic_files, written_whole
+from recbole_esmr.files import read_yaml, write_atomic_files, written_whole
 
 STEPS = ("to_csv", "write_text", "fsync", "link", "exchange", "rename", "rmtree")
 
@@ -26,7 +26,7 @@ def _words(folder: Path, name: str = "") -> set[str]:
     """The words that the data set's files hold; one word where they are of one write."""
     name = name or folder.name
     found = {pd.read_csv(folder / f"{name}.{suffix}", sep="\t")["user_id:token"].unique().item() for suffix in ("inter", "user")}
-    return found | {files.read_yaml(folder / f"{name}.yaml")["word"]}
+    return found | {read_yaml(folder / f"{name}.yaml")["word"]}
 
 
 def _beside(folder: Path) -> list[str]:
@@ -53,7 +53,7 @@ def _others(folder: Path) -> list[str]:
 @pytest.mark.parametrize("exchanges", [True, False])
 def test_a_data_set_is_replaced_and_what_else_lies_in_its_folder_stays(old, monkeypatch, exchanges):
     if not exchanges:
-        monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+        monkeypatch.setattr(folders, "_exchange", lambda one, other: False)
     os.chmod(old, 0o750)
     file = old / "README.md"
     number = file.stat().st_ino
@@ -134,9 +134,9 @@ def _patched(step: str, number: int, act, patch) -> None:
         "write_text": (Path, "write_text"),
         "fsync": (os, "fsync"),
         "link": (os, "link"),
-        "exchange": (files, "_exchange"),
+        "exchange": (folders, "_exchange"),
         "rename": (os, "rename"),
-        "rmtree": (files.shutil, "rmtree"),
+        "rmtree": (folders.shutil, "rmtree"),
     }[step]
     plain, calls = getattr(owner, name), []
 
@@ -156,7 +156,7 @@ def _fail():
 def test_on_an_error_the_data_set_is_all_old_or_all_new_and_nothing_is_left_behind(old, step, number, exchanges, monkeypatch):
     with monkeypatch.context() as patches:
         if not exchanges:
-            patches.setattr(files, "_exchange", lambda one, other: False)
+            patches.setattr(folders, "_exchange", lambda one, other: False)
         _patched(step, number, _fail, patches.setattr)
         try:
             _write(old, "new")
@@ -169,13 +169,13 @@ def test_on_an_error_the_data_set_is_all_old_or_all_new_and_nothing_is_left_behi
 KILLED = """
 import os, sys
 from pathlib import Path
-from recbole_esmr import files
+from recbole_esmr import folders
 from tests.test_files import _patched, _write
 folder, exchanges = Path(sys.argv[1]), sys.argv[2] == "True"
 for step, number in [argument.split(":") for argument in sys.argv[3:]]:
     if os.fork() == 0:
         if not exchanges:
-            files._exchange = lambda one, other: False
+            folders._exchange = lambda one, other: False
         _patched(step, int(number), lambda: os._exit(9), setattr)
         _write(folder / f"{step}{number}" / "x", "new")
         os._exit(0)
@@ -204,7 +204,7 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new_and_the_next_write_clears_
             assert set(whole) == {".x.old", ".x.new"}
             for word, path in (("old", whole[".x.old"]), ("new", whole[".x.new"])):
                 assert _words(path, "x") == {word} and (path / "README.md").read_text() == "mine"
-        with pytest.raises(ZeroDivisionError), files._replaced_whole(folder):
+        with pytest.raises(ZeroDivisionError), folders.replaced_whole(folder):
             1 / 0
         assert len(_words(folder)) == 1 and _beside(folder) == [], (step, number)
         _write(folder, "newer")
@@ -214,7 +214,7 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new_and_the_next_write_clears_
 
 
 def test_what_a_live_process_is_writing_is_left_alone(old):
-    with files._replaced_whole(old) as new:
+    with folders.replaced_whole(old) as new:
         _write(old, "other")
         assert new.exists()
         (new / "mine").write_text("")

@@ -12,10 +12,11 @@ import pytest
 import recbole_esmr
 
 ROOT = Path(recbole_esmr.__file__).parent
-FOUNDATION = {"errors", "files", "settings", "protocol", "feed"}
+FOUNDATION = {"errors", "folders", "files", "settings", "protocol", "feed"}
 MAY = {
     "errors": set(),
-    "files": {"errors"},
+    "folders": {"errors"},
+    "files": {"errors", "folders"},
     "settings": {"errors"},
     "protocol": {"errors"},
     "feed": set(),
