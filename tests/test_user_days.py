@@ -75,6 +75,8 @@ def test_sums_and_slates_are_those_of_pandas():
         assert table[row, : len(part)].tolist() == part.tolist() and np.isnan(table[row, len(part) :]).all()
     assert np.array_equal(table[slates.row, slates.place], value)
     assert np.allclose(sum_by_person(user, value), frame.groupby("user")["value"].sum())
+    early = SlateIndex(np.array([1, 0, 1, 0]), np.array([-2, 3, 0, -2]))  # days before a log's window
+    assert (early.user.tolist(), early.day.tolist(), early.row.tolist()) == ([0, 0, 1, 1], [-2, 3, -2, 0], [2, 1, 3, 0])
     nothing = SlateIndex(np.zeros(0, dtype=int), np.zeros(0, dtype=int))
     assert len(nothing) == 0 and nothing.padded(np.zeros(0)).shape == (0, 0)
 

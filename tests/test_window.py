@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import recbole_esmr
+import recbole_esmr.data.trace as trace_module
 from recbole_esmr.config import Config
 from recbole_esmr.data.dataset import load_data
 from recbole_esmr.data.history import History
@@ -162,8 +163,15 @@ def test_people_and_days_before_the_window_are_served_from_what_was_known_then(d
     assert (dataset.day_index(training.inter_feat["day"].numpy()) < 0).any(), "the retriever learns from older views, too"
 
 
-def test_a_run_says_what_a_window_cuts(data_path, quick, caplog):
+@pytest.mark.parametrize("dense", [0, trace_module.DENSE])
+def test_a_run_says_what_a_window_cuts(data_path, quick, caplog, monkeypatch, dense):
+    monkeypatch.setattr(trace_module, "DENSE", dense)
+    keys = {**quick, "max_days": 6, "state": "WARNING", "eval_args": {**SPLIT, "split": {"RS": [0.4, 0.3, 0.3]}}}
     with caplog.at_level("WARNING"):
-        result = run_recbole("ESMR", "small", config_dict={**quick, "max_days": 8, "state": "WARNING"}, saved=False, arguments=[])
-    assert "max_days: the last 8 of 14 days are read as days." in caplog.text
-    assert 0 < result["test_result"]["recall@10"] <= 1 and result["config"]["max_days"] == 8
+        result = run_recbole("ESMR", "small", config_dict=keys, saved=False, arguments=[])
+    assert "max_days: the last 6 of 14 days are read as days." in caplog.text
+    assert 0 < result["test_result"]["recall@10"] <= 1 and result["config"]["max_days"] == 6
+
+
+SPLIT = {"group_by": "user", "order": "TO", "mode": "full"}
+"""With large shares of each person's views held out, so that some lie before the window."""

@@ -100,9 +100,10 @@ class SlateIndex:
     """
 
     def __init__(self, user: np.ndarray, day: np.ndarray) -> None:
-        days = int(day.max(initial=0)) + 1
-        pairs, row, size = np.unique(user.astype(np.int64) * days + day, return_inverse=True, return_counts=True)
-        (self.user, self.day), self.size = np.divmod(pairs, days), size
+        first = int(day.min(initial=0))  # below 0 before a log's window
+        days = int(day.max(initial=0)) - first + 1
+        pairs, row, size = np.unique(user.astype(np.int64) * days + day - first, return_inverse=True, return_counts=True)
+        self.user, self.day, self.size = pairs // days, pairs % days + first, size
         self.row = row.reshape(-1)
         order = np.argsort(self.row, kind="stable")
         self.place = np.empty(len(self.row), dtype=np.int64)
