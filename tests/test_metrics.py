@@ -16,6 +16,7 @@ from recbole_esmr.evaluator.engagement import slate_ndcg
 from recbole_esmr.evaluator.forecast import expected_calibration_error, reliability
 from recbole_esmr.evaluator.metrics import ExpectedValence, NegativeExposure
 from recbole_esmr.quick_start import run_recbole
+from recbole_esmr.report.tables import run_table
 
 
 def test_emotion_metrics_by_hand():
@@ -106,3 +107,11 @@ def test_run_reports_every_key_of_the_design(trained):
     general = {"schema_version", "config", "seed", "versions", "timings", "checkpoint", "test_result", "best_valid_result"}
     assert general <= set(result)
     assert {"emotion encoder", "engagement", "causal reward", "re-ranker"} <= set(result["timings"])
+
+
+def test_the_table_says_why_there_are_no_engagement_figures(trained):
+    result = dict(trained[0])
+    assert "retriever alone" in run_table(result) and "skips: logged" in run_table(result)
+    reason = "every item shown on a test day was watched"
+    result["engagement"] = {"auc": None, "ndcg@10": None, "skips": "logged", "reason": reason}
+    assert f"no figures: {reason}" in run_table(result)

@@ -30,7 +30,7 @@ def run_table(result: dict[str, Any]) -> str:
             _text(emotion_frame(result["emotion"]), True),
         ]
     if result["engagement"]:
-        parts += ["", "Engagement on the test days", _text(pd.DataFrame([result["engagement"]]))]
+        parts += ["", "Engagement on the test days", _engagement(result["engagement"])]
     if result["causal"] and result["causal"]["effects"]:
         parts += ["", "Effect of +0.1 exposure on tomorrow (weight: what the reward uses)"]
         parts += [_text(effect_frame(result["causal"]).query("state == 'all' and outcome == 'valence'"))]
@@ -41,6 +41,14 @@ def run_table(result: dict[str, Any]) -> str:
             f"Policy: reward {policy['reward']}, gate {policy['gate']}, acted on {policy['acted_share']:.1%} of the test days",
         ]
     return "\n".join(parts)
+
+
+def _engagement(said: dict[str, Any]) -> str:
+    """One row for LightGBM and one for the retriever alone; or the reason why there are no figures."""
+    if "reason" in said:
+        return f"no figures: {said['reason']}"
+    rows = {"ESMR": {name: said[name] for name in ("auc", "ndcg@10")}, "retriever alone": said["retriever"]}
+    return f"{_text(pd.DataFrame(rows).T, True)}\nskips: {said['skips']}"
 
 
 def emotion_frame(emotion: dict[str, Any]) -> pd.DataFrame:
