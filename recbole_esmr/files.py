@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 2
-"""Of every JSON file and checkpoint that is written. 2: the ranking rebuilt, trajectory figures as ETrajEval defines them."""
+"""Of every JSON file that is written. 2: the ranking rebuilt, trajectory figures as ETrajEval defines them."""
 
 ATOMIC_SUFFIXES = ("inter", "imp", "item", "user", "day")
 """Of the files of a data set that ESMR reads."""
