@@ -30,6 +30,18 @@ class IdentificationError(ESMRError):
     """A causal effect that the assumed graph does not identify, or that the data are too few to estimate."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """A training that was stopped (Ctrl-C, SIGTERM) and can go on.
+
+    Attributes:
+        checkpoint: the file to go on from; None where there is none yet.
+    """
+
+    def __init__(self, checkpoint: str | None = None) -> None:
+        super().__init__(checkpoint or "")
+        self.checkpoint = checkpoint
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that names the closest known name, or lists the known ones when none is close.
 
