@@ -20,6 +20,7 @@ from recbole_esmr.causal.analysis import Analysis
 from recbole_esmr.checkpoint import json_config, load_checkpoint, package_versions, restore
 from recbole_esmr.config import Config, ESMRSettings
 from recbole_esmr.data.dataset import ESMRDataset, load_data, load_split
+from recbole_esmr.data.reading.consent import not_named
 from recbole_esmr.data.reading.found import log_found
 from recbole_esmr.data.trace import TEST, VALID
 from recbole_esmr.errors import DataError
@@ -200,7 +201,7 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
         CheckpointError: the file is not to be used, or does not fit the data.
     """
     checkpoint = load_checkpoint(model_file)
-    values = {**checkpoint.config, **(config_dict or {})}
+    values = {**not_named(checkpoint.config), **(config_dict or {})}
     config = Config(values.pop("model"), values.pop("dataset"), config_dict=values, arguments=[])
     dataset, train_data, valid_data, test_data = load_data(config)
     init_seed(config["seed"], config["reproducibility"])
