@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import torch
 
 from recbole_esmr.checkpoint.container import read_blocks, write_blocks
+from recbole_esmr.checkpoint.schema import check_types
 from recbole_esmr.checkpoint.tree import of_blocks, to_blocks
 from recbole_esmr.errors import CheckpointError
 
@@ -110,29 +110,17 @@ def load_checkpoint(path: str | Path, model: str | None = None, device: torch.de
     return checkpoint
 
 
-_PARTS: Mapping[str, type] = {
-    **dict.fromkeys(("model", "ids"), str),
-    **dict.fromkeys(("config", "state_dict", "other_parameter", "optimizer", "training", "progress", "versions"), dict),
-}
-_TRAINING: Mapping[str, type] = {"epoch": int, "cur_step": int, "best_valid_score": float}
-_OPTIONAL = ("ids",)
+class _Training(TypedDict):
+    epoch: int
+    cur_step: int
+    best_valid_score: float
 
 
 def _checked(content: Any) -> Checkpoint:
     """A checkpoint of which every part has the type that it should have."""
-    _check_types(content, _PARTS, "its content")
+    if not isinstance(content, dict) or not isinstance(content.pop("versions", None), dict):
+        raise CheckpointError("its content has no versions. Train again.")
+    check_types(content, Checkpoint, "its content")
     if content["training"]:
-        _check_types(content["training"], _TRAINING, "training")
-    for name, value in content["state_dict"].items():
-        if not isinstance(value, torch.Tensor):
-            raise CheckpointError(f"state_dict: {str(name)[:80]!r} is a {type(value).__name__}, no tensor. Train again.")
-    return Checkpoint(**{part.name: content[part.name] for part in fields(Checkpoint)})
-
-
-def _check_types(content: Any, types: Mapping[str, type], where: str) -> None:
-    if not isinstance(content, dict) or set(content) != set(types):
-        raise CheckpointError(f"{where} should hold {', '.join(types)} and nothing else. Train again.")
-    for name, expected in types.items():
-        value = content[name]
-        if type(value) is not expected and not (value is None and name in _OPTIONAL):
-            raise CheckpointError(f"{where}: '{name}' is a {type(value).__name__}; expected a {expected.__name__}. Train again.")
+        check_types(content["training"], _Training, "training")
+    return Checkpoint(**content)

@@ -18,6 +18,7 @@ from recbole_esmr.checkpoint import (
     load_checkpoint,
     other_ids,
     restore,
+    restore_optimizer,
     save_checkpoint,
 )
 from recbole_esmr.trainer.readiness import check_rankable, check_trainable
@@ -74,7 +75,7 @@ class SafeCheckpoints(Trainer):
         checkpoint = load_checkpoint(resume_file, model=self.config["model"], device=self.device)
         restore(self.model, checkpoint, resume_file)
         self._ids = checkpoint.ids
-        self.optimizer.load_state_dict(checkpoint.optimizer)
+        restore_optimizer(self.optimizer, checkpoint, resume_file)
         self.start_epoch = checkpoint.training["epoch"] + 1
         self.cur_step = checkpoint.training["cur_step"]
         self.best_valid_score = checkpoint.training["best_valid_score"]
