@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _RECOMPUTED = (
     *("device", "MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "valid_metric_bigger", "single_spec", "local_rank"),
     "files_fingerprint",
+    *("sign", "trust"),  # paths of this machine, and nobody else's business
 )
 _RECOMPUTED_ARGS = ("train_neg_sample_args", "valid_neg_sample_args", "test_neg_sample_args")
 PACKAGES = ("recbole-esmr", "recbole", "torch", "lightgbm", "dowhy", "numpy", "pandas")
@@ -78,28 +79,34 @@ def json_config(config: RecBoleConfig) -> dict[str, Any]:
     return kept
 
 
-def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(path: str | Path, checkpoint: Checkpoint, sign: str | Path | None = None) -> None:
     """Write a checkpoint, whole or not at all.
+
+    Args:
+        sign: file of the private key that signs it; None signs nothing.
 
     Raises:
         CheckpointError: it holds what cannot be kept without pickling it.
     """
     content = {part.name: getattr(checkpoint, part.name) for part in fields(Checkpoint)}
-    write_blocks(path, to_blocks({**content, "versions": package_versions()}))
+    write_blocks(path, to_blocks({**content, "versions": package_versions()}), sign)
 
 
-def load_checkpoint(path: str | Path, model: str | None = None, device: torch.device | str = "cpu") -> Checkpoint:
+def load_checkpoint(
+    path: str | Path, model: str | None = None, device: torch.device | str = "cpu", trust: str | Path | None = None
+) -> Checkpoint:
     """Read a checkpoint and check that each part is of its type.
 
     Args:
         path: the file.
         model: the model it must be of; None takes any.
         device: where its tensors go.
+        trust: file of the public key that must have signed it; None takes any file.
 
     Raises:
         CheckpointError: no such file, damaged or no checkpoint of recbole-esmr, of another version or another model.
     """
-    blocks = read_blocks(path)
+    blocks = read_blocks(path, trust)
     try:
         content = of_blocks(blocks, device)
         checkpoint = _checked(content)
