@@ -22,6 +22,10 @@ class CheckpointError(ESMRError):
     """A checkpoint that is truncated, of another model, of a later schema, or that does not fit the data."""
 
 
+class OutputError(ESMRError, OSError):
+    """A file or folder that cannot be written; what was there before is intact."""
+
+
 class UnknownNameError(ESMRError, ValueError):
     """A model, data set, world, taxonomy or importer that does not exist."""
 

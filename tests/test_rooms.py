@@ -12,11 +12,14 @@ import pytest
 import recbole_esmr
 
 ROOT = Path(recbole_esmr.__file__).parent
-FOUNDATION = {"errors", "folders", "files", "settings", "protocol", "feed"}
+FOUNDATION = {"errors", "leftovers", "outputs", "writing", "folders", "files", "settings", "protocol", "feed"}
 MAY = {
     "errors": set(),
-    "folders": {"errors"},
-    "files": {"errors", "folders"},
+    "leftovers": set(),
+    "outputs": {"errors"},
+    "writing": {"leftovers", "outputs"},
+    "folders": {"errors", "leftovers", "outputs", "writing"},
+    "files": {"errors", "outputs", "writing", "folders"},
     "settings": {"errors"},
     "protocol": {"errors"},
     "feed": set(),
