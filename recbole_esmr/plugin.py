@@ -17,7 +17,6 @@ from types import ModuleType
 from typing import Any
 
 from recbole_esmr import compat
-from recbole_esmr.files import read_yaml, shipped
 
 FOUND = (
     # RecBole's module, a name that it is asked for, what that is from now on, why
@@ -166,6 +165,8 @@ class WhenRecBoleComes(MetaPathFinder):
 @cache
 def data_keys() -> tuple[str, ...]:
     """The plug-in's keys that change what a data set holds: RecBole's cached data sets are reused while they are unchanged."""
+    from recbole_esmr.files import read_yaml, shipped  # so that `import recbole_esmr` does not wait for it
+
     return *read_yaml(shipped("properties") / "overall.yaml"), "day_split", "label"
 
 
