@@ -5,9 +5,22 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 1_000
+"""Characters of a message; of a longer one, as of an id of 10,000 characters, the middle is left out."""
+
 
 class ESMRError(Exception):
-    """Base of every error that recbole-esmr raises for a user's mistake (exit code 2 on the command line)."""
+    """Base of every error that recbole-esmr raises for a user's mistake (exit code 2 on the command line).
+
+    Its text is one line that every terminal shows as it is meant: what a file held of control characters, marks that turn the
+    direction of writing and the like is shown by its code.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+        return text if text.isprintable() else "".join(map(_shown, text))
 
 
 class ConfigError(ESMRError, ValueError):
@@ -28,6 +41,12 @@ class UnknownNameError(ESMRError, ValueError):
 
 class IdentificationError(ESMRError):
     """A causal effect that the assumed graph does not identify, or that the data are too few to estimate."""
+
+
+def _shown(character: str) -> str:
+    if character in "\r\n":
+        return " "
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

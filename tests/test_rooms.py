@@ -12,12 +12,13 @@ import pytest
 import recbole_esmr
 
 ROOT = Path(recbole_esmr.__file__).parent
-FOUNDATION = {"errors", "folders", "files", "settings", "protocol", "feed"}
+FOUNDATION = {"errors", "folders", "files", "settings", "memory", "protocol", "feed"}
 MAY = {
     "errors": set(),
     "folders": {"errors"},
     "files": {"errors", "folders"},
     "settings": {"errors"},
+    "memory": {"errors"},
     "protocol": {"errors"},
     "feed": set(),
     "plugin": {"files"},

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
-import psutil  # RecBole needs it, too
 
 from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.trace import DENSE
 from recbole_esmr.emotion import Taxonomy
 from recbole_esmr.errors import ConfigError, DataError
-
-GIB = 2**30
-
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-"""Where Linux says how much memory a container has."""
+from recbole_esmr.memory import GIB, free_memory
 
 DENSE_BYTES, BELIEVED_BYTES = 24, 2000
 """Peak bytes of a known day: of each number that is known of it, with the copies that are made; of what is believed of it."""
@@ -79,18 +72,3 @@ def require_memory(dataset: str, people: int, days: int, needed: int, limit: flo
         f"data set '{dataset}': {people:,} people over {days:,} days need about {needed / GIB:.1f} GiB of memory, and "
         f"{allowed / GIB:.1f} GiB {where}. Set max_days: {fewer} to read the last {fewer:,} days as days, or raise memory_limit."
     )
-
-
-def free_memory() -> int:
-    """Bytes that this process may still use: of the machine, of its control group, and under its own limit."""
-    free = psutil.virtual_memory().available
-    if CGROUP_LIMIT.is_file() and CGROUP_LIMIT.read_text().strip().isdigit():
-        stat = dict(line.split() for line in (CGROUP_LIMIT.parent / "memory.stat").read_text().splitlines())
-        used = int((CGROUP_LIMIT.parent / "memory.current").read_text()) - int(stat.get("inactive_file", 0))
-        free = min(free, int(CGROUP_LIMIT.read_text()) - used)
-    if hasattr(psutil, "RLIMIT_AS"):  # Linux
-        process = psutil.Process()
-        limit, _ = process.rlimit(psutil.RLIMIT_AS)
-        if limit != psutil.RLIM_INFINITY:
-            free = min(free, limit - process.memory_info().vms)
-    return max(free, 0)
