@@ -11,9 +11,6 @@ from recbole_esmr.errors import ConfigError, nearest
 _WHOLE = {"seed": 0, "epochs": 0, "stopping_step": 0, "train_batch_size": 1, "eval_batch_size": 1, "eval_step": 0}
 """Keys that hold a whole number, and the least of each."""
 
-_MOST = 2**32 - 1
-"""The largest whole number of these keys: of a seed that numpy takes."""
-
 _NEGATIVES = ("distribution", "sample_num", "alpha", "dynamic", "candidate_num")
 _DISTRIBUTIONS = ("uniform", "popularity")
 _SEQUENTIAL_LOSSES = ("CE", "BPR")
@@ -32,8 +29,6 @@ def check_training(config: Any) -> None:
         value = config[key]
         if not isinstance(value, int) or isinstance(value, bool) or value < low:
             raise ConfigError(f"{key} is {value!r}; expected a whole number of at least {low}.")
-        if value > _MOST:
-            raise ConfigError(f"{key} is {value!r}; expected a whole number of at most {_MOST}.")
     if not _is_number(config["learning_rate"]) or not 0 < config["learning_rate"] < float("inf"):
         raise ConfigError(f"learning_rate is {config['learning_rate']!r}; expected a number above 0, such as 0.001.")
     if not _is_number(config["weight_decay"]) or not 0 <= config["weight_decay"] < float("inf"):

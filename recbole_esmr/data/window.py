@@ -11,6 +11,9 @@ from recbole_esmr.emotion import Taxonomy
 from recbole_esmr.errors import ConfigError, DataError
 from recbole_esmr.memory import GIB, free_memory
 
+LONGEST = 36_525
+"""Days of a hundred years: so long a log is a mistake in its days, and every stage would go through each of them."""
+
 DENSE_BYTES, BELIEVED_BYTES = 24, 2000
 """Peak bytes of a known day: of each number that is known of it, with the copies that are made; of what is believed of it."""
 
@@ -23,10 +26,17 @@ def first_day_read(first: int, last: int, max_days: int | None) -> int:
 
     Raises:
         ConfigError: ``max_days`` is no whole number of at least 1.
+        DataError: more than :data:`LONGEST` days would be read.
     """
     if max_days is not None and (not isinstance(max_days, int) or isinstance(max_days, bool) or max_days < 1):
         raise ConfigError(f"max_days is {max_days!r}; expected a whole number of days of at least 1, or ~ for all days.")
-    return first if max_days is None else max(first, last - max_days + 1)
+    begin = first if max_days is None else max(first, last - max_days + 1)
+    if last - begin >= LONGEST:
+        raise DataError(
+            f"days {first} to {last}: more than a hundred years are no days of people. Mend the days far from all others, "
+            f"or set max_days to read the last of them alone (at most {LONGEST})."
+        )
+    return begin
 
 
 def memory_of_days(

@@ -83,6 +83,9 @@ class Extreme:
         ]
 
 
+_OTHER_ITEMS = column("imp", "item_id:token", lambda f: f["item_id:token"] + "x")
+_TOO_LARGE = "expected a number of at most 1e+30 in size"
+_NARROW = {"encoder_hidden_size": 4, "encoder_heads": 1, "reranker_hidden_size": 4, "retriever_config": {"embedding_size": 1}}
 _EVERYBODY = renamed("user_id:token", lambda name: name * 5_000)
 _HUGE = [1e308, -1e308, 5e-324, 0.0]
 _UNICODE = ["ا\u202eب", "e\u0301", "👩\u200d👩", "a\u200bb", "ß", "ẞ", "猫", "ﬁ", "Ⅷ", "İ", "ı", "१"]
@@ -95,7 +98,7 @@ EXTREMES = [
     Extreme("three items", {"items": 3}),
     Extreme("one person", {"users": 1}),
     Extreme("two people", {"users": 2}),
-    Extreme("one day", {"days": 1, "shown": 5}),
+    Extreme("one day", {"days": 1, "shown": 5}, says="no interaction lies on a training day"),
     Extreme("two days", {"days": 2}),
     Extreme("three days", {"days": 3}),
     Extreme("one interaction each", {"days": 1, "shown": 2}, says="nobody has two interactions"),
@@ -116,18 +119,24 @@ EXTREMES = [
     Extreme("one report a person", change=column("day", "emotion:token", lambda f: np.where(f["day:float"] == 2, "angry", ""))),
     Extreme("reports on the last day alone", change=rows("day", lambda f: f["day:float"] == 12)),
     Extreme("one row of .day", change=rows("day", lambda f: f.index == 0), keys={"max_unknown_ids": 1}),
-    Extreme("every person another single day", change=one_day_each),
+    Extreme("every person another single day", change=one_day_each, says="nothing to train on"),
     Extreme("valence -1 always", change=column("day", "valence:float", -1)),
     Extreme("valence -0.0 always", change=column("day", "valence:float", -0.0)),
     Extreme("everybody away every day", change=column("day", "churned:float", 1)),
-    Extreme("two days 200,000 days apart", change=stretched(200_000), keys={"max_day_gap": 200_001}),
-    Extreme("two days 1,900,000 days apart", change=stretched(990_000), keys={"max_day_gap": 10**9}),
+    Extreme(
+        "two days 200,000 days apart", change=stretched(200_000), keys={"max_day_gap": 200_001}, says="more than a hundred years"
+    ),
+    Extreme(
+        "two days 1,900,000 days apart", change=stretched(990_000), keys={"max_day_gap": 10**9}, says="more than a hundred years"
+    ),
+    Extreme("two days 36,000 days apart", change=stretched(36_000), keys={"max_day_gap": 36_001}, quick=False),
     Extreme("two days 399 days apart", change=stretched(399)),
     Extreme("rows twice", change=lambda f: f | {"inter": pd.concat([f["inter"], f["inter"]])}),
     Extreme("rows a hundred times", change=lambda f: f | {"inter": pd.concat([f["inter"]] * 100)}),
     Extreme("100,000 interactions of one person", {"users": 1, "items": 500, "days": 1_000, "shown": 101}, quick=False),
     Extreme("3,000 items that nobody met", change=lambda f: f | {"item": log(items=3_000)["item"]}, quick=False),
-    Extreme("items that only .imp has", change=column("imp", "item_id:token", lambda f: f["item_id:token"] + "x")),
+    Extreme("items that only .imp has", change=_OTHER_ITEMS, says="are in no interaction"),
+    Extreme("items that only .imp has, allowed", change=_OTHER_ITEMS, keys={"max_unknown_ids": 1}),
     Extreme("ids of 10,000 characters", change=_EVERYBODY),
     Extreme(
         "unicode ids",
@@ -145,15 +154,17 @@ EXTREMES = [
     Extreme(
         "days below 0", change=both(*(column(s, "day:float", lambda f: f["day:float"] - 1_000) for s in ("inter", "imp", "day")))
     ),
-    Extreme("behaviour of 1e308", change=column("day", "logins:float", lambda f: np.resize(_HUGE, len(f)))),
+    Extreme("behaviour of 1e308", change=column("day", "logins:float", lambda f: np.resize(_HUGE, len(f))), says=_TOO_LARGE),
     Extreme("behaviour of 1e30", change=column("day", "logins:float", lambda f: np.resize([1e30, -1e30, 1e-30], len(f)))),
     Extreme("behaviour that never changes", change=column("day", "logins:float", 7)),
     Extreme("behaviour of which nothing is known", change=column("day", "logins:float", "")),
-    Extreme("durations of 1e308", change=column("item", "duration:float", 1e308)),
+    Extreme("durations of 1e308", change=column("item", "duration:float", 1e308), says=_TOO_LARGE),
+    Extreme("durations of 1e30", change=column("item", "duration:float", 1e30)),
     Extreme("durations of 0.001", change=column("item", "duration:float", 0.001)),
     Extreme("propensities of 1e-9", change=column("imp", "propensity:float", 1e-9)),
     Extreme("propensities of 1", change=column("imp", "propensity:float", 1)),
-    Extreme("positions of 1e300", change=column("imp", "position:float", 1e300)),
+    Extreme("positions of 1e300", change=column("imp", "position:float", 1e300), says=_TOO_LARGE),
+    Extreme("positions of 1e30", change=column("imp", "position:float", 1e30)),
     Extreme("all watched, nobody skips", change=column("imp", "label:float", 1)),
     Extreme("impressions and no view of them", change=column("imp", "label:float", 0)),
     Extreme(
@@ -183,14 +194,12 @@ EXTREMES = [
     Extreme("a batch of 1", {"days": 4}, keys={"train_batch_size": 1, "encoder_batch_users": 1, "reranker_batch_days": 1}),
     Extreme("a batch of 10^9", keys={"train_batch_size": 10**9, "eval_batch_size": 10**9}),
     Extreme("0 epochs", keys={"epochs": 0}, says=None),
-    Extreme(
-        "width 1",
-        keys={"encoder_hidden_size": 1, "encoder_heads": 1, "reranker_hidden_size": 1, "retriever_config": {"embedding_size": 1}},
-    ),
+    Extreme("width 1", keys={"encoder_hidden_size": 1}, says="expected a number in [4, 1024]"),
+    Extreme("the least widths", keys=_NARROW),
     Extreme("one candidate", keys={"candidates": 1}),
-    Extreme("10^9 candidates", keys={"candidates": 10**9}),
+    Extreme("10^9 candidates", keys={"candidates": 10**9}, says="expected a number in [1, 1000000]"),
     Extreme("all days for training", keys={"day_split": [1, 0, 0]}),
-    Extreme("hardly a day for training", keys={"day_split": [0.001, 0.5, 0.5]}),
+    Extreme("hardly a day for training", keys={"day_split": [0.001, 0.5, 0.5]}, says="no interaction lies on a training day"),
     Extreme("a split of 1e-300", keys={"day_split": [1e-300, 1e-300, 1e-300]}),
     Extreme(
         "one emotion in the taxonomy",
@@ -209,16 +218,16 @@ EXTREMES = [
         keys={"label": "behaviour-clusters"},
         says=None,
     ),
-    Extreme("LightGBM with 2 leaves, 1 round, 1 row", keys={"ranker_leaves": 2, "ranker_rounds": 1, "ranker_rows": 1}),
+    Extreme("LightGBM with 2 leaves, 1 round, 100 rows", keys={"ranker_leaves": 2, "ranker_rounds": 1, "ranker_rows": 100}),
     Extreme("histories of 1", keys={"MAX_ITEM_LIST_LENGTH": 1}),
     Extreme("histories of 10^5", keys={"MAX_ITEM_LIST_LENGTH": 100_000}, says=None),
-    Extreme("the last day alone", keys={"max_days": 1}),
+    Extreme("the last day alone", keys={"max_days": 1}, says="lies on a training day"),
     Extreme("a forecast of 1,000 days", keys={"forecast_horizon": 1_000}, says=None),
     Extreme("returns of 1,000 days", keys={"reranker_return_days": 1_000}, says=None),
-    Extreme("a learning rate of 1e30", keys={"learning_rate": 1e30, "encoder_learning_rate": 1e30}, says=None),
+    Extreme("a learning rate of 1e30", keys={"learning_rate": 1e30}, says=None),
     Extreme("seed -1", keys={"seed": -1}, says=None),
     Extreme("seed 2^63", keys={"seed": 2**63}, says=None),
-    Extreme("one placebo", keys={"causal_placebos": 1}),
+    Extreme("ten placebos", keys={"causal_placebos": 10}),
     Extreme("always re-ranked", keys={"gate": "always", "min_engagement": 0, "min_engagement_slate": 0}),
     Extreme(
         "everybody skips but one person",
