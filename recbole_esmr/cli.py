@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from recbole_esmr.errors import ConfigError
-from recbole_esmr.files import check_output, expanded
+from recbole_esmr.outputs import check_output, expanded
 
 _RECBOLE_KEYS = "any RecBole or ESMR key as --key=value, for example --epochs=5 --gate=never"
 
@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--days", type=_positive, default=30, help="days (default: %(default)s)")
     simulate.add_argument("--seed", type=int, default=1, help="same seed, same files (default: %(default)s)")
     simulate.add_argument(
-        "--output", type=_new_folder, required=True, help="folder to write; its name becomes the data set's name"
+        "--output", type=_new_data_set, required=True, help="folder to write; its name becomes the data set's name"
     )
     simulate.add_argument(
         "--people", type=_new_file, help="also save the people's environment state, so that rollout can go on with them"
@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     bring.add_argument("format", help="esmr-release, ldos-comoda or csv")
     bring.add_argument("--input", type=_path, required=True, help="the folder or file to read")
-    bring.add_argument("--output", type=_new_folder, help="folder to write; its name becomes the data set's name")
+    bring.add_argument("--output", type=_new_data_set, help="folder to write; its name becomes the data set's name")
     bring.add_argument("--mapping", type=_path, help="csv only: yaml file that says which column is what (see docs/data.md)")
     bring.add_argument("--draft", action="store_true", help="csv only: print a mapping to begin with, or write it to --mapping")
     return parser
@@ -185,6 +185,10 @@ def _new_file(text: str) -> Path:
 
 def _new_folder(text: str) -> Path:
     return _or_refused(partial(check_output, folder=True), text)
+
+
+def _new_data_set(text: str) -> Path:
+    return _or_refused(partial(check_output, folder=True, replaced=True), text)
 
 
 def _or_refused(read: Callable[[str], Path], text: str) -> Path:

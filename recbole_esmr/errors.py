@@ -35,12 +35,28 @@ class CheckpointError(ESMRError):
     """A checkpoint that is truncated, of another model, of a later schema, or that does not fit the data."""
 
 
+class OutputError(ESMRError, OSError):
+    """A file or folder that cannot be written; what was there before is intact."""
+
+
 class UnknownNameError(ESMRError, ValueError):
     """A model, data set, world, taxonomy or importer that does not exist."""
 
 
 class IdentificationError(ESMRError):
     """A causal effect that the assumed graph does not identify, or that the data are too few to estimate."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A training that was stopped (Ctrl-C, SIGTERM) and can go on.
+
+    Attributes:
+        checkpoint: the file to go on from; None where there is none yet.
+    """
+
+    def __init__(self, checkpoint: str | None = None) -> None:
+        super().__init__(checkpoint or "")
+        self.checkpoint = checkpoint
 
 
 def _shown(character: str) -> str:
@@ -69,6 +85,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def closest(name: str, known: Iterable[str], cutoff: float = 0.75) -> str | None:
     """The known name closest to ``name`` regardless of case, or None when the similarity is below ``cutoff`` (0–1)."""
+    if len(name) > 100:  # no name that somebody mistyped, and slow to compare
+        return None
     by_lower = {candidate.lower(): candidate for candidate in known}
     found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
     return by_lower[found[0]] if found else None

@@ -12,16 +12,20 @@ import pytest
 import recbole_esmr
 
 ROOT = Path(recbole_esmr.__file__).parent
-FOUNDATION = {"errors", "folders", "files", "settings", "memory", "protocol", "feed"}
+FOUNDATION = {"errors", "leftovers", "outputs", "writing", "folders", "files", "settings", "memory", "protocol", "feed"}
 MAY = {
     "errors": set(),
-    "folders": {"errors"},
-    "files": {"errors", "folders"},
+    "leftovers": set(),
+    "outputs": {"errors"},
+    "writing": {"leftovers", "outputs"},
+    "folders": {"errors", "leftovers", "outputs", "writing"},
+    "files": {"errors", "outputs", "writing", "folders"},
     "settings": {"errors"},
     "memory": {"errors"},
     "protocol": {"errors"},
     "feed": set(),
-    "plugin": {"files"},
+    "compat": set(),
+    "plugin": {"files", "compat"},
     "checkpoint": {"errors", "files"},
     "training_keys": {"errors"},
     "recbole_models": {"errors", "data"},

@@ -22,7 +22,7 @@ from recbole_esmr.data.log import Log
 from recbole_esmr.data.proxy import label_by_behaviour
 from recbole_esmr.data.reading.partners import Partners
 from recbole_esmr.data.reading.records import read_records
-from recbole_esmr.data.reading.schema import SCHEMA, longest_gap, read_atomic
+from recbole_esmr.data.reading.schema import SCHEMA, read_atomic
 from recbole_esmr.data.trace import TRAIN, Trace, make_trace, split_days
 from recbole_esmr.data.window import first_day_read, memory_of_days, require_memory
 from recbole_esmr.emotion import load_taxonomy
@@ -236,13 +236,13 @@ class ESMRDataset(SequentialDataset):
         """First and last day of all files together."""
         known = np.unique(days.to_numpy())
         gap = np.diff(known)
-        limit = longest_gap(self.config)
+        limit = float(self.config["max_day_gap"])
         if (gap > limit).any():
             at = int(gap.argmax())
             raise DataError(
                 f"data set '{self.dataset_name}': no row of any file lies between day {known[at]:g} and day {known[at + 1]:g}. "
                 f"'{self.day_field}' counts calendar days and '{self.time_field}' seconds; if the gap is real, raise max_day_gap "
-                f"(now {limit})."
+                f"(now {limit:g})."
             )
         return int(known[0]), int(known[-1])
 

@@ -62,8 +62,8 @@ class FeedEnv(VectorEnv):
         rollout_seed: int | None = None,
         device: str | torch.device | None = None,
     ) -> None:
+        check_size(world, users if isinstance(users, int) else len(users), items, f"world {world.name}")
         number = torch.arange(users) if isinstance(users, int) else torch.as_tensor(users, dtype=torch.int64)
-        check_size(world, len(number), items, f"world {world.name}")
         self.world, self.seed = world, seed
         self._set_rollout(seed if rollout_seed is None else rollout_seed)
         self._numpy, self.device = device is None, torch.device(device or "cpu")

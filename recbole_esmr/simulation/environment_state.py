@@ -18,7 +18,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from recbole_esmr.emotion import load_taxonomy
-from recbole_esmr.errors import ConfigError, DataError
+from recbole_esmr.errors import ConfigError, DataError, UnknownNameError
 from recbole_esmr.files import written_whole
 from recbole_esmr.settings import parse, setting
 from recbole_esmr.simulation.env import FeedEnv, check_size
@@ -27,7 +27,10 @@ from recbole_esmr.simulation.world import World, world_of
 _HEADER_BYTES = 1 << 22
 """Bytes of a world's settings as text, at most."""
 
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, ValueError, TypeError, KeyError, SyntaxError, TokenError, RecursionError, EOFError)
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError, ValueError, TypeError, KeyError, SyntaxError, TokenError),
+    *(RecursionError, EOFError, OSError),
+)
 """What zipfile, numpy and json raise where the bytes are not theirs."""
 
 
@@ -91,7 +94,7 @@ def load_state(path: str | Path) -> EnvironmentState:
                 "pending": _array(archive, "pending", (users,), "f"),
                 "active": _array(archive, "active", (users,), "b"),
             }
-    except (ConfigError, DataError):
+    except (ConfigError, DataError, UnknownNameError, PermissionError):
         raise
     except _UNREADABLE as error:
         raise DataError(

@@ -30,7 +30,7 @@ def fault(parser: str, files: Files, seconds: float = 0) -> str | None:
     Args:
         parser: a key of :data:`~tests.fuzz.parsers.PARSERS`.
         files: the input.
-        seconds: the longest that it may take; 0 is unbounded.
+        seconds: of processor time, the longest that it may take; 0 is unbounded.
     """
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
@@ -80,10 +80,10 @@ def _at_most(seconds: float) -> Iterator[None]:
     if not seconds:
         yield
         return
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

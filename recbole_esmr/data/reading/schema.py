@@ -13,7 +13,7 @@ from recbole_esmr.data.reading.atomic import AtomicFile, check_ids, read_atomic_
 from recbole_esmr.data.reading.times import time_zone
 from recbole_esmr.data.reading.zones import zone_of_rows
 from recbole_esmr.emotion import Taxonomy
-from recbole_esmr.errors import ConfigError, DataError, nearest
+from recbole_esmr.errors import DataError, nearest
 from recbole_esmr.files import read_yaml, shipped
 
 
@@ -254,30 +254,18 @@ def _check_unique(path: Path, suffix: str, frame: pd.DataFrame, config: Mapping[
             raise DataError(f"{path}, line {line}: {what} was there before. Keep one row for each {_row_of(suffix)}.")
 
 
-def longest_gap(config: Mapping[str, object]) -> int:
-    """The longest gap between days that is no mistake.
-
-    Raises:
-        ConfigError: ``max_day_gap`` is no whole number of at least 1.
-    """
-    given = config["max_day_gap"]
-    if not isinstance(given, int) or isinstance(given, bool) or given < 1:
-        raise ConfigError(f"max_day_gap is {given!r}; expected a whole number of days of at least 1.")
-    return given
-
-
 def _check_day_gaps(path: Path, frame: pd.DataFrame, config: Mapping[str, object]) -> None:
     user, day = str(config["USER_ID_FIELD"]), str(config["DAY_FIELD"])
     ordered = frame.sort_values([user, day], kind="stable")
     gap = ordered.groupby(user)[day].diff()
-    limit = longest_gap(config)
+    limit = float(str(config["max_day_gap"]))
     wide = gap > limit
     if wide.any():
         line = wide[wide].index[0]
         raise DataError(
             f"{path}, line {line}, column '{day}': {gap.loc[line]:g} days after the day before of {user} "
             f"{frame.loc[line, user]}. Days count calendar days, not seconds; if the gap is real, raise max_day_gap "
-            f"(now {limit})."
+            f"(now {limit:g})."
         )
 
 
