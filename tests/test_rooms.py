@@ -12,7 +12,7 @@ import pytest
 import recbole_esmr
 
 ROOT = Path(recbole_esmr.__file__).parent
-FOUNDATION = {"errors", "leftovers", "outputs", "writing", "folders", "files", "settings", "protocol", "feed"}
+FOUNDATION = {"errors", "leftovers", "outputs", "writing", "folders", "files", "settings", "memory", "protocol", "feed"}
 MAY = {
     "errors": set(),
     "stopping": set(),
@@ -22,6 +22,7 @@ MAY = {
     "folders": {"errors", "leftovers", "outputs", "writing"},
     "files": {"errors", "outputs", "writing", "folders"},
     "settings": {"errors"},
+    "memory": {"errors"},
     "protocol": {"errors"},
     "feed": set(),
     "compat": set(),
