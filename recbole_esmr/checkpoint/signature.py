@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_esmr.errors import CheckpointError, ConfigError
-from recbole_esmr.files import expanded
+from recbole_esmr.outputs import expanded
 
 
 def signature(text: bytes, key_file: str | Path) -> str:
