@@ -27,7 +27,7 @@ MAY = {
     "feed": set(),
     "compat": set(),
     "plugin": {"files", "compat"},
-    "checkpoint": {"errors", "files"},
+    "checkpoint": {"errors", "files", "outputs", "writing"},
     "training_keys": {"errors"},
     "recbole_models": {"errors", "data"},
     "emotion": FOUNDATION,
