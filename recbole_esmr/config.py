@@ -151,8 +151,8 @@ class Config(RecBoleConfig):
                 continue
             if not argument.startswith("--") or not equals:
                 raise ConfigError(f"{shown(argument)} is no option. Write --key=value.")
-            if self._arguments is not None:
-                check_keys([key], "unknown option --")
+            if self._arguments is not None and key not in known_keys():
+                raise ConfigError(f"unknown option {shown(f'--{key}')}. {nearest(key[:80], known_keys())}")
             if given.get(key, value) != value:
                 raise ConfigError(f"--{key} is given twice, as {shown(given[key])} and {shown(value)}. Give it once.")
             given[key] = value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ _NONE = ("none", "null", "~")
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 MOST = 2**31 - 1
 """The largest whole number that a key takes unless it says otherwise."""
+LARGEST = 1e300
+"""The largest number."""
 LONGEST = 4096
 """Characters of a text."""
 
@@ -59,12 +62,14 @@ class Wrong(ValueError):
     """A value of another kind; what it says, if anything, goes after the name of the key."""
 
 
-def text(words: str, empty: bool = False) -> Kind:
-    """A text, of at least one character unless ``empty``."""
+def text(words: str, empty: bool = False, control: str = "") -> Kind:
+    """A text on one line, of at least one character unless ``empty``; ``control``: control characters that it may hold."""
 
     def read(value: Any) -> str:
         found = os.fspath(value) if isinstance(value, os.PathLike) else value
-        if not isinstance(found, str) or "\0" in found or len(found) > LONGEST or not (found or empty):
+        if not isinstance(found, str) or len(found) > LONGEST or not (found or empty):
+            raise Wrong
+        if any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") and letter not in control for letter in found):
             raise Wrong
         return found
 
@@ -114,7 +119,7 @@ def number(low: float = -math.inf, above: float = -math.inf, high: float = math.
         if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
             raise Wrong
         found = value.item() if isinstance(value, np.integer | np.floating) else value
-        if not (low <= found <= high and above < found and math.isfinite(found)):
+        if not (low <= found <= high and above < found and abs(found) <= LARGEST):
             raise Wrong
         return found
 

@@ -90,8 +90,6 @@ def in_words(said: str, config: Mapping[str, Any]) -> str:
         return f"metrics {config['metrics']} judge labels, and mode full ranks items. Set metrics such as NDCG, or mode: labeled."
     if "Ranking metrics and value metrics" in said:
         return f"metrics {config['metrics']} judge rankings (NDCG, Recall) and labels (AUC, LogLoss). Set metrics of one kind."
-    if "topk" in said:
-        return f"topk is {config['topk']!r}; expected whole numbers of at least 1, such as [10]."
     return " ".join(said.split())
 
 
@@ -102,9 +100,11 @@ def check_eval_args(given: Any) -> None:
         ConfigError: what is wrong with it, and what is expected.
     """
     known = {"split", "group_by", "order", "mode"}
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"eval_args is {shown(given)}; expected a mapping such as {BY_TIME['eval_args']}.")
     for key in given:
         if key not in known:
-            raise ConfigError(f"eval_args: unknown key {shown(key)}. {nearest(key[:80], known)}")
+            raise ConfigError(f"eval_args: unknown key {shown(key)}. {nearest(str(key)[:80], known)}")
     for key, choices in (("order", ("RO", "TO")), ("group_by", ("user", "none", None))):
         if given.get(key, choices[0]) not in choices:
             raise ConfigError(f"eval_args: {key} is {shown(given[key])}; expected one of {', '.join(map(str, choices))}.")

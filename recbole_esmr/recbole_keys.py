@@ -29,6 +29,7 @@ from recbole_esmr.kinds import (
     text,
     whole,
 )  # fmt: skip
+from recbole_esmr.protocol import BY_TIME
 from recbole_esmr.values import shown
 
 _A_NAME = text("a name")
@@ -89,14 +90,15 @@ KINDS: dict[str, Kind] = {
     "phase": only("teacher_training", _KEPT),
     "teacher": one_of("CrossNet", "CIN", "DAGFM"),
     # Evaluation
-    "eval_args": mapping_of(anything(), "a mapping such as {'split': {'LS': 'valid_and_test'}, 'order': 'TO', 'mode': 'full'}"),
+    "eval_args": mapping_of(anything(), f"a mapping such as {BY_TIME['eval_args']}"),
     "metrics": list_of(_A_NAME, "metrics such as [Recall, NDCG]", alone=True, empty=False),
     "topk": list_of(whole(1), "whole numbers of at least 1, such as [10]", alone=True, empty=False),
     "valid_metric": text("a metric such as NDCG@10"),
     **dict.fromkeys(("repeatable", "valid_metric_bigger"), flag()),
     # Files and their columns
     **dict.fromkeys(("USER_ID_FIELD", "ITEM_ID_FIELD", "LABEL_FIELD", "NEG_PREFIX", "LIST_SUFFIX"), _A_NAME),
-    **dict.fromkeys(("ITEM_LIST_LENGTH_FIELD", "POSITION_FIELD", "field_separator", "seq_separator"), _A_NAME),
+    **dict.fromkeys(("ITEM_LIST_LENGTH_FIELD", "POSITION_FIELD"), _A_NAME),
+    **dict.fromkeys(("field_separator", "seq_separator"), text("a separator", control="\t")),
     **dict.fromkeys(("HEAD_ENTITY_ID_FIELD", "TAIL_ENTITY_ID_FIELD", "RELATION_ID_FIELD", "ENTITY_ID_FIELD"), _A_NAME),
     **dict.fromkeys(("RATING_FIELD", "TIME_FIELD", "encoding"), optional(_A_NAME)),
     "seq_len": optional(mapping_of(whole(1), "a mapping such as {'tags': 5}")),

@@ -101,10 +101,10 @@ def yaml_text(values: dict[str, Any]) -> str:
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-def shown(value: Any) -> str:
-    """A value as messages show it: its beginning, on one line."""
-    text = repr(value[:80] if isinstance(value, str) else value)
-    return text if len(text) <= 80 else f"{text[:80]}…"
+def shown(value: Any, most: int = 80) -> str:
+    """A value as messages show it: on one line, its beginning where it has more than ``most`` characters."""
+    text = repr(value[: most + 1] if isinstance(value, str) else value)
+    return text if len(text) <= most + 2 else f"{text[:most]}…"
 
 
 def _load(text: str, as_python: bool = False) -> Any:

@@ -22,7 +22,7 @@ MAY = {
     "feed": set(),
     "plugin": {"files"},
     "checkpoint": {"errors", "files"},
-    "recbole_keys": {"errors", "files", "kinds", "values"},
+    "recbole_keys": {"errors", "values", "files", "kinds", "protocol"},
     "kinds": {"errors", "values"},
     "values": {"errors"},
     "recbole_models": {"errors", "data"},
