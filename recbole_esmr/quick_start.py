@@ -26,6 +26,7 @@ from recbole_esmr.errors import DataError
 from recbole_esmr.files import SCHEMA_VERSION
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import RERANKER
+from recbole_esmr.recbole_keys import NOT_FROM_FILES, checked
 from recbole_esmr.recbole_models import MODEL_NAME, build_model
 from recbole_esmr.report.found import log_lines
 from recbole_esmr.settings import SERVING, flat_keys
@@ -200,7 +201,7 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
         CheckpointError: the file is not to be used, or does not fit the data.
     """
     checkpoint = load_checkpoint(model_file)
-    values = {**checkpoint.config, **(config_dict or {})}
+    values = {**checked(checkpoint.config, f"{model_file}: ", NOT_FROM_FILES), "log_wandb": False, **(config_dict or {})}
     config = Config(values.pop("model"), values.pop("dataset"), config_dict=values, arguments=[])
     dataset, train_data, valid_data, test_data = load_data(config)
     init_seed(config["seed"], config["reproducibility"])
