@@ -12,6 +12,10 @@ RecBole itself (and torch with it) is loaded when it is first needed: ``import r
 
 from __future__ import annotations
 
+from recbole_esmr.stopping import watch_command
+
+watch_command()  # before all else, for importing takes time in which a user may press Ctrl-C
+
 from typing import TYPE_CHECKING, Any
 
 from recbole_esmr.plugin import Lazy, register, teach

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
-if __name__ == "__main__":  # python -m recbole_esmr.cli: watched from here on, before all that takes time to import
-    from recbole_esmr.__main__ import main as command
-
-    sys.exit(command())
-
 import argparse
 import importlib
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -413,4 +407,6 @@ def _draft(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from recbole_esmr.__main__ import main as command
+
+    sys.exit(command())

@@ -56,6 +56,20 @@ CALLED = (
         "recbole_esmr.evaluator.full_sort:full_sort_scores",
         "everybody is answered",
     ),
+    *(
+        (place, "get_local_time", "recbole_esmr.records:unique_time", "no two runs share a file")
+        for place in ("recbole.trainer.trainer", "recbole.utils.logger", "recbole.utils.utils", "recbole.utils")
+    ),
+    *(
+        (place, "ensure_dir", "recbole_esmr.records:ensure_dir", "several processes make it at once")
+        for place in ("recbole.trainer.trainer", "recbole.utils.logger", "recbole.data.utils", "recbole.utils")
+    ),
+    *(
+        (place, "init_logger", "recbole_esmr.records:init_logger", "a run goes on where no log file can be written")
+        for place in ("recbole.quick_start.quick_start", "recbole.utils")
+    ),
+    ("recbole.trainer.trainer", "get_tensorboard", "recbole_esmr.records:get_tensorboard", "the same, and a folder of its own"),
+    ("recbole.utils", "get_tensorboard", "recbole_esmr.records:get_tensorboard", "the same"),
     ("recbole.utils.case_study", "full_sort_topk", "recbole_esmr.evaluator.full_sort:full_sort_topk", "the same"),
 )
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from types import FrameType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+    from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 KEEP_WHAT_IS_DONE = ("compare", "rollout")
@@ -27,6 +29,8 @@ def going_on(arguments: Sequence[str], checkpoint: str | None = None) -> str:
         arguments: those that it was given.
         checkpoint: a file to go on from; None where there is none.
     """
+    import shlex  # it takes longer to import than all else here, which is to be there from the first moment
+
     command, words = arguments[0] if arguments else "", list(arguments)
     goes_on = command in KEEP_WHAT_IS_DONE or any(word.startswith("--resume") for word in words)
     if checkpoint and command not in KEEP_WHAT_IS_DONE:
@@ -91,3 +95,12 @@ class Watch:
             signal.raise_signal(number)
         else:
             self._unraisable(unraisable)
+
+
+def watch_command() -> None:
+    """Answer signals from now on where this process is the command ``recbole-esmr``, not a program that imports the package."""
+    if "--multiprocessing-fork" in sys.orig_argv:  # a worker has its parent's arguments
+        return
+    by_module = sys.argv[:1] == ["-m"] and not {"recbole_esmr", "recbole_esmr.cli"}.isdisjoint(sys.orig_argv)
+    if by_module or os.path.basename(sys.argv[0] if sys.argv else "").startswith("recbole-esmr"):
+        Watch(sys.argv[1:]).__enter__()

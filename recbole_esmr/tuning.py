@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_esmr.errors import ConfigError
-from recbole_esmr.files import expanded
+from recbole_esmr.outputs import expanded
 from recbole_esmr.values import MAX_FILE, read_value, shown
 
 _RANGES = {"uniform": 2, "quniform": 3, "loguniform": 2}
