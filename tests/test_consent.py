@@ -209,7 +209,7 @@ def test_poison_in_the_days_of_who_does_not_consent_changes_no_byte(data_path, q
         result = run_recbole("ESMR", "small", config_dict=values, arguments=[])
         effects, _ = estimate_causal("small", config_dict=values, arguments=[], graph_samples=0)
         kept = load_checkpoint(result["checkpoint"])
-        kept.other_parameter.pop("stages")  # their seconds
+        kept.other_parameter.pop("timings")
         kept.config.pop("data_path")
         log = caplog.text  # what RecBole's log file holds
         assert "no consent: nothing of their days is read" in log

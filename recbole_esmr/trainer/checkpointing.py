@@ -18,8 +18,10 @@ from recbole_esmr.checkpoint import (
     load_checkpoint,
     other_ids,
     restore,
+    restore_optimizer,
     save_checkpoint,
 )
+from recbole_esmr.records import of_first_process
 from recbole_esmr.trainer.readiness import check_rankable, check_trainable
 
 _find_trainer = recbole_utils.get_trainer
@@ -32,6 +34,10 @@ class SafeCheckpoints(Trainer):
     """
 
     _ids: str | None = None
+
+    def __init__(self, config: Any, model: nn.Module) -> None:
+        super().__init__(config, model)
+        self.saved_model_file: str = of_first_process(config, self.saved_model_file)
 
     def fit(self, train_data, *args, **kwargs):
         """RecBole's training; remembers whose ids the weights belong to."""
@@ -74,7 +80,7 @@ class SafeCheckpoints(Trainer):
         checkpoint = load_checkpoint(resume_file, model=self.config["model"], device=self.device)
         restore(self.model, checkpoint, resume_file)
         self._ids = checkpoint.ids
-        self.optimizer.load_state_dict(checkpoint.optimizer)
+        restore_optimizer(self.optimizer, checkpoint, resume_file)
         self.start_epoch = checkpoint.training["epoch"] + 1
         self.cur_step = checkpoint.training["cur_step"]
         self.best_valid_score = checkpoint.training["best_valid_score"]
