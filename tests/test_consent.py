@@ -187,7 +187,7 @@ def _poison(folder: Path, silent: set[str]) -> None:
     user.to_csv(folder / "small.user", sep="\t", index=False)
 
 
-_MOVES = re.compile(r"\d\d:\d\d:\d\d|\[(time:|training)[^\n]*|-[A-Z][a-z]{2}-\d\d-\d{4}_[^ \n]*|\b\d+\.\d+(s\b|it/s)")
+_MOVES = re.compile(r"\d\d:\d\d:\d\d|\[(time:|training)[^\n]*|-[A-Z][a-z]{2}-\d\d-\d{4}_[^ \n]*|\b\d+\.\d+( ?s\b|it/s)")
 """Times, and names made of them."""
 
 _KEPT = ("config", "ids", "state_dict", "other_parameter")
