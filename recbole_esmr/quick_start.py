@@ -17,7 +17,7 @@ from recbole.data.transform import construct_transform
 from recbole.utils import get_flops, init_seed, set_color
 
 from recbole_esmr.causal.analysis import Analysis
-from recbole_esmr.checkpoint import json_config, load_checkpoint, package_versions, restore
+from recbole_esmr.checkpoint import ids_of, json_config, load_checkpoint, package_versions, restore
 from recbole_esmr.config import Config, ESMRSettings
 from recbole_esmr.data.dataset import ESMRDataset, load_data, load_split
 from recbole_esmr.data.reading.consent import not_named
@@ -213,6 +213,7 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
     known = checked(not_named(checkpoint.config), f"{model_file}: ", NOT_FROM_FILES)
     values = {**known, "log_wandb": False, **(config_dict or {})}
     config = Config(values.pop("model"), values.pop("dataset"), config_dict=values, arguments=[])
+    config.known_ids = ids_of(checkpoint, model_file)
     dataset, train_data, valid_data, test_data = load_data(config)
     init_seed(config["seed"], config["reproducibility"])
     model = build_model(config, train_data._dataset).to(config["device"])
