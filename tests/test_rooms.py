@@ -25,7 +25,7 @@ MAY = {
     "feed": set(),
     "compat": set(),
     "plugin": {"files", "compat"},
-    "checkpoint": {"errors", "files"},
+    "checkpoint": {"errors", "outputs", "writing"},
     "training_keys": {"errors"},
     "recbole_models": {"errors", "data"},
     "emotion": FOUNDATION,
@@ -33,7 +33,8 @@ MAY = {
     "causal": FOUNDATION | {"emotion", "data"},
     "rl": {"errors", "settings"},
     "ope": {"errors", "settings"},
-    "config": FOUNDATION | {"emotion", "data", "causal", "rl", "model", "plugin", "recbole_models", "training_keys"},
+    "config": FOUNDATION
+    | {"emotion", "data", "causal", "rl", "model", "checkpoint", "plugin", "recbole_models", "training_keys"},
     "model": FOUNDATION | {"emotion", "data", "config", "causal", "rl", "checkpoint"},
     "trainer": FOUNDATION | {"emotion", "data", "config", "causal", "rl", "ope", "model", "checkpoint"},
     "policy": FOUNDATION | {"emotion", "data", "causal", "model"},

@@ -20,7 +20,7 @@ import safetensors
 
 from recbole_esmr.checkpoint.signature import check_signature, signature
 from recbole_esmr.errors import CheckpointError
-from recbole_esmr.files import written_whole
+from recbole_esmr.writing import written_whole
 
 FORMAT = 3
 """Version of the file's format. 1 and 2 were zip files of ``torch.save``, which are read by unpickling."""

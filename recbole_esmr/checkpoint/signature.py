@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_esmr.errors import CheckpointError, ConfigError
-from recbole_esmr.files import expanded
+from recbole_esmr.outputs import expanded
 
 
 def signature(text: bytes, key_file: str | Path) -> str:
@@ -53,6 +53,14 @@ def check_signature(text: bytes, signed: str | None, trusted: str | Path | None)
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(bytes.fromhex(value), text)
     except InvalidSignature as error:
         raise CheckpointError("its signature is wrong: it is damaged, or somebody else wrote it. Copy the file again.") from error
+
+
+def check_key_files(sign: Any, trust: Any) -> None:
+    """Refuse keys that cannot be used, before the training whose checkpoint they are for."""
+    if sign is not None:
+        signing_key(sign)
+    if trust is not None:
+        trusted_key(trust)
 
 
 def signing_key(path: str | Path) -> Any:
