@@ -66,7 +66,7 @@ class SafeCheckpoints(Trainer):
             optimizer=self.optimizer.state_dict(),
             training={"epoch": epoch, "cur_step": self.cur_step, "best_valid_score": float(self.best_valid_score)},
         )
-        save_checkpoint(path, checkpoint)
+        save_checkpoint(path, checkpoint, self.config["sign"])
         if verbose:
             self.logger.info(set_color("Saving current", "blue") + f": {path}")
 
@@ -77,7 +77,7 @@ class SafeCheckpoints(Trainer):
             CheckpointError: truncated, of another model, of a later schema, or of other sizes.
         """
         self.saved_model_file = str(resume_file)
-        checkpoint = load_checkpoint(resume_file, model=self.config["model"], device=self.device)
+        checkpoint = load_checkpoint(resume_file, self.config["model"], self.device, self.config["trust"])
         restore(self.model, checkpoint, resume_file)
         self._ids = checkpoint.ids
         restore_optimizer(self.optimizer, checkpoint, resume_file)
@@ -91,7 +91,8 @@ class SafeCheckpoints(Trainer):
         """RecBole's evaluation; the best model comes from the safe checkpoint, and metrics find their data without a fit."""
         if eval_data and load_best_model:
             path = model_file or self.saved_model_file
-            checkpoint = load_checkpoint(path, model=self.config["model"], device=self.device)
+            trust = self.config["trust"] if model_file else None  # what was written a moment ago need not be signed
+            checkpoint = load_checkpoint(path, self.config["model"], self.device, trust)
             restore(self.model, checkpoint, path, eval_data._dataset)
             self.logger.info(f"Loading model structure and parameters from {path}")
         if eval_data:
