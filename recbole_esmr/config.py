@@ -115,6 +115,9 @@ class Config(RecBoleConfig):
         config["device"] = self["device"]
         return config
 
+    def compatibility_settings(self):
+        """RecBole gives numpy its old names back, for everybody and with names that numpy 2 has not; compat gives them to RecBole."""
+
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def _load_config_files(self, file_list):
