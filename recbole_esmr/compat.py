@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -95,7 +95,7 @@ def _stand_in(package: str, part: str) -> LateModule:
 def put_back() -> None:
     """Give RecBole's modules the names in :data:`PAST`, as soon as each is loaded."""
     for place, name, names, _ in PAST:
-        when_loaded(place, lambda module, name=name, names=names: _with_old_names(module, name, names))
+        when_loaded(place, partial(_with_old_names, name=name, names=names))
 
 
 def _with_old_names(module: ModuleType, name: str, names: Mapping[str, Callable[[], Any]]) -> None:

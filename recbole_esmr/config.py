@@ -116,7 +116,7 @@ class Config(RecBoleConfig):
         return config
 
     def compatibility_settings(self):
-        """RecBole gives numpy its old names back, for everybody and with names that numpy 2 has not; compat gives them to RecBole."""
+        """Leave numpy as it is: RecBole gives it old names, for everybody; :mod:`recbole_esmr.compat` gives them to RecBole."""
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
