@@ -26,7 +26,7 @@ LATE = (
 def _old_dok_matrix() -> Any:
     import scipy.sparse
 
-    class DokMatrix(scipy.sparse.dok_matrix):  # type: ignore[misc]
+    class DokMatrix(scipy.sparse.dok_matrix):
         """scipy's, with the method by which RecBole fills an adjacency matrix."""
 
         def _update(self, values: Mapping[tuple[int, int], float]) -> None:
