@@ -122,6 +122,9 @@ class Config(RecBoleConfig):
         config["device"] = self["device"]
         return config
 
+    def compatibility_settings(self):
+        """Leave numpy as it is: RecBole gives it old names, for everybody; :mod:`recbole_esmr.compat` gives them to RecBole."""
+
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def _convert_config_dict(self, config_dict):
