@@ -22,7 +22,7 @@ from recbole_esmr.config import Config, ESMRSettings
 from recbole_esmr.data.dataset import ESMRDataset, load_data, load_split
 from recbole_esmr.data.reading.found import log_found
 from recbole_esmr.data.trace import TEST, VALID
-from recbole_esmr.errors import DataError
+from recbole_esmr.errors import CheckpointError, ConfigError, DataError
 from recbole_esmr.files import SCHEMA_VERSION
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import RERANKER
@@ -201,8 +201,12 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
         CheckpointError: the file is not to be used, or does not fit the data.
     """
     checkpoint = load_checkpoint(model_file)
-    values = {**checked(checkpoint.config, f"{model_file}: ", NOT_FROM_FILES), "log_wandb": False, **(config_dict or {})}
-    config = Config(values.pop("model"), values.pop("dataset"), config_dict=values, arguments=[])
+    try:
+        kept = checked(checkpoint.config, f"{model_file}: ", NOT_FROM_FILES)
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
+    values = {**kept, "log_wandb": False, **(config_dict or {})}
+    config = Config(values.pop("model", checkpoint.model), values.pop("dataset", None), config_dict=values, arguments=[])
     dataset, train_data, valid_data, test_data = load_data(config)
     init_seed(config["seed"], config["reproducibility"])
     model = build_model(config, train_data._dataset).to(config["device"])
