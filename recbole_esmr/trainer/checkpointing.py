@@ -21,6 +21,7 @@ from recbole_esmr.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
+from recbole_esmr.records import of_first_process
 from recbole_esmr.trainer.readiness import check_rankable, check_trainable
 
 _find_trainer = recbole_utils.get_trainer
@@ -33,6 +34,10 @@ class SafeCheckpoints(Trainer):
     """
 
     _ids: str | None = None
+
+    def __init__(self, config: Any, model: nn.Module) -> None:
+        super().__init__(config, model)
+        self.saved_model_file: str = of_first_process(config, self.saved_model_file)
 
     def fit(self, train_data, *args, **kwargs):
         """RecBole's training; remembers whose ids the weights belong to."""
