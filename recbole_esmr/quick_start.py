@@ -217,15 +217,13 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
         init_seed(config["seed"], config["reproducibility"])
         with AtMost(checkpoint.state_dict):
             model = build_model(config, train_data._dataset).to(config["device"])
-    except DataError:
-        raise
     except CheckpointError as error:
         raise CheckpointError(f"{model_file}: {error}") from error
     except Exception as error:  # RecBole meets values that no training wrote with errors of every kind
         if isinstance(error, ESMRError) and any(key in str(error) for key in changes):
             raise
         said = str(error) if isinstance(error, ESMRError) else f"{type(error).__name__}: {error}"
-        raise CheckpointError(f"{model_file}: no model can be made with its config ({said}).") from error
+        raise CheckpointError(f"{model_file}: its config and this data set make no model: {said}") from error
     restore(model, checkpoint, model_file, dataset)
     served = flat_keys(ESMRSettings, SERVING)
     if isinstance(model, ESMR) and any(config[key] != checkpoint.config.get(key) for key in served):
@@ -241,9 +239,7 @@ def _config_of(checkpoint: Checkpoint, changes: dict[str, Any]) -> Config:
     values = {**checked(checkpoint.config, never=NOT_FROM_FILES), **own, **changes}
     model, dataset = values.pop("model", None), values.pop("dataset", None)
     if model != checkpoint.model or not isinstance(dataset, str):
-        raise CheckpointError(
-            f"it is a checkpoint of {checkpoint.model}, and its config of model {model!r} and data set {dataset!r}."
-        )
+        raise CheckpointError(f"is of model {checkpoint.model}, its config of {model!r} on data set {dataset!r}. Train again.")
     return Config(model, dataset, config_dict=values, arguments=[])
 
 
