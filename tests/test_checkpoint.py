@@ -82,8 +82,6 @@ def test_bad_checkpoints_are_refused(tmp_path, harm, says):
 
 def test_esmr_saves_and_loads_the_same_scores(trained):
     result, (_, model, _, _, _, test_data) = trained
-    content = load_checkpoint(result["checkpoint"])
-    assert all(text.startswith("tree") for text in content.other_parameter["rankers"])  # LightGBM's own text
     _, again, *_ = load_data_and_model(result["checkpoint"])
     rows = test_data._dataset[torch.arange(len(test_data._dataset))]
     assert torch.equal(model.full_sort_predict(rows), again.full_sort_predict(rows))

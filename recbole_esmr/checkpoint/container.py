@@ -18,13 +18,14 @@ from typing import Any
 import psutil
 import safetensors
 
+from recbole_esmr.checkpoint.signature import check_signature, signature
 from recbole_esmr.errors import CheckpointError
-from recbole_esmr.files import written_whole
+from recbole_esmr.writing import written_whole
 
 FORMAT = 3
 """Version of the file's format. 1 and 2 were zip files of ``torch.save``, which are read by unpickling."""
 
-_LINE = re.compile(rb"(recbole-esmr checkpoint 3 sha256=[0-9a-f]{64})\n")
+_LINE = re.compile(rb"(recbole-esmr checkpoint 3 sha256=[0-9a-f]{64})(?: ed25519=([0-9a-f]{64}:[0-9a-f]{128}))?\n")
 _ANY_VERSION = re.compile(rb"recbole-esmr checkpoint ([0-9]{1,9}) ")
 _LONGEST_LINE = 512
 
@@ -44,20 +45,27 @@ class Block:
     data: Any
 
 
-def write_blocks(path: str | Path, blocks: Mapping[str, Block]) -> None:
-    """Write a file, whole or not at all; the blocks are hashed while they are written and never copied."""
+def write_blocks(path: str | Path, blocks: Mapping[str, Block], sign: str | Path | None = None) -> None:
+    """Write a file, whole or not at all; the blocks are hashed while they are written and never copied.
+
+    Args:
+        sign: file of the private key that signs it; None signs nothing.
+    """
     digest = hashlib.sha256()
     with written_whole(path) as temporary, open(temporary, "wb") as file:
-        file.write(_first_line(digest))  # its length does not depend on the hash
+        file.write(_first_line(digest, sign))  # its length does not depend on the hash
         for part in _safetensors(blocks):
             digest.update(part)
             file.write(part)
         file.seek(0)
-        file.write(_first_line(digest))
+        file.write(_first_line(digest, sign))
 
 
-def read_blocks(path: str | Path) -> dict[str, Block]:
+def read_blocks(path: str | Path, trust: str | Path | None = None) -> dict[str, Block]:
     """Read a file that :func:`write_blocks` wrote.
+
+    Args:
+        trust: file of the public key that must have signed it; None takes any file.
 
     Raises:
         CheckpointError: there is no such file, it is something else, of another version, larger than the memory, or not as it was
@@ -74,24 +82,34 @@ def read_blocks(path: str | Path) -> dict[str, Block]:
                     f"{path}: has {size / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB of memory are free. Use a larger machine."
                 )
             line = file.readline(_LONGEST_LINE)
-            if _LINE.fullmatch(line) is None:
+            found = _LINE.fullmatch(line)
+            if found is None:
                 raise CheckpointError(f"{path}: {_what_it_is(line)}")
             content = file.read()
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}). Make it readable, or give another.") from error
-    if _first_line(hashlib.sha256(content)) != line:
+    if _said(hashlib.sha256(content)) != found[1]:
         raise CheckpointError(
             f"{path}: its content has another SHA-256 than its first line says, so it is truncated or damaged. "
             "Copy the file again, or train again."
         )
     try:
+        check_signature(found[1], found[2].decode() if found[2] else None, trust)
         return {name: Block(view["dtype"], tuple(view["shape"]), view["data"]) for name, view in safetensors.deserialize(content)}
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     except safetensors.SafetensorError as error:
         raise CheckpointError(f"{path}: what follows its first line is no safetensors file ({error}). Train again.") from error
 
 
-def _first_line(digest: Any) -> bytes:
-    return f"recbole-esmr checkpoint {FORMAT} sha256={digest.hexdigest()}\n".encode()
+def _said(digest: Any) -> bytes:
+    """What the first line says of the content."""
+    return f"recbole-esmr checkpoint {FORMAT} sha256={digest.hexdigest()}".encode()
+
+
+def _first_line(digest: Any, sign: str | Path | None) -> bytes:
+    said = _said(digest)
+    return said + (f" ed25519={signature(said, sign)}\n" if sign else "\n").encode()
 
 
 def _safetensors(blocks: Mapping[str, Block]) -> Iterator[Any]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import torch
 
 from recbole_esmr.checkpoint.container import read_blocks, write_blocks
+from recbole_esmr.checkpoint.schema import check_types
 from recbole_esmr.checkpoint.tree import of_blocks, to_blocks
 from recbole_esmr.errors import CheckpointError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _RECOMPUTED = (
     *("device", "MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "valid_metric_bigger", "single_spec", "local_rank"),
     "files_fingerprint",
+    *("sign", "trust"),  # paths of this machine, and nobody else's business
 )
 _RECOMPUTED_ARGS = ("train_neg_sample_args", "valid_neg_sample_args", "test_neg_sample_args")
 PACKAGES = ("recbole-esmr", "recbole", "torch", "lightgbm", "dowhy", "numpy", "pandas")
@@ -78,28 +79,34 @@ def json_config(config: RecBoleConfig) -> dict[str, Any]:
     return kept
 
 
-def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(path: str | Path, checkpoint: Checkpoint, sign: str | Path | None = None) -> None:
     """Write a checkpoint, whole or not at all.
+
+    Args:
+        sign: file of the private key that signs it; None signs nothing.
 
     Raises:
         CheckpointError: it holds what cannot be kept without pickling it.
     """
     content = {part.name: getattr(checkpoint, part.name) for part in fields(Checkpoint)}
-    write_blocks(path, to_blocks({**content, "versions": package_versions()}))
+    write_blocks(path, to_blocks({**content, "versions": package_versions()}), sign)
 
 
-def load_checkpoint(path: str | Path, model: str | None = None, device: torch.device | str = "cpu") -> Checkpoint:
+def load_checkpoint(
+    path: str | Path, model: str | None = None, device: torch.device | str = "cpu", trust: str | Path | None = None
+) -> Checkpoint:
     """Read a checkpoint and check that each part is of its type.
 
     Args:
         path: the file.
         model: the model it must be of; None takes any.
         device: where its tensors go.
+        trust: file of the public key that must have signed it; None takes any file.
 
     Raises:
         CheckpointError: no such file, damaged or no checkpoint of recbole-esmr, of another version or another model.
     """
-    blocks = read_blocks(path)
+    blocks = read_blocks(path, trust)
     try:
         content = of_blocks(blocks, device)
         checkpoint = _checked(content)
@@ -110,29 +117,17 @@ def load_checkpoint(path: str | Path, model: str | None = None, device: torch.de
     return checkpoint
 
 
-_PARTS: Mapping[str, type] = {
-    **dict.fromkeys(("model", "ids"), str),
-    **dict.fromkeys(("config", "state_dict", "other_parameter", "optimizer", "training", "progress", "versions"), dict),
-}
-_TRAINING: Mapping[str, type] = {"epoch": int, "cur_step": int, "best_valid_score": float}
-_OPTIONAL = ("ids",)
+class _Training(TypedDict):
+    epoch: int
+    cur_step: int
+    best_valid_score: float
 
 
 def _checked(content: Any) -> Checkpoint:
     """A checkpoint of which every part has the type that it should have."""
-    _check_types(content, _PARTS, "its content")
+    if not isinstance(content, dict) or not isinstance(content.pop("versions", None), dict):
+        raise CheckpointError("its content has no versions. Train again.")
+    check_types(content, Checkpoint, "its content")
     if content["training"]:
-        _check_types(content["training"], _TRAINING, "training")
-    for name, value in content["state_dict"].items():
-        if not isinstance(value, torch.Tensor):
-            raise CheckpointError(f"state_dict: {str(name)[:80]!r} is a {type(value).__name__}, no tensor. Train again.")
-    return Checkpoint(**{part.name: content[part.name] for part in fields(Checkpoint)})
-
-
-def _check_types(content: Any, types: Mapping[str, type], where: str) -> None:
-    if not isinstance(content, dict) or set(content) != set(types):
-        raise CheckpointError(f"{where} should hold {', '.join(types)} and nothing else. Train again.")
-    for name, expected in types.items():
-        value = content[name]
-        if type(value) is not expected and not (value is None and name in _OPTIONAL):
-            raise CheckpointError(f"{where}: '{name}' is a {type(value).__name__}; expected a {expected.__name__}. Train again.")
+        check_types(content["training"], _Training, "training")
+    return Checkpoint(**content)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_esmr.checkpoint.content import Checkpoint
+from recbole_esmr.checkpoint.weights import check_weights, load_attributes
 from recbole_esmr.errors import CheckpointError
 
 
@@ -42,11 +43,11 @@ def restore(model: Any, checkpoint: Checkpoint, path: str | Path, dataset: Any =
     if dataset is not None and checkpoint.ids not in (None, id_fingerprint(dataset)):
         raise other_ids(path, dataset)
     try:
-        model.load_state_dict(checkpoint.state_dict)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1:2] or [str(error)]
-        raise CheckpointError(
-            f"{path}: does not fit this model and data set ({first[0].strip()}). "
-            "Use the data set and the sizes it was trained with."
-        ) from error
-    model.load_other_parameter(checkpoint.other_parameter)
+        check_weights(model.state_dict(), checkpoint.state_dict)
+        if "load_other_parameter" in vars(type(model)):  # one that checks what it is given; RecBole's sets all of it
+            model.load_other_parameter(checkpoint.other_parameter)
+        else:
+            load_attributes(model, checkpoint.other_parameter)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    model.load_state_dict(checkpoint.state_dict)  # checked, so it cannot fail after the rest was set

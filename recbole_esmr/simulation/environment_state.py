@@ -19,10 +19,10 @@ from numpy.lib import format as npy
 
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import ConfigError, DataError, UnknownNameError
-from recbole_esmr.files import written_whole
 from recbole_esmr.settings import parse, setting
 from recbole_esmr.simulation.env import FeedEnv, check_size
 from recbole_esmr.simulation.world import World, world_of
+from recbole_esmr.writing import written_whole
 
 _HEADER_BYTES = 1 << 22
 """Bytes of a world's settings as text, at most."""
