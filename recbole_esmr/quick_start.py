@@ -20,6 +20,7 @@ from recbole_esmr.causal.analysis import Analysis
 from recbole_esmr.checkpoint import AtMost, Checkpoint, json_config, load_checkpoint, package_versions, restore
 from recbole_esmr.config import Config, ESMRSettings
 from recbole_esmr.data.dataset import ESMRDataset, load_data, load_split
+from recbole_esmr.data.reading.consent import not_named
 from recbole_esmr.data.reading.found import log_found
 from recbole_esmr.data.trace import TEST, VALID
 from recbole_esmr.errors import CheckpointError, DataError, ESMRError
@@ -236,7 +237,7 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
 def _config_of(checkpoint: Checkpoint, changes: dict[str, Any]) -> Config:
     """The config of a checkpoint with changed keys."""
     own = {"sign": None, "trust": None, "log_wandb": False}  # of who loads it, not of who wrote it
-    values = {**checked(checkpoint.config, never=NOT_FROM_FILES), **own, **changes}
+    values = {**checked(not_named(checkpoint.config), never=NOT_FROM_FILES), **own, **changes}
     model, dataset = values.pop("model", None), values.pop("dataset", None)
     if model != checkpoint.model or not isinstance(dataset, str):
         raise CheckpointError(f"is of model {checkpoint.model}, its config of {model!r} on data set {dataset!r}. Train again.")
