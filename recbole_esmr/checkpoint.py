@@ -11,7 +11,7 @@ import hashlib
 import json
 import pickle
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,7 @@ class Checkpoint:
         ids: fingerprint of the users' and items' ids that the weights belong to, None where unknown.
         state_dict, other_parameter, optimizer: as RecBole's trainer knows them.
         training: epoch, cur_step and best_valid_score of the trainer.
+        progress: what a stopped training needs to go on.
     """
 
     model: str
@@ -53,6 +54,7 @@ class Checkpoint:
     other_parameter: dict[str, Any]
     optimizer: dict[str, Any]
     training: dict[str, Any]
+    progress: dict[str, Any] = field(default_factory=dict)
 
 
 def package_versions() -> dict[str, str]:
@@ -99,6 +101,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         "state_dict": checkpoint.state_dict,
         "other_parameter": _encoded(checkpoint.other_parameter),
         "optimizer": checkpoint.optimizer,
+        "progress": _encoded(checkpoint.progress),
     }
     with written_whole(path) as temporary:
         torch.save(content, temporary)
@@ -143,6 +146,7 @@ def load_checkpoint(path: str | Path, model: str | None = None, device: torch.de
         other_parameter=_decoded(content["other_parameter"]),
         optimizer=content["optimizer"],
         training=header["training"],
+        progress=_decoded(content.get("progress", {})),
     )
 
 
@@ -191,7 +195,7 @@ def restore(model: Any, checkpoint: Checkpoint, path: str | Path, dataset: Any =
 def _encoded(value: Any) -> Any:
     """Arrays and sparse matrices as tensors, so that nothing needs a pickle."""
     if isinstance(value, dict):
-        return {str(key): _encoded(item) for key, item in value.items()}
+        return {key if isinstance(key, int) else str(key): _encoded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_encoded(item) for item in value]
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":

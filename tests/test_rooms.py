@@ -12,7 +12,7 @@ import pytest
 import recbole_esmr
 
 ROOT = Path(recbole_esmr.__file__).parent
-FOUNDATION = {"errors", "folders", "files", "settings", "protocol", "feed"}
+FOUNDATION = {"errors", "folders", "files", "settings", "protocol", "feed", "progress"}
 MAY = {
     "errors": set(),
     "folders": {"errors"},
@@ -20,6 +20,7 @@ MAY = {
     "settings": {"errors"},
     "protocol": {"errors"},
     "feed": set(),
+    "progress": set(),
     "plugin": {"files"},
     "checkpoint": {"errors", "files"},
     "training_keys": {"errors"},
@@ -27,7 +28,7 @@ MAY = {
     "emotion": FOUNDATION,
     "data": FOUNDATION | {"emotion"},
     "causal": FOUNDATION | {"emotion", "data"},
-    "rl": {"errors", "settings"},
+    "rl": {"errors", "settings", "progress"},
     "ope": {"errors", "settings"},
     "config": FOUNDATION | {"emotion", "data", "causal", "rl", "model", "plugin", "recbole_models", "training_keys"},
     "model": FOUNDATION | {"emotion", "data", "config", "causal", "rl", "checkpoint"},
