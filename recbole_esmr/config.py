@@ -30,11 +30,12 @@ from recbole_esmr.data.recbole.filtering import check_filters
 from recbole_esmr.data.trace import DaySettings
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import ConfigError, UnknownNameError, closest, nearest
-from recbole_esmr.files import expanded, read_yaml, shipped
+from recbole_esmr.files import read_yaml, shipped
 from recbole_esmr.model.emotion_encoder import EncoderSettings
 from recbole_esmr.model.engagement_ranker import RankerSettings
 from recbole_esmr.model.ranking import ServingRule
 from recbole_esmr.model.retriever import RetrieverSettings
+from recbole_esmr.outputs import expanded
 from recbole_esmr.plugin import data_keys
 from recbole_esmr.protocol import check_eval_args, check_judged, in_words
 from recbole_esmr.recbole_models import MODEL_NAME, check_needs, load_knowledge, model_class, sample_labels

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, wraps
@@ -17,7 +16,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from recbole_esmr.files import read_yaml, shipped
+from recbole_esmr import compat
 
 FOUND = (
     # RecBole's module, a name that it is asked for, what that is from now on, why
@@ -130,18 +129,17 @@ def register() -> None:
     import torch
 
     anomaly = torch.is_anomaly_enabled()
-    with warnings.catch_warnings():  # RecBole's ray imports pkg_resources, which warns that it will go
-        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    with compat.stood_in():
         for place, *_ in (*FOUND, *CALLED):
             _module(place)  # all of RecBole first: its modules import these names from each other
-        for place, name, ours, _ in FOUND:
-            _find_in(_module(place), name, Lazy(ours))
-        for place, name, ours, _ in CALLED:
-            setattr(_module(place), name, Lazy(ours))
-        for place, name, ours, _ in METHODS:
-            module, _, cls = place.partition(":")
-            _replace_method(getattr(_module(module), cls), name, Lazy(ours))
-        _register_metrics()
+    for place, name, ours, _ in FOUND:
+        _find_in(_module(place), name, Lazy(ours))
+    for place, name, ours, _ in CALLED:
+        setattr(_module(place), name, Lazy(ours))
+    for place, name, ours, _ in METHODS:
+        module, _, cls = place.partition(":")
+        _replace_method(getattr(_module(module), cls), name, Lazy(ours))
+    _register_metrics()
     torch.autograd.set_detect_anomaly(anomaly)  # RecBole's SINE switches it on for everybody, and it slows every training
 
 
@@ -167,6 +165,8 @@ class WhenRecBoleComes(MetaPathFinder):
 @cache
 def data_keys() -> tuple[str, ...]:
     """The plug-in's keys that change what a data set holds: RecBole's cached data sets are reused while they are unchanged."""
+    from recbole_esmr.files import read_yaml, shipped  # so that `import recbole_esmr` does not wait for it
+
     return *read_yaml(shipped("properties") / "overall.yaml"), "day_split", "label"
 
 

@@ -25,6 +25,8 @@ def test_top_slates_by_hand():
     assert top_slates(score[:1], small).tolist() == [[0]], "the pool is exhausted"
     nobody = Observation(1, np.array([False]), np.array([0]), np.ones(4, dtype=bool))
     assert top_slates(score[:1], nobody).shape == (1, 0)
+    away = Observation(1, np.array([False, True]), np.array([2, 1]), np.ones(4, dtype=bool))
+    assert top_slates(score, away).tolist() == [[-1], [0]], "who is away is shown nothing"
 
 
 def test_an_item_without_a_score_is_never_shown_however_short_the_pool():
@@ -46,7 +48,7 @@ def test_baselines_by_hand():
     popular.reset(np.arange(2), world)
     assert popular.recommend(morning_of(2, 3, 1)).tolist() == [[1], [1]]
     popular.observe(evening_of([[0, 1], [0, -1]], [[0.5, 0.0], [1.0, 0.0]]))
-    assert popular.recommend(morning_of(2, 3, 1)).tolist() == [[0], [0]]
+    assert popular.recommend(morning_of(2, 3, 1, day=16)).tolist() == [[0], [0]]
 
 
 def test_random_is_fair_reproducible_and_keeps_to_the_pool():
@@ -99,7 +101,7 @@ def test_a_sequential_model_reads_what_was_just_watched(sequential, data_path):
     before = policy.recommend(morning_of(3, len(items), 10))
     policy.observe(evening_of([[0, 1, 2]] * 3, [[1.0, 0.0, 0.5]] * 3))
     assert policy._history[2, :2].tolist() == dataset.token2id("item_id", items[[0, 2]]).tolist() and policy._length[2] == 2
-    after = policy.recommend(morning_of(3, len(items), 10))
+    after = policy.recommend(morning_of(3, len(items), 10, day=16))
     assert not np.array_equal(before[2], after[2])
     policy.reset(users, items)
     assert np.array_equal(policy.recommend(morning_of(3, len(items), 10)), before), "reset forgets"
