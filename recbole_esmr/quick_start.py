@@ -17,7 +17,7 @@ from recbole.data.transform import construct_transform
 from recbole.utils import get_flops, init_logger, init_seed, set_color
 
 from recbole_esmr.causal.analysis import Analysis
-from recbole_esmr.checkpoint import json_config, load_checkpoint, package_versions, restore
+from recbole_esmr.checkpoint import json_config, load_checkpoint, package_versions, restore, threads
 from recbole_esmr.config import Config, ESMRSettings
 from recbole_esmr.data.dataset import ESMRDataset, load_data, load_split
 from recbole_esmr.data.reading.found import log_found
@@ -121,6 +121,7 @@ def train_and_test(config: Config, saved: bool = True, queue: Any = None, resume
         "seed": config["seed"],
         "config": json_config(config),
         "versions": package_versions(),
+        "threads": threads(),
         **_esmr_report(recommender, int(config["seed"])),
         "checkpoint": str(trainer.saved_model_file) if saved else None,
     }
@@ -273,6 +274,7 @@ def estimate_causal(
         "seed": config["seed"],
         **found.as_dict(),
         "versions": package_versions(),
+        "threads": threads(),
         "timings": {"load": round(loaded - start, 2), "causal": round(perf_counter() - loaded, 2)},
     }
     return result, found
