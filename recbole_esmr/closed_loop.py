@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from recbole_esmr.checkpoint import package_versions
+from recbole_esmr.checkpoint import package_versions, threads
 from recbole_esmr.config import Config, ESMRSettings
 from recbole_esmr.data.dataset import ESMRDataset, load_data
 from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
@@ -214,6 +214,7 @@ def rollout(
             for group, rows in _groups(every[usual], settings).items()
         },
         "versions": package_versions(),
+        "threads": threads(),
         "timings": {"total": round(perf_counter() - start, 1)},
     }
     return result, every

@@ -18,7 +18,7 @@ from recbole.data.transform import construct_transform
 from recbole.utils import get_flops, init_seed, set_color
 
 from recbole_esmr.causal.analysis import Analysis
-from recbole_esmr.checkpoint import AtMost, Checkpoint, json_config, load_checkpoint, package_versions, restore
+from recbole_esmr.checkpoint import AtMost, Checkpoint, json_config, load_checkpoint, package_versions, restore, threads
 from recbole_esmr.config import Config, ESMRSettings
 from recbole_esmr.data.dataset import ESMRDataset, load_data, load_split
 from recbole_esmr.data.reading.consent import not_named
@@ -136,6 +136,7 @@ def train_and_test(config: Config, saved: bool = True, queue: Any = None, resume
         "seed": config["seed"],
         "config": json_config(config),
         "versions": package_versions(),
+        "threads": threads(),
         **_esmr_report(recommender, int(config["seed"])),
         "checkpoint": str(trainer.saved_model_file) if saved else None,
     }
@@ -314,6 +315,7 @@ def estimate_causal(
         "seed": config["seed"],
         **found.as_dict(),
         "versions": package_versions(),
+        "threads": threads(),
         "timings": {"load": round(loaded - start, 2), "causal": round(perf_counter() - loaded, 2)},
     }
     return result, found

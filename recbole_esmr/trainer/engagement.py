@@ -73,8 +73,8 @@ def fit_rankers(
             trees = _fit(log, beliefs, rankers, settings, rows, label, chosen, seed).trees
             return trees.as_dict() if trees else None
 
-        trees = progress.step(name, made, lambda kept: Trees.of_dict(kept) if kept else None)
-        return EngagementRanker.of_trees(trees, rankers.watch.columns)
+        kept = progress.step(name, made)
+        return EngagementRanker.of_trees(Trees.of_dict(kept) if kept else None, rankers.watch.columns)
 
     watch = fitted("watch", shown, shown.watch_ratio)
     rankers = replace(rankers, watch=watch, views=fitted("views", views, views.label))
