@@ -212,7 +212,7 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
     check_keys(changes, "unknown config key")
     checkpoint = load_checkpoint(model_file, trust=changes.get("trust"))
     try:
-        config = _config_of(checkpoint, changes, f"{model_file}: ")
+        config = _config_of(checkpoint, changes)
         dataset, train_data, valid_data, test_data = load_data(config)
         init_seed(config["seed"], config["reproducibility"])
         with AtMost(checkpoint.state_dict):
@@ -233,10 +233,10 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
     return config, model, dataset, train_data, valid_data, test_data
 
 
-def _config_of(checkpoint: Checkpoint, changes: dict[str, Any], where: str) -> Config:
+def _config_of(checkpoint: Checkpoint, changes: dict[str, Any]) -> Config:
     """The config of a checkpoint with changed keys."""
     own = {"sign": None, "trust": None, "log_wandb": False}  # of who loads it, not of who wrote it
-    values = {**checked(checkpoint.config, where, NOT_FROM_FILES), **own, **changes}
+    values = {**checked(checkpoint.config, "", NOT_FROM_FILES), **own, **changes}
     model, dataset = values.pop("model", None), values.pop("dataset", None)
     if model != checkpoint.model or not isinstance(dataset, str):
         raise CheckpointError(f"is of model {checkpoint.model}, its config of {model!r} on data set {dataset!r}. Train again.")
