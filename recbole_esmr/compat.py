@@ -39,6 +39,15 @@ def _old_dok_matrix() -> Any:
 
 
 _FLOAT = {"float": lambda: float}
+
+
+def _numpys_int() -> Any:
+    import numpy as np
+
+    return np.int_
+
+
+_EMBEDDING = ("layers", "abstract_recommender", "context_aware_recommender.ffm")
 _GRAPHS = (
     *("general_recommender.lightgcn", "general_recommender.ngcf", "general_recommender.ncl", "general_recommender.gcmc"),
     *("general_recommender.spectralcf", "knowledge_aware_recommender.kgin", "knowledge_aware_recommender.mcclk"),
@@ -48,6 +57,7 @@ PAST: tuple[tuple[str, str, Mapping[str, Callable[[], Any]], str], ...] = (
     ("recbole.data.interaction", "np", _FLOAT, "numpy 1.24 took np.float away"),
     ("recbole.data.dataset.dataset", "np", _FLOAT, "the same"),
     ("recbole.evaluator.metrics", "np", {**_FLOAT, "bool": lambda: bool}, "the same, and np.bool until it came back in 2.0"),
+    *((f"recbole.model.{part}", "np", {"long": _numpys_int}, "numpy 1.24 took np.long away") for part in _EMBEDDING),
     *(
         (f"recbole.model.{graph}", "sp", {"dok_matrix": _old_dok_matrix}, "scipy 1.13 took dok_matrix._update away")
         for graph in _GRAPHS

@@ -102,7 +102,7 @@ USERS = "user_embedding.weight"
         (lambda x: {"model": "Nonsense", "config": {**x.config, "model": "Nonsense"}}, "unknown model 'Nonsense'"),
         (lambda x: {"model": "EmotionEncoder"}, "is of model EmotionEncoder"),
         (lambda x: {"config": {}}, "its config of None on data set None"),
-        (_config(dataset=["small"]), "on data set ['small']"),
+        (_config(dataset=["small"]), "dataset is ['small']"),
         (_config(dataset="mars"), "unknown data set 'mars'"),
         (_config(embedding_size=10**9), "far larger model than its weights"),
         (_config(embedding_size=-1), "its config and this data set make no model"),
