@@ -5,14 +5,17 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
 
+from recbole_esmr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recbole_esmr.closed_loop import _named
 from recbole_esmr.config import Config
 from recbole_esmr.data.importers import import_data
@@ -25,6 +28,7 @@ from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.files import read_yaml, shipped
 from recbole_esmr.simulation import FeedEnv, load_world
 from recbole_esmr.simulation.environment_state import load_state
+from recbole_esmr.values import read_value
 from tests.fuzz.mutation import Files
 
 
@@ -213,6 +217,28 @@ def _policies(folder: Path) -> None:
         _named(line)
 
 
+_VALUES = _text(
+    values__txt="[10, 20]\n1e-3\n{LS: valid_and_test}\nsaved/model.pth\n(1, 2)\n'a b'\nNone\n0x1F\n"
+    "{'split': {'RS': [0.8, 0.1, 0.1]}}\n"
+)
+
+
+def _values(folder: Path) -> None:
+    for line in (folder / "values.txt").read_text(encoding="utf-8", errors="replace").split("\n"):
+        read_value(line)
+
+
+def _checkpoint() -> Files:
+    """A checkpoint of hardly any weights."""
+    weights = {"embedding.weight": torch.arange(6.0).reshape(3, 2), "count": torch.tensor(3)}
+    state = {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 0.001, "params": [0]}]}
+    training = {"epoch": 2, "cur_step": 0, "best_valid_score": 0.5}
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "model.pth"
+        save_checkpoint(path, Checkpoint("BPR", {"seed": 1, "topk": [10]}, "0" * 64, weights, {}, state, training))
+        return {"model.pth": path.read_bytes()}
+
+
 def _in_small(files: Files) -> Files:
     return {f"small/{name}": content for name, content in files.items()}
 
@@ -230,6 +256,8 @@ PARSERS: dict[str, Parser] = {
     "taxonomy": Parser(lambda folder: load_taxonomy("mine.yaml", folder), (_TAXONOMY,)),
     "config": Parser(_config, (_in_small({**ATOMIC, "small.yaml": _KEYS.encode()}),)),
     "arguments": Parser(_arguments, (_ARGUMENTS,)),
+    "values": Parser(_values, (_VALUES,)),
+    "checkpoint": Parser(lambda folder: load_checkpoint(folder / "model.pth"), (_checkpoint(),)),
     "policies": Parser(_policies, (_POLICIES,)),
 }
 """By the name that ``python -m benchmarks.trust.fuzz --parser=NAME`` takes."""
