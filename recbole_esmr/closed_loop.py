@@ -73,6 +73,11 @@ class Platform:
     seed: int
     done: set[str] = field(default_factory=set)
 
+    @property
+    def trust(self) -> str | None:
+        """The file of ``--trust``, whose key must have signed a checkpoint that is deployed."""
+        return next((word.partition("=")[2] for word in self.arguments if word.startswith("--trust=")), None)
+
     def trained(self, model: str) -> Path:
         """The checkpoint of a model trained on the log; trained once in a rollout, never taken from an earlier one."""
         path = self.work / f"{model}.pth"
@@ -290,7 +295,7 @@ def _maker(platform: Platform, policy: _Named, days: int) -> Callable[[FeedEnv],
             return lambda env: Positive(names, catalogue.valence * catalogue.intensity)
         return lambda env: Popular(names, np.bincount(shown.item, weights=shown.label, minlength=len(names)))
     path, changes = (
-        (Path(policy.checkpoint), policy.changes)
+        (Path(policy.checkpoint), {**policy.changes, "trust": platform.trust})
         if policy.checkpoint
         else platform.variant(policy.changes)
         if name in (*BY_ESMR, MODEL_NAME)

@@ -24,6 +24,7 @@ from recbole.utils.argument_list import (
 
 from recbole_esmr.causal.analysis import CausalSettings
 from recbole_esmr.causal.reward import Reward
+from recbole_esmr.checkpoint import check_key_files
 from recbole_esmr.data.recbole.cache import FINGERPRINT, fingerprint
 from recbole_esmr.data.recbole.columns import check_columns
 from recbole_esmr.data.recbole.filtering import check_filters
@@ -217,6 +218,7 @@ class Config(RecBoleConfig):
         final.update(repeatable=repeatable, data_path=str(self._dataset_path))
         final[FINGERPRINT] = fingerprint(self._dataset_path, str(final["dataset"]))
         final["emotion_taxonomy"] = load_taxonomy(final["emotion_taxonomy"]).setting
+        check_key_files(final.get("sign"), final.get("trust"))
         check_judged(self)
         check_columns(self)
         sample_labels(self)
@@ -336,5 +338,6 @@ def _known_keys() -> set[str]:
         for arguments in (general_arguments, training_arguments, evaluation_arguments, dataset_arguments):
             _KNOWN.update(arguments)
         _KNOWN.update(("model", "dataset", "config_files", "nproc", "world_size", "ip", "port", "offset", "local_rank"))
+        _KNOWN.update(("sign", "trust"))  # files of keys, for checkpoints
         _KNOWN.update(("encoding", "MODEL_TYPE", "numerical_features", "transform", "loss_type", *flat_keys(ESMRSettings)))
     return _KNOWN

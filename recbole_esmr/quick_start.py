@@ -18,12 +18,12 @@ from recbole.data.transform import construct_transform
 from recbole.utils import get_flops, init_logger, init_seed, set_color
 
 from recbole_esmr.causal.analysis import Analysis
-from recbole_esmr.checkpoint import json_config, load_checkpoint, package_versions, restore
-from recbole_esmr.config import Config, ESMRSettings
+from recbole_esmr.checkpoint import AtMost, Checkpoint, json_config, load_checkpoint, package_versions, restore
+from recbole_esmr.config import Config, ESMRSettings, check_keys
 from recbole_esmr.data.dataset import ESMRDataset, load_data, load_split
 from recbole_esmr.data.reading.found import log_found
 from recbole_esmr.data.trace import TEST, VALID
-from recbole_esmr.errors import ConfigError, DataError
+from recbole_esmr.errors import CheckpointError, ConfigError, DataError, ESMRError
 from recbole_esmr.files import SCHEMA_VERSION
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import RERANKER
@@ -210,19 +210,42 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
     Raises:
         CheckpointError: the file is not to be used, or does not fit the data.
     """
-    checkpoint = load_checkpoint(model_file)
-    values = {**checkpoint.config, **(config_dict or {})}
-    config = Config(values.pop("model"), values.pop("dataset"), config_dict=values, arguments=[])
-    dataset, train_data, valid_data, test_data = load_data(config)
-    init_seed(config["seed"], config["reproducibility"])
-    model = build_model(config, train_data._dataset).to(config["device"])
-    restore(model, load_checkpoint(model_file, device=config["device"]), model_file, dataset)
+    changes = dict(config_dict or {})
+    check_keys(changes, "unknown config key")
+    checkpoint = load_checkpoint(model_file, trust=changes.get("trust"))
+    try:
+        config = _config_of(checkpoint, changes)
+        dataset, train_data, valid_data, test_data = load_data(config)
+        init_seed(config["seed"], config["reproducibility"])
+        with AtMost(checkpoint.state_dict):
+            model = build_model(config, train_data._dataset).to(config["device"])
+    except DataError:
+        raise
+    except CheckpointError as error:
+        raise CheckpointError(f"{model_file}: {error}") from error
+    except Exception as error:  # RecBole meets values that no training wrote with errors of every kind
+        if isinstance(error, ESMRError) and any(key in str(error) for key in changes):
+            raise
+        said = str(error) if isinstance(error, ESMRError) else f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"{model_file}: no model can be made with its config ({said}).") from error
+    restore(model, checkpoint, model_file, dataset)
     served = flat_keys(ESMRSettings, SERVING)
     if isinstance(model, ESMR) and any(config[key] != checkpoint.config.get(key) for key in served):
         from recbole_esmr.trainer.off_policy import find_multipliers
 
         model.learned = replace(model.learned, multiplier=find_multipliers(*model.parts(), config.esmr.serving))
     return config, model, dataset, train_data, valid_data, test_data
+
+
+def _config_of(checkpoint: Checkpoint, changes: dict[str, Any]) -> Config:
+    """The config of a checkpoint with changed keys."""
+    values = {**checkpoint.config, "sign": None, "trust": None, **changes}
+    model, dataset = values.pop("model", None), values.pop("dataset", None)
+    if model != checkpoint.model or not isinstance(dataset, str):
+        raise CheckpointError(
+            f"it is a checkpoint of {checkpoint.model}, and its config of model {model!r} and data set {dataset!r}."
+        )
+    return Config(model, dataset, config_dict=values, arguments=[])
 
 
 def retrain_reranker(model_file: str | Path, changes: dict[str, Any], output: str | Path) -> None:

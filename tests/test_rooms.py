@@ -12,7 +12,19 @@ import pytest
 import recbole_esmr
 
 ROOT = Path(recbole_esmr.__file__).parent
-FOUNDATION = {"errors", "leftovers", "outputs", "writing", "folders", "files", "settings", "memory", "progress", "protocol", "feed"}
+FOUNDATION = {
+    "errors",
+    "leftovers",
+    "outputs",
+    "writing",
+    "folders",
+    "files",
+    "settings",
+    "memory",
+    "progress",
+    "protocol",
+    "feed",
+}
 MAY = {
     "errors": set(),
     "stopping": set(),
@@ -25,10 +37,10 @@ MAY = {
     "memory": {"errors"},
     "protocol": {"errors"},
     "feed": set(),
-    "progress": set(),
+    "progress": {"errors"},
     "compat": set(),
     "plugin": {"files", "compat"},
-    "checkpoint": {"errors", "files", "outputs", "writing"},
+    "checkpoint": {"errors", "outputs", "writing"},
     "training_keys": {"errors"},
     "recbole_models": {"errors", "data"},
     "emotion": FOUNDATION,
@@ -36,7 +48,8 @@ MAY = {
     "causal": FOUNDATION | {"emotion", "data"},
     "rl": {"errors", "settings", "progress"},
     "ope": {"errors", "settings"},
-    "config": FOUNDATION | {"emotion", "data", "causal", "rl", "model", "plugin", "recbole_models", "training_keys"},
+    "config": FOUNDATION
+    | {"emotion", "data", "causal", "rl", "model", "checkpoint", "plugin", "recbole_models", "training_keys"},
     "model": FOUNDATION | {"emotion", "data", "config", "causal", "rl", "checkpoint"},
     "trainer": FOUNDATION | {"emotion", "data", "config", "causal", "rl", "ope", "model", "checkpoint"},
     "policy": FOUNDATION | {"emotion", "data", "causal", "model"},

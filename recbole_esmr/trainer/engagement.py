@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, replace
 from logging import getLogger
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from recbole_esmr.model.beliefs import Beliefs
 from recbole_esmr.model.engagement_ranker import EngagementFeatures, EngagementRanker, RankerSettings
 from recbole_esmr.model.ranking import Rankers, pair_table
 from recbole_esmr.model.retriever import Retrieval
+from recbole_esmr.model.trees import Trees
 from recbole_esmr.progress import Progress
 
 
@@ -66,8 +68,15 @@ def fit_rankers(
 
     def fitted(name: str, rows: Impressions, label: np.ndarray) -> EngagementRanker:
         chosen = _chosen(log, rows, settings.rows, generator)  # before the step, for the next one draws after it
-        text = progress.step(name, lambda _: _fit(log, beliefs, rankers, settings, rows, label, chosen, seed).to_text())
-        return EngagementRanker.of_text(text, rankers.watch.columns)
+
+        def trees(_: Progress) -> dict[str, Any] | None:
+            made = _fit(log, beliefs, rankers, settings, rows, label, chosen, seed).trees
+            return made.as_dict() if made else None
+
+        def read(made: Any) -> EngagementRanker:
+            return EngagementRanker.of_trees(made and Trees.of_dict(made), rankers.watch.columns)
+
+        return progress.step(name, trees, read)
 
     watch = fitted("watch", shown, shown.watch_ratio)
     rankers = replace(rankers, watch=watch, views=fitted("views", views, views.label))
