@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
+
+from recbole_esmr.errors import CheckpointError
+
+T = TypeVar("T")
 
 SECONDS = 30.0
 """Between two writes. They cost time, and what was done since the last one is lost by a stop."""
@@ -64,8 +68,8 @@ class Progress:
         part._clock = self._clock
         return part
 
-    def step(self, name: str, make: Callable[[Progress], Any]) -> Any:
-        """What ``make`` returns for the part's progress, a tree.
+    def step(self, name: str, make: Callable[[Progress], Any], read: Callable[[Any], T] = lambda made: made) -> T:
+        """What ``read`` makes of the tree that ``make`` returns for the part's progress.
 
         What was made before a stop is not made again; the random numbers go on from where it left them.
         """
@@ -74,8 +78,8 @@ class Progress:
             self.kept[name] = {"made": make(part), "random": RandomStates().state_dict()}
             self.keep(lambda: self.kept)
         else:
-            RandomStates().load_state_dict(part.kept["random"])
-        return self.kept[name]["made"]
+            put_back(RandomStates(), part.kept.get("random"))
+        return _readable(read, self.kept[name]["made"])
 
     def through(self, count: int, **parts: Stateful) -> Iterator[int]:
         """The numbers from 0 to ``count`` − 1 of a loop that changes ``parts``, without those that were done before a stop.
@@ -85,7 +89,7 @@ class Progress:
             parts: all that one round hands to the next, random numbers included (:class:`RandomStates`).
         """
         for name, part in parts.items() if self.kept else ():
-            part.load_state_dict(self.kept[name])
+            put_back(part, self.kept.get(name))
         for number in range(self.done, count):
             self.keep(partial(_between, number, parts))
             yield number
@@ -93,7 +97,33 @@ class Progress:
     @property
     def done(self) -> int:
         """The rounds of the loop that were done before a stop."""
-        return int(self.kept.get("done", 0))
+        done = self.kept.get("done", 0)
+        if not isinstance(done, int):
+            raise _unreadable(TypeError("its count of rounds is no number"))
+        return done
+
+
+def put_back(part: Stateful, state: Any) -> None:
+    """Give a part the state that a checkpoint kept of it.
+
+    Raises:
+        CheckpointError: it is of something else.
+    """
+    _readable(part.load_state_dict, state)
+
+
+def _readable(read: Callable[[Any], T], kept: Any) -> T:
+    try:
+        return read(kept)
+    except CheckpointError:
+        raise
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError, OverflowError) as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> CheckpointError:
+    said = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    return CheckpointError(f"what it keeps of the stopped training cannot be used ({said}). Train anew, without --resume.")
 
 
 def _between(done: int, parts: Mapping[str, Stateful]) -> dict[str, Any]:

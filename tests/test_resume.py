@@ -51,8 +51,8 @@ class _Stopped:
         self.left = None
         save = checkpointing.save_checkpoint
 
-        def save_and_stop(path, checkpoint):
-            save(path, checkpoint)
+        def save_and_stop(*arguments):
+            save(*arguments)
             if self.left is not None:
                 self.left -= 1
                 if self.left == 0:

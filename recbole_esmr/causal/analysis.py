@@ -95,7 +95,7 @@ def analyse(
         def told(_: Progress) -> list[dict[str, Any]]:
             return [effect.as_dict() for effect in estimate_effects(panel, outcome, method, state)]
 
-        return [Effect(**effect) for effect in progress.step(f"{outcome}, {state}", told)]
+        return progress.step(f"{outcome}, {state}", told, lambda made: [Effect(**effect) for effect in made])
 
     questions = [(outcome, state) for outcome in design.outcomes for state in STATES]
     found: dict[tuple[str, str], list[Effect]] = {}

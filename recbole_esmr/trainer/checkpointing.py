@@ -24,8 +24,8 @@ from recbole_esmr.checkpoint import (
     restore,
     save_checkpoint,
 )
-from recbole_esmr.errors import Interrupted
-from recbole_esmr.progress import Progress, RandomStates, Stateful
+from recbole_esmr.errors import CheckpointError, Interrupted
+from recbole_esmr.progress import Progress, RandomStates, Stateful, put_back
 from recbole_esmr.records import of_first_process
 from recbole_esmr.trainer.going_on import files_hash, other_files, require_same_keys
 from recbole_esmr.trainer.readiness import check_rankable, check_trainable
@@ -80,7 +80,7 @@ class SafeCheckpoints(Trainer):
             beside = {"attributes": self._attributes, **self.beside}
             self._state = TrainingState(self, (train_data, valid_data), beside)
             if self._progress.kept:
-                self._state.load_state_dict(self._progress.kept)
+                put_back(self._state, self._progress.kept)
                 self.start_epoch = self._progress.done
             result = super().fit(train_data, valid_data, verbose, saved, show_progress, callback_fn)
             if saved:
@@ -95,7 +95,7 @@ class SafeCheckpoints(Trainer):
         if resumed not in (None, self._ids):
             raise other_ids(self.saved_model_file, dataset)
         self._files = files_hash(self.config) if saved or self._resumed else None
-        if self._resumed and self._resumed["files"] != self._files:
+        if self._resumed and self._resumed.get("files") != self._files:
             raise other_files(self.saved_model_file, self.config)
         if not self._resumed:
             self._best, self._judged = None, None
@@ -107,9 +107,7 @@ class SafeCheckpoints(Trainer):
         ended, self._resumed = self._resumed.get("ended"), {}
         if ended is None:
             return False
-        self.best_valid_result = ended["best_valid_result"]
-        self._attributes.load_state_dict(ended["attributes"])
-        RandomStates().load_state_dict(ended["random"])
+        put_back(_Ended(self), ended)
         return True
 
     def _train_epoch(self, train_data, epoch_idx, *args, **kwargs):
@@ -154,12 +152,7 @@ class SafeCheckpoints(Trainer):
         self._save({"state": state, "judged": self._best is not None} if state else {}, path)
 
     def _save_ended(self) -> None:
-        ended = {
-            "best_valid_result": self.best_valid_result,
-            "attributes": self._attributes.state_dict(),
-            "random": RandomStates().state_dict(),
-        }
-        self._save({"ended": ended})
+        self._save({"ended": _Ended(self).state_dict()})
 
     def _save(self, progress: dict[str, Any], path: str | Path | None = None) -> None:
         if not self._is_first:
@@ -181,7 +174,7 @@ class SafeCheckpoints(Trainer):
         Raises:
             CheckpointError: it is not to be used, of another model, or was trained with other keys, which are named.
         """
-        checkpoint = load_checkpoint(resume_file, model=self.config["model"], device=self.device, trust=self.config["trust"])
+        checkpoint = load_checkpoint(resume_file, self.config["model"], self.device, self.config["trust"])
         require_same_keys(resume_file, checkpoint.config, json_config(self.config))
         self.saved_model_file = str(resume_file)
         self._ids = checkpoint.ids
@@ -197,9 +190,14 @@ class SafeCheckpoints(Trainer):
 
     @contextmanager
     def stoppable(self, saved: bool = True) -> Iterator[None]:
-        """Say from which checkpoint to go on when the block is stopped."""
+        """Say from which checkpoint to go on when the block is stopped, and which one cannot be gone on from."""
         try:
             yield
+        except CheckpointError as error:
+            path = str(self.saved_model_file)
+            if not saved or path in str(error):
+                raise
+            raise CheckpointError(f"{path}: {error}") from error
         except KeyboardInterrupt as stop:
             there = saved and Path(self.saved_model_file).is_file()
             raise Interrupted(str(self.saved_model_file) if there else None) from stop
@@ -223,6 +221,26 @@ class SafeCheckpoints(Trainer):
         if eval_data:
             self.eval_collector.item_collect(eval_data._dataset)
         return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+
+
+class _Ended:
+    """What is kept of a training that has ended, so that whoever goes on from it says the same again."""
+
+    def __init__(self, trainer: SafeCheckpoints) -> None:
+        self._trainer = trainer
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "best_valid_result": self._trainer.best_valid_result,
+            "attributes": self._trainer._attributes.state_dict(),
+            "random": RandomStates().state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        result = state["best_valid_result"]
+        self._trainer.best_valid_result = None if result is None else {name: float(value) for name, value in result.items()}
+        self._trainer._attributes.load_state_dict(state["attributes"])
+        RandomStates().load_state_dict(state["random"])
 
 
 @functools.cache

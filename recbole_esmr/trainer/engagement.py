@@ -69,12 +69,14 @@ def fit_rankers(
     def fitted(name: str, rows: Impressions, label: np.ndarray) -> EngagementRanker:
         chosen = _chosen(log, rows, settings.rows, generator)  # before the step, for the next one draws after it
 
-        def made(_: Progress) -> dict[str, Any] | None:
-            trees = _fit(log, beliefs, rankers, settings, rows, label, chosen, seed).trees
-            return trees.as_dict() if trees else None
+        def trees(_: Progress) -> dict[str, Any] | None:
+            made = _fit(log, beliefs, rankers, settings, rows, label, chosen, seed).trees
+            return made.as_dict() if made else None
 
-        kept = progress.step(name, made)
-        return EngagementRanker.of_trees(Trees.of_dict(kept) if kept else None, rankers.watch.columns)
+        def read(made: Any) -> EngagementRanker:
+            return EngagementRanker.of_trees(made and Trees.of_dict(made), rankers.watch.columns)
+
+        return progress.step(name, trees, read)
 
     watch = fitted("watch", shown, shown.watch_ratio)
     rankers = replace(rankers, watch=watch, views=fitted("views", views, views.label))

@@ -19,7 +19,7 @@ from recbole_esmr.model.beliefs import Beliefs
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import CAUSAL, ENCODER, ENGAGEMENT, RERANKER, STAGES, Learned
 from recbole_esmr.model.ranking import Rankers
-from recbole_esmr.progress import Progress, RandomStates
+from recbole_esmr.progress import Progress, RandomStates, put_back
 from recbole_esmr.rl.double_q import fit_value
 from recbole_esmr.rl.transitions import Transitions
 from recbole_esmr.trainer.causal import causal_stage, learn_responses
@@ -74,7 +74,7 @@ class ESMRTrainer(SafeCheckpoints):
         }
         progress, numbers = self._progress, RandomStates()
         if progress.kept:
-            numbers.load_state_dict(progress.kept["random"])
+            put_back(numbers, progress.kept.get("random"))
         for number, name in enumerate(STAGES):
             if name in self._learned.done or (name in (CAUSAL, RERANKER) and not self._can_learn_emotion):
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from recbole_esmr.checkpoint import Checkpoint, restore, restore_optimizer
 from recbole_esmr.progress import RandomStates, Stateful
 
 
@@ -42,11 +44,11 @@ class TrainingState:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        trainer = self._trainer
-        trainer.model.load_state_dict(state["weights"])
-        trainer.model.load_other_parameter(state["other_parameter"])
+        trainer, where = self._trainer, "the stopped training"
+        held = Checkpoint("", {}, None, state["weights"], state["other_parameter"], {}, {})
+        restore(trainer.model, held, where)
         for name, kept in state["optimizers"].items():
-            getattr(trainer, name).load_state_dict(kept)
+            restore_optimizer(vars(trainer)[name], replace(held, optimizer=kept), where)
         trainer.cur_step, trainer.best_valid_score, trainer.best_valid_result = state["stopping"]
         trainer.train_loss_dict = {int(epoch): loss for epoch, loss in state["train_loss"].items()}
         for name, part in self._parts.items():
@@ -80,6 +82,8 @@ class Attributes:
             module, _, name = where.rpartition(".")
             owner = self._model.get_submodule(module)
             before = getattr(owner, name, None)
+            if not _is_plain(before) or not _is_plain(value):  # a file may replace no method and no layer
+                raise TypeError(f"{where} is a {type(before).__name__}")
             if isinstance(value, torch.Tensor):
                 value = value.to(before.device if isinstance(before, torch.Tensor) else next(self._model.parameters()).device)
             setattr(owner, name, value.copy() if isinstance(value, np.ndarray) else value)
