@@ -97,7 +97,7 @@ except OutputError as error:
 @posix
 @pytest.mark.parametrize("library", ["torch", "numpy", "matplotlib", "safetensors", "pandas"])
 def test_what_libraries_say_of_a_full_disk_becomes_one_line(tmp_path, library):
-    """A limit on the size of files makes real writes fail, as a full disk does; torch and safetensors have their own errors for it."""
+    """A limit on the size of files makes real writes fail, as a full disk does; torch and numpy have their own errors for it."""
     path = tmp_path / "result"
     path.write_text("old")
     done = _python(LIMITED, library, path)

@@ -115,7 +115,7 @@ def tried(place: Path, words: str, spoil: Callable[[Path], None] | str, free: Pa
         cwd=free, env=environment(), capture_output=True, text=True, check=False, preexec_fn=_as_anybody,
     )  # fmt: skip
     said = [line for line in done.stderr.splitlines() if line.startswith("recbole-esmr:")]
-    intact = content(place) == before
+    intact = content(place) | before == content(place)
     hidden = [path.name for path in (*place.rglob(".*"), *free.rglob(".*")) if ".new-" in path.name or ".old-" in path.name]
     good = done.returncode == 2 and intact and not hidden and len(said) == 1 and "Traceback" not in done.stderr
     line = (said or done.stderr.strip().splitlines() or ["(nothing)"])[-1].replace(str(place), "…").replace("recbole-esmr: ", "")
