@@ -91,6 +91,12 @@ METHODS = (
     ),
     (
         "recbole.data.dataset.dataset:Dataset",
+        "_filter_inter_by_user_or_item",
+        "recbole_esmr.data.recbole.filtering:filter_inter_by_user_or_item",
+        "who is left out",
+    ),
+    (
+        "recbole.data.dataset.dataset:Dataset",
         "_filter_by_field_value",
         "recbole_esmr.data.recbole.filtering:filter_by_field_value",
         "bounds in the unit of the file",

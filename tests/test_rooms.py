@@ -12,7 +12,10 @@ import pytest
 import recbole_esmr
 
 ROOT = Path(recbole_esmr.__file__).parent
-FOUNDATION = {"errors", "values", "leftovers", "outputs", "writing", "folders", "files", "settings", "memory", "protocol", "feed"}
+FOUNDATION = {
+    *("errors", "values", "leftovers", "outputs", "writing", "folders", "files"),
+    *("settings", "memory", "progress", "protocol", "feed"),
+}
 MAY = {
     "errors": set(),
     "stopping": set(),
@@ -27,6 +30,7 @@ MAY = {
     "memory": {"errors"},
     "protocol": {"errors", "values"},
     "feed": set(),
+    "progress": {"errors"},
     "compat": set(),
     "plugin": {"files", "compat"},
     "checkpoint": {"errors", "outputs", "writing"},
@@ -36,7 +40,7 @@ MAY = {
     "emotion": FOUNDATION,
     "data": FOUNDATION | {"emotion"},
     "causal": FOUNDATION | {"emotion", "data"},
-    "rl": {"errors", "settings"},
+    "rl": {"errors", "settings", "progress"},
     "ope": {"errors", "settings"},
     "config": FOUNDATION | {"emotion", "data", "causal", "rl", "model", "checkpoint", "plugin", "recbole_models", "recbole_keys"},
     "model": FOUNDATION | {"emotion", "data", "config", "causal", "rl", "checkpoint"},

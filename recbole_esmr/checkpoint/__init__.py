@@ -1,7 +1,7 @@
 """One file format for every model, which nothing unpickles: the file, what it holds, and how a model gets it back."""
 
 from recbole_esmr.checkpoint.allocation import AtMost
-from recbole_esmr.checkpoint.content import Checkpoint, json_config, load_checkpoint, package_versions, save_checkpoint
+from recbole_esmr.checkpoint.content import Checkpoint, json_config, load_checkpoint, package_versions, save_checkpoint, threads
 from recbole_esmr.checkpoint.optimizer import restore_optimizer
 from recbole_esmr.checkpoint.restoring import id_fingerprint, other_ids, restore
 from recbole_esmr.checkpoint.schema import check_types
@@ -23,4 +23,5 @@ __all__ = [
     "restore",
     "restore_optimizer",
     "save_checkpoint",
+    "threads",
 ]

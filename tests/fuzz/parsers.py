@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 import yaml
 
 from recbole_esmr.causal.responses import Responses
-from recbole_esmr.checkpoint import load_checkpoint
+from recbole_esmr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recbole_esmr.checkpoint.container import Block, parts
 from recbole_esmr.checkpoint.tree import CONTENT, to_blocks
 from recbole_esmr.closed_loop import _named
@@ -34,6 +35,7 @@ from recbole_esmr.model.learned import STAGES, Learned
 from recbole_esmr.model.trees import Trees
 from recbole_esmr.simulation import FeedEnv, load_world
 from recbole_esmr.simulation.environment_state import load_state
+from recbole_esmr.values import read_value
 from tests.crafted import around
 from tests.fuzz.mutation import Files
 
@@ -223,7 +225,29 @@ def _policies(folder: Path) -> None:
         _named(line)
 
 
+_VALUES = _text(
+    values__txt="[10, 20]\n1e-3\n{LS: valid_and_test}\nsaved/model.pth\n(1, 2)\n'a b'\nNone\n0x1F\n"
+    "{'split': {'RS': [0.8, 0.1, 0.1]}}\n"
+)
+
+
+def _values(folder: Path) -> None:
+    for line in (folder / "values.txt").read_text(encoding="utf-8", errors="replace").split("\n"):
+        read_value(line)
+
+
 # -- checkpoints ----------------------------------------------------------------------------------------------------------
+
+
+def _checkpoint() -> Files:
+    """A checkpoint of hardly any weights."""
+    weights = {"embedding.weight": torch.arange(6.0).reshape(3, 2), "count": torch.tensor(3)}
+    state = {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 0.001, "params": [0]}]}
+    training = {"epoch": 2, "cur_step": 0, "best_valid_score": 0.5}
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "model.pth"
+        save_checkpoint(path, Checkpoint("BPR", {"seed": 1, "topk": [10]}, "0" * 64, weights, {}, state, training))
+        return {"model.pth": path.read_bytes()}
 
 
 def _blocks() -> dict[str, Block]:
@@ -247,7 +271,7 @@ def _blocks() -> dict[str, Block]:
     )
 
 
-def _checkpoint(folder: Path) -> None:
+def _content(folder: Path) -> None:
     path = folder / "a.pth"
     if (folder / "body.safetensors").is_file():  # behind a hash that is right, so that it is read
         around(path, (folder / "body.safetensors").read_bytes())
@@ -278,9 +302,11 @@ PARSERS: dict[str, Parser] = {
     "taxonomy": Parser(lambda folder: load_taxonomy("mine.yaml", folder), (_TAXONOMY,)),
     "config": Parser(_config, (_in_small({**ATOMIC, "small.yaml": _KEYS.encode()}),)),
     "arguments": Parser(_arguments, (_ARGUMENTS,)),
+    "values": Parser(_values, (_VALUES,)),
+    "checkpoint": Parser(lambda folder: load_checkpoint(folder / "model.pth"), (_checkpoint(),)),
     "policies": Parser(_policies, (_POLICIES,)),
-    "checkpoint": Parser(
-        _checkpoint,
+    "checkpoint-content": Parser(
+        _content,
         ({"body.safetensors": b"".join(map(bytes, parts(_blocks())))}, {"content.json": bytes(_blocks()[CONTENT].data)}),
     ),
 }

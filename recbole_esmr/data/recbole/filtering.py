@@ -122,6 +122,27 @@ def data_filtering(_: Callable[..., Any], dataset: Any) -> None:
     dataset._reset_index()
 
 
+def filter_inter_by_user_or_item(original: Callable[..., Any], dataset: Any) -> None:
+    """``Dataset._filter_inter_by_user_or_item``: and who is left out with their interactions, for having no row, is counted.
+
+    Args:
+        original: RecBole's own method.
+        dataset: RecBole's data set.
+    """
+    name, frame = dataset.dataset_name, dataset.inter_feat
+    if dataset.config["filter_inter_by_user_or_item"] is True:
+        for field, suffix, who in ((dataset.uid_field, "user", "people"), (dataset.iid_field, "item", "items")):
+            listed = getattr(dataset, f"{suffix}_feat")
+            absent = pd.Series(False, index=frame.index) if listed is None else ~frame[field].isin(listed[field])
+            if absent.any():
+                dataset.logger.warning(
+                    f"{name}.{suffix}: {frame[field][absent].nunique():,} {who} of {name}.inter have no row, so their "
+                    f"{int(absent.sum()):,} of {len(frame):,} interactions are left out. Add the rows, or set "
+                    "filter_inter_by_user_or_item: False to keep them."
+                )
+    original(dataset)
+
+
 def drop_unused_col(original: Callable[..., Any], dataset: Any) -> None:
     """``Dataset._drop_unused_col``: also what a context-aware model cannot read of an item that nobody has chosen yet.
 
