@@ -74,10 +74,9 @@ class Platform:
     seed: int
     done: set[str] = field(default_factory=set)
 
-    @property
-    def trust(self) -> str | None:
-        """The file of ``--trust``, whose key must have signed a checkpoint that is deployed."""
-        return next((word.partition("=")[2] for word in self.arguments if word.startswith("--trust=")), None)
+    def option(self, name: str) -> str | None:
+        """The value of ``--name=…`` among the arguments."""
+        return next((word.partition("=")[2] for word in self.arguments if word.startswith(f"--{name}=")), None)
 
     def trained(self, model: str) -> Path:
         """The checkpoint of a model trained on the log; trained once in a rollout, never taken from an earlier one."""
@@ -102,7 +101,7 @@ class Platform:
         path = self.work / f"{name}.pth"
         if name not in self.done:
             self.done.add(name)
-            retrain_reranker(base, learned, path)
+            retrain_reranker(base, {**learned, "sign": self.option("sign")}, path)
         return path, changes
 
     def env(self, users: np.ndarray) -> FeedEnv:
@@ -299,7 +298,7 @@ def _maker(platform: Platform, policy: _Named, days: int) -> Callable[[FeedEnv],
             return lambda env: Positive(names, catalogue.valence * catalogue.intensity)
         return lambda env: Popular(names, np.bincount(shown.item, weights=shown.label, minlength=len(names)))
     path, changes = (
-        (Path(policy.checkpoint), {**policy.changes, "trust": platform.trust})
+        (Path(policy.checkpoint), {**policy.changes, "trust": platform.option("trust")})
         if policy.checkpoint
         else platform.variant(policy.changes)
         if name in (*BY_ESMR, MODEL_NAME)
