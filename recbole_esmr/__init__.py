@@ -12,7 +12,10 @@ RecBole itself (and torch with it) is loaded when it is first needed: ``import r
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from recbole_esmr.stopping import watch_command
+
+watch_command()  # before all else, for importing takes time in which a user may press Ctrl-C
+
 from typing import TYPE_CHECKING, Any
 
 from recbole_esmr.plugin import Lazy, register, teach
@@ -35,11 +38,6 @@ __all__ = [
     "run_recbole",
 ]
 
-try:
-    __version__ = version("recbole-esmr")
-except PackageNotFoundError:  # a source tree that is not installed
-    __version__ = "0+unknown"
-
 _PUBLIC = {
     "Config": "recbole_esmr.config",
     "ESMR": "recbole_esmr.model.esmr",
@@ -52,9 +50,20 @@ _PUBLIC = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return Lazy(f"{_PUBLIC[name]}:{name}").load()
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("recbole-esmr")
+    except PackageNotFoundError:  # a source tree that is not installed
+        return "0+unknown"
 
 
 teach()

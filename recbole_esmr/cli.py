@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -10,41 +11,63 @@ from functools import partial
 from pathlib import Path
 
 from recbole_esmr.errors import ConfigError
-from recbole_esmr.files import check_output, expanded
+from recbole_esmr.outputs import check_output, expanded
+from recbole_esmr.stopping import Watch, going_on
+from recbole_esmr.terminal import OneLineParser, Printer, complain, line_of
+
+_NEEDS = {
+    "run": "recbole_esmr.quick_start",
+    "check": "recbole_esmr.check",
+    "pretrain": "recbole_esmr.trainer.pretraining",
+    "compare": "recbole_esmr.comparison",
+    "simulate": "recbole_esmr.simulation",
+    "rollout": "recbole_esmr.closed_loop",
+    "causal": "recbole_esmr.quick_start",
+    "import": "recbole_esmr.data.importers",
+}
+"""What takes seconds to import of each command: it is imported while Ctrl-C ends the process at once."""
 
 _RECBOLE_KEYS = "any RecBole or ESMR key as --key=value, for example --epochs=5 --gate=never"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. Returns 0, or 2 after one line on standard error where the user can mend something."""
+    """Run a command.
+
+    Returns:
+        0; 2 after one line on standard error where the user can mend something; 130 or 143 after one line where Ctrl-C or SIGTERM
+        stopped it.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    say = Printer()
+    with Watch(arguments) as watch:
+        try:
+            try:
+                _run_command(arguments, watch, say)
+            finally:
+                say.flush()
+        except (Exception, KeyboardInterrupt) as error:
+            if isinstance(error, KeyboardInterrupt) or watch.signal is not None:  # whatever became of the interrupt on its way
+                complain(going_on(arguments, getattr(error, "checkpoint", None)))
+                return 128 + (watch.signal or 2)
+            return complain(line_of(error))
+    return complain(str(say.failed)) if say.failed else 0
+
+
+def _run_command(arguments: Sequence[str], watch: Watch, say: Printer) -> None:
     parser = _parser()
-    options, rest = parser.parse_known_args(arguments)
+    options, rest = parser.parse_known_args(arguments, argparse.Namespace(say=say))
     if rest and not options.takes_keys:
         parser.error(f"unknown argument {rest[0]}; see recbole-esmr {options.command} --help")
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
-    from recbole_esmr.errors import ESMRError
-
-    try:
-        options.run(options, rest)
-    except ESMRError as error:
-        print(f"recbole-esmr: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(
-            f"recbole-esmr: {error.filename or ''}: {error.strerror or error}. Give a path that can be read or written.",
-            file=sys.stderr,
-        )
-        return 2
-    except KeyboardInterrupt:
-        print("recbole-esmr: stopped", file=sys.stderr)
-        return 130
-    return 0
+    if options.command in _NEEDS:
+        importlib.import_module(_NEEDS[options.command])
+    watch.raising()
+    options.run(options, rest)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="recbole-esmr", description="Emotion-aware recommendation on RecBole.")
+    parser = OneLineParser(prog="recbole-esmr", description="Emotion-aware recommendation on RecBole.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = _command(commands, "run", _run, "train and test one model", "run --model=ESMR --dataset=esmr-mini --output=run.json")
@@ -79,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     compare.add_argument("--models", required=True, help="names, separated by commas")
     compare.add_argument("--seeds", type=_positive, default=1, help="number of seeds, from --seed on (default: 1)")
-    compare.add_argument("--seed", type=int, default=2020, help="the first seed (default: %(default)s)")
+    compare.add_argument("--seed", type=_seed, default=2020, help="the first seed (default: %(default)s)")
     compare.add_argument("--output", type=_new_folder, help="write CSV, Markdown and LaTeX into this folder")
     _data_arguments(compare)
 
@@ -91,9 +114,9 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--users", type=_positive, default=1000, help="people (default: %(default)s)")
     simulate.add_argument("--items", type=_positive, default=1000, help="videos (default: %(default)s)")
     simulate.add_argument("--days", type=_positive, default=30, help="days (default: %(default)s)")
-    simulate.add_argument("--seed", type=int, default=1, help="same seed, same files (default: %(default)s)")
+    simulate.add_argument("--seed", type=_seed, default=1, help="same seed, same files (default: %(default)s)")
     simulate.add_argument(
-        "--output", type=_new_folder, required=True, help="folder to write; its name becomes the data set's name"
+        "--output", type=_new_data_set, required=True, help="folder to write; its name becomes the data set's name"
     )
     simulate.add_argument(
         "--people", type=_new_file, help="also save the people's environment state, so that rollout can go on with them"
@@ -116,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("--days", type=_positive, default=30, help="days of the rollout (default: %(default)s)")
     live.add_argument("--log_days", type=_positive, default=30, help="days of the log before it (default: %(default)s)")
     live.add_argument("--seeds", type=_positive, default=3, help="number of seeds, from --seed on (default: %(default)s)")
-    live.add_argument("--seed", type=int, default=1, help="the first seed (default: %(default)s)")
+    live.add_argument("--seed", type=_seed, default=1, help="the first seed (default: %(default)s)")
     live.add_argument("--log", type=_path, help="go on with the people of this simulated data set (with --people)")
     live.add_argument("--people", type=_path, help="the environment state that simulate --people wrote for --log")
     live.add_argument("--new_people", action="store_true", help="meet people who are not in the log")
@@ -134,7 +157,9 @@ def _parser() -> argparse.ArgumentParser:
     causal.add_argument("--output", type=_new_file, help="write effects and graph as JSON to this file")
     causal.add_argument("--figures", type=_new_folder, help="write forest plots and the graph (PNG, GML, DOT) into this folder")
     causal.add_argument("--all_days", action="store_true", help="use the outcomes of test days too")
-    causal.add_argument("--graph_samples", type=int, default=20, help="bootstrap samples of the graph, 0 for none (default: 20)")
+    causal.add_argument(
+        "--graph_samples", type=_count, default=20, help="bootstrap samples of the graph, 0 for none (default: 20)"
+    )
     _data_arguments(causal)
 
     bring = _command(
@@ -143,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     bring.add_argument("format", help="esmr-release, ldos-comoda or csv")
     bring.add_argument("--input", type=_path, required=True, help="the folder or file to read")
-    bring.add_argument("--output", type=_new_folder, help="folder to write; its name becomes the data set's name")
+    bring.add_argument("--output", type=_new_data_set, help="folder to write; its name becomes the data set's name")
     bring.add_argument("--mapping", type=_path, help="csv only: yaml file that says which column is what (see docs/data.md)")
     bring.add_argument("--draft", action="store_true", help="csv only: print a mapping to begin with, or write it to --mapping")
     return parser
@@ -187,6 +212,10 @@ def _new_folder(text: str) -> Path:
     return _or_refused(partial(check_output, folder=True), text)
 
 
+def _new_data_set(text: str) -> Path:
+    return _or_refused(partial(check_output, folder=True, replaced=True), text)
+
+
 def _or_refused(read: Callable[[str], Path], text: str) -> Path:
     try:
         return read(text)
@@ -203,9 +232,24 @@ def _files(text: str) -> list[Path]:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
+    return _whole(text, 1, 2**63 - 1)
+
+
+def _seed(text: str) -> int:
+    return _whole(text, 0, 2**32 - 1)  # what numpy takes
+
+
+def _count(text: str) -> int:
+    return _whole(text, 0, 2**63 - 1)
+
+
+def _whole(text: str, low: int, high: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = low - 1
+    if not low <= number <= high:
+        raise argparse.ArgumentTypeError(f"{text[:40]} is not a whole number from {low} to {high}")
     return number
 
 
@@ -215,14 +259,14 @@ def _run(options: argparse.Namespace, keys: list[str]) -> None:
     from recbole_esmr.report.tables import run_table
 
     result = run_recbole(options.model, options.dataset, options.config_files, arguments=keys, resume=options.resume)
-    print("\n" + run_table(result))
+    options.say("\n" + run_table(result))
     if options.output:
         write_json(options.output, result)
-        print(f"\nWritten: {options.output}")
+        options.say(f"\nWritten: {options.output}")
     if options.figures and result["emotion"]:
         from recbole_esmr.report.figures import save_forecast
 
-        print("Written: " + ", ".join(map(str, save_forecast(options.figures, result["emotion"]["diagnostics"]))))
+        options.say("Written: " + ", ".join(map(str, save_forecast(options.figures, result["emotion"]["diagnostics"]))))
 
 
 def _check(options: argparse.Namespace, keys: list[str]) -> None:
@@ -232,10 +276,10 @@ def _check(options: argparse.Namespace, keys: list[str]) -> None:
     from recbole_esmr.report.found import check_table
 
     result = check(options.dataset, options.config_files, arguments=keys, model=options.model)
-    print(check_table(result))
+    options.say(check_table(result))
     if options.output:
         write_json(options.output, result)
-        print(f"\nWritten: {options.output}")
+        options.say(f"\nWritten: {options.output}")
     if result["refused"]:
         raise DataError(result["refused"])
 
@@ -245,7 +289,7 @@ def _pretrain(options: argparse.Namespace, keys: list[str]) -> None:
 
     done = pretrain(options.datasets.split(","), options.output, options.config_files, arguments=keys)
     size, days = len(done["feature_names"]), done["user_days"]
-    print(
+    options.say(
         f"Written: {done['output']}, an encoder of {size} columns trained on {days} reports of {len(done['datasets'])} data sets"
     )
 
@@ -259,9 +303,9 @@ def _compare(options: argparse.Namespace, keys: list[str]) -> None:
     found = compare(
         options.models.split(","), options.dataset, seeds, options.config_files, arguments=keys, output=options.output
     )
-    print(f"\n{protocol_table(found.protocol, found.notes)}\n\n{markdown(found.table)}")
+    options.say(f"\n{protocol_table(found.protocol, found.notes)}\n\n{markdown(found.table)}")
     if options.output:
-        print(f"Written into {options.output}: protocol.json, comparison.csv, comparison.md, comparison.tex")
+        options.say(f"Written into {options.output}: protocol.json, comparison.csv, comparison.md, comparison.tex")
     if found.failed:
         reasons = "; ".join(f"{row['model']}, seed {row['seed']}: {row['reason']}" for row in found.failed)
         raise ESMRError(f"not finished, the other rows stand: {reasons}")
@@ -272,13 +316,13 @@ def _simulate(options: argparse.Namespace, _: list[str]) -> None:
 
     world, size = load_world(options.world), (options.users, options.items, options.days, options.seed)
     rows = simulate(world, *size, options.output, people=options.people)
-    print(f"Written to {options.output}: " + ", ".join(f"{count} rows of .{suffix}" for suffix, count in rows.items()))
+    options.say(f"Written to {options.output}: " + ", ".join(f"{count} rows of .{suffix}" for suffix, count in rows.items()))
     if options.truth:
         from recbole_esmr.closed_loop import truth
         from recbole_esmr.files import write_json
 
         write_json(options.truth, truth(world, *size))
-        print(f"Written: {options.truth}")
+        options.say(f"Written: {options.truth}")
 
 
 def _rollout(options: argparse.Namespace, keys: list[str]) -> None:
@@ -292,16 +336,16 @@ def _rollout(options: argparse.Namespace, keys: list[str]) -> None:
         range(options.seed, options.seed + options.seeds), options.log_days, options.log, options.people, options.new_people,
         keys, options.keep, options.replicates,
     )  # fmt: skip
-    print(f"\n{rollout_table(result)}\n\n{groups_table(result)}")
+    options.say(f"\n{rollout_table(result)}\n\n{groups_table(result)}")
     if options.output:
         write_json(options.output, result)
-        print(f"\nWritten: {options.output}")
+        options.say(f"\nWritten: {options.output}")
     if options.figures:
         from recbole_esmr.report.figures import save_rollout
 
         by_day = {name: part.by_day for name, part in rollouts.items()}
         curves = {name: survival_curve(part.episodes) for name, part in rollouts.items()}
-        print("Written: " + ", ".join(map(str, save_rollout(options.figures, result, by_day, curves))))
+        options.say("Written: " + ", ".join(map(str, save_rollout(options.figures, result, by_day, curves))))
 
 
 def _causal(options: argparse.Namespace, keys: list[str]) -> None:
@@ -313,16 +357,16 @@ def _causal(options: argparse.Namespace, keys: list[str]) -> None:
         options.dataset, options.config_files, arguments=keys, all_days=options.all_days,
         graph_samples=options.graph_samples,
     )  # fmt: skip
-    print(f"\n{causal_table(result)}")
+    options.say(f"\n{causal_table(result)}")
     if options.output:
         write_json(options.output, result)
-        print(f"\nWritten: {options.output}")
+        options.say(f"\nWritten: {options.output}")
     if options.figures:
         from recbole_esmr.causal.graph import save_graph
         from recbole_esmr.report.figures import save_effects
 
         paths = save_effects(options.figures, result["effects"], result["graph"]["edges"])
-        print("Written: " + ", ".join(map(str, [*paths, *save_graph(options.figures, found.graph())])))
+        options.say("Written: " + ", ".join(map(str, [*paths, *save_graph(options.figures, found.graph())])))
 
 
 def _import(options: argparse.Namespace, _: list[str]) -> None:
@@ -336,16 +380,18 @@ def _import(options: argparse.Namespace, _: list[str]) -> None:
         raise ConfigError("import needs --output=FOLDER to write to; its name becomes the data set's name.")
     report = import_data(options.format, options.input, options.output, options.mapping)
     for line in report.notes:
-        print(f"  {line}")
+        options.say(f"  {line}")
     for line in report.warnings:
-        print(f"warning: {line}")
-    print(f"Written to {options.output}: " + ", ".join(f"{count} rows of .{suffix}" for suffix, count in report.rows.items()))
+        options.say(f"warning: {line}")
+    options.say(
+        f"Written to {options.output}: " + ", ".join(f"{count} rows of .{suffix}" for suffix, count in report.rows.items())
+    )
 
 
 def _draft(options: argparse.Namespace) -> None:
     from recbole_esmr.data.importers.draft import draft_mapping
     from recbole_esmr.errors import ConfigError
-    from recbole_esmr.files import written_whole
+    from recbole_esmr.writing import written_whole
 
     if options.format != "csv":
         raise ConfigError(f"--draft is for csv; {options.format} needs no mapping.")
@@ -353,12 +399,14 @@ def _draft(options: argparse.Namespace) -> None:
         raise ConfigError(f"{options.mapping}: is there already, and a draft overwrites nothing. Give another file to --mapping.")
     text = draft_mapping(options.input)
     if options.mapping is None:
-        print(text, end="")
+        options.say(text, end="")
         return
     with written_whole(options.mapping) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    print(f"Written: {options.mapping}, a draft. Read and mend it, then import with it.")
+    options.say(f"Written: {options.mapping}, a draft. Read and mend it, then import with it.")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from recbole_esmr.__main__ import main as command
+
+    sys.exit(command())

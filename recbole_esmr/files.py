@@ -1,26 +1,24 @@
-"""Files that come with the package, and files and folders written whole or not at all."""
+"""Files that come with the package, yaml read, JSON and data sets written whole or not at all."""
 
 from __future__ import annotations
 
 import csv
 import json
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from recbole_esmr.errors import ConfigError, DataError
-from recbole_esmr.folders import replaced_whole, to_disk
+from recbole_esmr.folders import replaced_whole
+from recbole_esmr.outputs import naming
+from recbole_esmr.values import MAX_FILE, read_yaml_text, yaml_text
+from recbole_esmr.writing import written_whole
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 2
-"""Of every JSON file and checkpoint that is written. 2: the ranking rebuilt, trajectory figures as ETrajEval defines them."""
+"""Of every JSON file that is written. 2: the ranking rebuilt, trajectory figures as ETrajEval defines them."""
 
 ATOMIC_SUFFIXES = ("inter", "imp", "item", "user", "day")
 """Of the files of a data set that ESMR reads."""
@@ -46,87 +44,28 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read one yaml mapping.
 
     Raises:
-        ConfigError: the file is missing, is not yaml, or does not hold a mapping; the message names file and line.
+        ConfigError: the file is missing or too large, is not yaml, or does not hold a mapping; the message names file and line.
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}). Give the path of a yaml file.") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8. Save it as UTF-8.") from error
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path}: cannot be read ({reason}). Give the path of a yaml file.") from error
+    if len(content) > MAX_FILE:
+        raise ConfigError(f"{path}: is larger than {MAX_FILE:,} bytes; expected a short yaml file. Take out what is no setting.")
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{line}: not valid yaml ({getattr(error, 'problem', error)}).") from error
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}, line {line}: is not UTF-8. Save the file as UTF-8.") from error
+    values = read_yaml_text(text, str(path))
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: holds a {type(values).__name__}; expected a mapping of `key: value` lines.")
     return values
-
-
-def check_output(path: str | Path, folder: bool = False) -> Path:
-    """Refuse a path to which nothing can be written, before the work is done that would be lost.
-
-    Args:
-        path: of the file, or the folder, to write.
-        folder: whether a folder is to be written.
-
-    Returns:
-        the path.
-
-    Raises:
-        ConfigError: what is in the way, and the mend.
-    """
-    what = "folder" if folder else "file"
-    if not str(path):
-        raise ConfigError(f"no {what} is named to write to. Give its path.")
-    path = expanded(path)
-    if path.exists() and path.is_dir() != folder:
-        raise ConfigError(f"{path}: is a {'file' if folder else 'folder'}. Give the path of a {what} to write.")
-    there = next(place for place in (path, *path.absolute().parents) if place.exists())
-    if there != path and not there.is_dir():
-        raise ConfigError(f"{path}: {there} is a file, so nothing can be written below it. Give another path.")
-    if not os.access(there, os.W_OK):
-        raise ConfigError(f"{path}: {there} may not be written to. Make it writable, or give another path.")
-    return path
-
-
-def expanded(path: str | Path) -> Path:
-    """The path with ``~`` and ``~name`` as the home that they stand for.
-
-    Raises:
-        ConfigError: there is no person of that name.
-    """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise ConfigError(f"{path}: there is no home of that name. Write the path out.") from error
-
-
-@contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` and rename it to ``path`` when the block ends well.
-
-    A reader sees the old file or the new one, never half of either, not even after a power failure; on an error nothing is left
-    behind.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
-        to_disk(temporary)
-        os.replace(temporary, path)
-        to_disk(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, content: Any) -> None:
@@ -157,18 +96,22 @@ def write_atomic_files(
 
     Raises:
         ConfigError: the folder cannot be replaced: it may not be written to, is a mount point, or holds the current folder.
+        OutputError: a file cannot be written; the old data set is intact.
         DataError: a text holds a tab, a line end or a NUL, which no atomic file can hold.
     """
     name = Path(os.path.abspath(folder)).name
-    text = settings if isinstance(settings, str) else f"# {comment}\n" + yaml.safe_dump(settings, sort_keys=False)
+    text = settings if isinstance(settings, str) else f"# {comment}\n" + yaml_text(settings)
     for suffix, frame in frames.items():
         _check_cells(f"{name}.{suffix}", frame)
-    with replaced_whole(Path(os.path.realpath(folder)), [f"{name}.{suffix}" for suffix in ATOMIC_SUFFIXES]) as new:
+    with replaced_whole(folder, [f"{name}.{suffix}" for suffix in ATOMIC_SUFFIXES]) as new:
         for suffix, frame in frames.items():
             single = frame.select_dtypes("float32")  # 0.1 is 0.1 in 32 bits too, and not 0.10000000149011612
             frame = frame.assign(**{column: single[column].astype(str).astype(float) for column in single})
-            frame.to_csv(new / f"{name}.{suffix}", sep="\t", index=False, quoting=csv.QUOTE_NONE, lineterminator="\n")
-        (new / f"{name}.yaml").write_text(text, encoding="utf-8")
+            file = new / f"{name}.{suffix}"
+            with naming(Path(folder) / file.name, file):
+                frame.to_csv(file, sep="\t", index=False, quoting=csv.QUOTE_NONE, lineterminator="\n")
+        with naming(Path(folder) / f"{name}.yaml"):
+            (new / f"{name}.yaml").write_text(text, encoding="utf-8")
 
 
 def _check_cells(name: str, frame: pd.DataFrame) -> None:
@@ -191,9 +134,3 @@ def _finite(content: Any) -> Any:
     if isinstance(content, float) and not (abs(content) < float("inf")):
         return None
     return content
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

@@ -4,51 +4,100 @@ from __future__ import annotations
 
 import ctypes
 import os
-import secrets
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from recbole_esmr.errors import ConfigError
+from recbole_esmr.errors import ConfigError, OutputError
+from recbole_esmr.leftovers import beside, held_if_dead, left_beside, make_folder, one_at_a_time, reserved, to_disk
+from recbole_esmr.outputs import naming
+from recbole_esmr.writing import take_over, written_whole
 
 
 @contextmanager
-def replaced_whole(target: Path, replaced: Iterable[str] = ()) -> Iterator[Path]:
-    """Give an empty folder that takes the place of ``target`` when the block ends well, with what else lay in ``target``.
+def replaced_whole(folder: str | Path, replaced: Iterable[str] = ()) -> Iterator[Path]:
+    """Give an empty folder that takes the place of ``folder`` when the block ends well, with what else lay in ``folder``.
 
     Args:
-        target: the folder.
-        replaced: names of files in ``target`` that go even where none of that name was written.
+        folder: the folder; of a link, the folder that it leads to.
+        replaced: names of files in it that go even where none of that name was written.
+
+    Raises:
+        ConfigError: the folder cannot be replaced: it may not be written to, is a mount point, or holds the current folder.
+        OutputError: the new one cannot be written; the old one is intact.
     """
-    here = Path.cwd().resolve()
-    if target in (here, *here.parents):
+    target = Path(os.path.realpath(folder))
+    if _is_around_us(target):
         raise ConfigError(f"{target}: is replaced as a whole, and the current folder lies in it. Start from another folder.")
     if target.exists() and not os.access(target, os.W_OK):  # a rename would not ask for that
         raise ConfigError(f"{target}: may not be written to. Make it writable, or give another folder.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _clear_leftovers(target)
-    new = _beside(target, "new")
-    new.mkdir()
-    lock = _lock(new)
-    try:
-        yield new
-        written = os.listdir(new)
-        for name in written:
-            to_disk(new / name)
+    with naming(folder):
+        make_folder(target.parent)
+        _clear_leftovers(target)
+        with reserved(target, folder=True) as new:
+            yield new
+            error = _put_in_place(new, target, replaced)
+    if error is not None:
+        raise ConfigError(f"{target}: cannot be replaced ({error.strerror or error}). Give another folder.") from error
+
+
+@contextmanager
+def written_together(folder: str | Path) -> Iterator[Path]:
+    """Give an empty folder whose files are all in ``folder`` at once when the block ends well, beside what else lies there.
+
+    A folder that cannot be replaced as a whole, such as the current one or a mount point, gets one whole file after another; so
+    does one in which a file of such a name is a link or a pipe.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    target = Path(os.path.realpath(folder))
+    with naming(folder):
+        make_folder(target.parent)
+        fixed = target.exists() and (_is_around_us(target) or not os.access(target.parent, os.W_OK))
+        if not fixed:
+            _clear_leftovers(target)
+        with reserved(target / "files" if fixed else target, folder=True) as new:
+            try:
+                yield new
+            except OutputError as error:  # the user knows the folder, and not the hidden one
+                raise OutputError(str(error).replace(str(new), str(folder))) from error
+            names = sorted(os.listdir(new))
+            special = any(os.path.lexists(target / name) and _is_special(target / name) for name in names)
+            if fixed or special or _put_in_place(new, target) is not None:
+                for name in names:
+                    with written_whole(Path(folder) / name) as temporary:
+                        shutil.copyfile(new / name, temporary)
+
+
+def _is_special(path: Path) -> bool:
+    return path.is_symlink() or not path.is_file()
+
+
+def _is_around_us(target: Path) -> bool:
+    here = Path.cwd().resolve()
+    return target in (here, *here.parents)
+
+
+def _put_in_place(new: Path, target: Path, replaced: Iterable[str] = ()) -> OSError | None:
+    """Let ``new`` be ``target``, with what else lies in ``target``; returns the error where the two cannot be exchanged."""
+    written = os.listdir(new)
+    for name in written:
+        to_disk(new / name)
+        take_over(new / name, target / name)
+    with one_at_a_time(target.parent):  # what another process puts there in the meantime would be lost
         if target.exists():
             _carry_over(target, new, {*written, *replaced})
+            take_over(new, target)
         for place, _, _ in os.walk(new):
             to_disk(place)
         try:
             _swap(new, target)
         except OSError as error:
-            raise ConfigError(f"{target}: cannot be replaced ({error.strerror or error}). Give another folder.") from error
+            return error
         to_disk(target.parent)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)  # after an exchange the old folder has this name
-        if lock is not None:
-            os.close(lock)
+    return None
 
 
 def _carry_over(target: Path, new: Path, without: set[str]) -> None:
@@ -64,7 +113,10 @@ def _carry_over(target: Path, new: Path, without: set[str]) -> None:
     def skipped(place: str, names: list[str]) -> set[str]:
         return without.intersection(names) if Path(place) == target else set()
 
-    shutil.copytree(target, new, symlinks=True, ignore=skipped, copy_function=link_or_copy, dirs_exist_ok=True)
+    try:
+        shutil.copytree(target, new, symlinks=True, ignore=skipped, copy_function=link_or_copy, dirs_exist_ok=True)
+    except shutil.Error as error:  # a list of (from, to, reason), and no number of the system's
+        raise OSError(None, f"{error.args[0][0][0]} cannot be kept: {error.args[0][0][2]}") from error
 
 
 def _swap(new: Path, target: Path) -> None:
@@ -72,7 +124,7 @@ def _swap(new: Path, target: Path) -> None:
     if not target.exists():
         os.rename(new, target)
     elif not _exchange(new, target):
-        old = _beside(target, "old")
+        old = beside(target, "old")
         try:
             os.rename(target, old)
             os.rename(new, target)
@@ -93,56 +145,15 @@ def _exchange(one: Path, other: Path) -> bool:
     return bool(renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
 
 
-def _beside(target: Path, what: str) -> Path:
-    return target.with_name(f".{target.name}.{what}-{secrets.token_hex(4)}")
-
-
 def _clear_leftovers(target: Path) -> None:
     """Remove what dead processes left beside ``target``; a target that was moved away and not replaced is put back first."""
-    new, old = (
-        [path for path in target.parent.iterdir() if path.name.startswith(f".{target.name}.{what}-")] for what in ("new", "old")
-    )
-    for path in new:
-        try:
-            lock = _lock(path)
-        except BlockingIOError:  # its process is alive, and may have moved the target away for a moment
-            return
-        if lock is not None:
-            os.close(lock)
-    if old and not target.exists():
-        os.rename(max(old, key=lambda path: path.stat().st_ctime), target)
-    for path in (*new, *old):
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _lock(folder: Path) -> int | None:
-    """A handle that locks a folder until it is closed or its process ends; None where there are no such locks.
-
-    Raises:
-        BlockingIOError: another process holds the lock.
-    """
-    try:
-        import fcntl
-
-        handle = os.open(folder, os.O_RDONLY)
-    except (ImportError, OSError):  # no Unix, or just removed
-        return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        if isinstance(error, BlockingIOError):
-            raise
-        return None
-    return handle
-
-
-def to_disk(path: str | Path) -> None:
-    """Wait until a file, or the list of names in a folder, is on the disk: then it outlives a power failure."""
-    folder = os.path.isdir(path)
-    with suppress(OSError) if folder else nullcontext():  # not every system lets a folder be opened
-        handle = os.open(path, os.O_RDONLY if folder or os.name == "posix" else os.O_RDWR)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    new, old = (left_beside(target, what) for what in ("new", "old"))
+    if not new and not old:
+        return
+    with one_at_a_time(target.parent), ExitStack() as stack:
+        if not all(stack.enter_context(held_if_dead(path)) for path in new):
+            return  # a process is alive, and may have moved the target away for a moment
+        if old and not target.exists():
+            os.rename(max(old, key=lambda path: path.stat().st_ctime), target)
+        for path in (*new, *old):
+            shutil.rmtree(path, ignore_errors=True)

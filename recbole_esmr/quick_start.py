@@ -14,24 +14,31 @@ import numpy as np
 import recbole.quick_start.quick_start as recbole_quick_start
 from recbole.data import create_dataset, data_preparation
 from recbole.data.transform import construct_transform
-from recbole.utils import get_flops, init_logger, init_seed, set_color
+from recbole.utils import get_flops, init_seed, set_color
 
 from recbole_esmr.causal.analysis import Analysis
-from recbole_esmr.checkpoint import json_config, load_checkpoint, package_versions, restore, threads
+from recbole_esmr.checkpoint import AtMost, Checkpoint, json_config, load_checkpoint, package_versions, restore, threads
 from recbole_esmr.config import Config, ESMRSettings
 from recbole_esmr.data.dataset import ESMRDataset, load_data, load_split
+from recbole_esmr.data.reading.consent import not_named
 from recbole_esmr.data.reading.found import log_found
 from recbole_esmr.data.trace import TEST, VALID
-from recbole_esmr.errors import DataError
+from recbole_esmr.errors import CheckpointError, DataError, ESMRError
 from recbole_esmr.files import SCHEMA_VERSION
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import RERANKER
+from recbole_esmr.outputs import check_output, check_room
+from recbole_esmr.recbole_keys import NOT_FROM_FILES, check_keys, checked
 from recbole_esmr.recbole_models import MODEL_NAME, build_model
+from recbole_esmr.records import init_logger
 from recbole_esmr.report.found import log_lines
 from recbole_esmr.settings import SERVING, flat_keys
 from recbole_esmr.trainer.causal import causal_stage
 from recbole_esmr.trainer.checkpointing import get_trainer
 from recbole_esmr.trainer.readiness import check_rankable, check_trainable, unsplittable
+
+_WITH_MOMENTS = 3
+"""Numbers that a checkpoint holds for each weight: itself, and Adam's two moments."""
 
 
 def run_recbole(
@@ -93,12 +100,17 @@ def train_and_test(config: Config, saved: bool = True, queue: Any = None, resume
     """What :func:`run_recbole` does with a config."""
     start = perf_counter()
     logger = getLogger()
+    if saved:
+        check_output(config["checkpoint_dir"], folder=True)
     data, train_data, valid_data, test_data = prepare(config)
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     recommender = build_model(config, train_data._dataset).to(config["device"])
     logger.info(recommender)
     _say_flops(config, recommender, data)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, recommender)
+    if saved:
+        size = sum(weight.numel() * weight.element_size() for weight in recommender.parameters())
+        check_room(config["checkpoint_dir"], least=size, likely=2 * _WITH_MOMENTS * size)  # a new one beside the old one
     if resume:
         trainer.resume_checkpoint(resume)
     loaded = perf_counter()
@@ -172,8 +184,6 @@ def _esmr_report(model: Any, seed: int) -> dict[str, Any]:
 def run_recboles(rank: int, *args: Any) -> None:
     """The function that RecBole's ``run`` starts in each process; importing it here registers the plug-in there."""
     *positional, kwargs = args
-    for folder in (f"log/{positional[0]}", "saved"):  # the processes race to make them, and RecBole lets one lose
-        Path(folder).mkdir(parents=True, exist_ok=True)
     kwargs["config_dict"] = {**(kwargs.get("config_dict") or {}), "local_rank": rank}
     run_recbole(*positional[:3], **kwargs)
 
@@ -200,19 +210,39 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
     Raises:
         CheckpointError: the file is not to be used, or does not fit the data.
     """
-    checkpoint = load_checkpoint(model_file)
-    values = {**checkpoint.config, **(config_dict or {})}
-    config = Config(values.pop("model"), values.pop("dataset"), config_dict=values, arguments=[])
-    dataset, train_data, valid_data, test_data = load_data(config)
-    init_seed(config["seed"], config["reproducibility"])
-    model = build_model(config, train_data._dataset).to(config["device"])
-    restore(model, load_checkpoint(model_file, device=config["device"]), model_file, dataset)
+    changes = dict(config_dict or {})
+    check_keys(changes, "unknown config key")
+    checkpoint = load_checkpoint(model_file, trust=changes.get("trust"))
+    try:
+        config = _config_of(checkpoint, changes)
+        dataset, train_data, valid_data, test_data = load_data(config)
+        init_seed(config["seed"], config["reproducibility"])
+        with AtMost(checkpoint.state_dict):
+            model = build_model(config, train_data._dataset).to(config["device"])
+    except CheckpointError as error:
+        raise CheckpointError(f"{model_file}: {error}") from error
+    except Exception as error:  # RecBole meets values that no training wrote with errors of every kind
+        if isinstance(error, ESMRError) and any(key in str(error) for key in changes):
+            raise
+        said = str(error) if isinstance(error, ESMRError) else f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"{model_file}: its config and this data set make no model: {said}") from error
+    restore(model, checkpoint, model_file, dataset)
     served = flat_keys(ESMRSettings, SERVING)
     if isinstance(model, ESMR) and any(config[key] != checkpoint.config.get(key) for key in served):
         from recbole_esmr.trainer.off_policy import find_multipliers
 
         model.learned = replace(model.learned, multiplier=find_multipliers(*model.parts(), config.esmr.serving))
     return config, model, dataset, train_data, valid_data, test_data
+
+
+def _config_of(checkpoint: Checkpoint, changes: dict[str, Any]) -> Config:
+    """The config of a checkpoint with changed keys."""
+    own = {"sign": None, "trust": None, "log_wandb": False}  # of who loads it, not of who wrote it
+    values = {**checked(not_named(checkpoint.config), never=NOT_FROM_FILES), **own, **changes}
+    model, dataset = values.pop("model", None), values.pop("dataset", None)
+    if model != checkpoint.model or not isinstance(dataset, str):
+        raise CheckpointError(f"is of model {checkpoint.model}, its config of {model!r} on data set {dataset!r}. Train again.")
+    return Config(model, dataset, config_dict=values, arguments=[])
 
 
 def retrain_reranker(model_file: str | Path, changes: dict[str, Any], output: str | Path) -> None:

@@ -154,14 +154,6 @@ def test_predict_before_training_and_copying(quick):
     assert copy.deepcopy(model).predict(row).shape == (1,)
 
 
-def test_saved_datasets_are_reused_only_while_our_keys_are_the_same(quick):
-    first = run_recbole("ESMR", "small", config_dict={**quick, "save_dataset": True})
-    again = run_recbole("ESMR", "small", config_dict={**quick, "save_dataset": True})
-    assert first == again
-    config = Config("ESMR", "small", config_dict={**quick, "days_are_steps": True})
-    assert not create_dataset(config).trace.shared_calendar  # a stale one would still have dates
-
-
 def test_benchmark_files(quick, data_path, tmp_path):
     folder = tmp_path / "cut"
     folder.mkdir()

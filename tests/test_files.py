@@ -247,9 +247,9 @@ def test_a_file_is_on_the_disk_before_it_takes_its_name_and_the_name_after(tmp_p
     monkeypatch.setattr(os, "replace", replaced)
     with written_whole(tmp_path / "in" / "y") as temporary:
         temporary.write_text("all of it")
-    assert len(done) == 3 and done[1] == "replace"
+    assert len(done) == 4 and done[2] == "replace"
     if sys.platform == "linux":
-        assert done[0].startswith(".y.") and done[2] == "in"
+        assert done[0] == tmp_path.name and done[1].startswith(".y.") and done[3] == "in"
 
 
 def test_an_error_in_the_block_leaves_the_old_file(tmp_path):

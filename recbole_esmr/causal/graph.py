@@ -10,7 +10,8 @@ import networkx as nx
 
 from recbole_esmr.causal.panel import Design
 from recbole_esmr.errors import ConfigError, nearest
-from recbole_esmr.files import read_yaml, written_whole
+from recbole_esmr.files import read_yaml
+from recbole_esmr.folders import written_together
 
 FELT_MOOD = "felt_mood"
 """What a person feels while reading the feed, beyond what they reported: it drives what they watch and how tomorrow feels."""
@@ -116,13 +117,12 @@ def read_knowledge(path: str | Path, design: Design) -> DomainKnowledge:
 
 
 def save_graph(folder: str | Path, graph: nx.DiGraph) -> list[Path]:
-    """Write a graph as GML and DOT; returns the paths. Edge attribute ``stability`` is kept."""
-    paths = [Path(folder) / "graph.gml", Path(folder) / "graph.dot"]
-    with written_whole(paths[0]) as temporary:
-        nx.write_gml(graph, temporary)
-    with written_whole(paths[1]) as temporary:
-        temporary.write_text("digraph {\n  rankdir=LR;\n" + "".join(_dot(graph)) + "}\n", encoding="utf-8")
-    return paths
+    """Write a graph as GML and DOT, both at once; returns the paths. Edge attribute ``stability`` is kept."""
+    names = ("graph.gml", "graph.dot")
+    with written_together(folder) as new:
+        nx.write_gml(graph, new / names[0])
+        (new / names[1]).write_text("digraph {\n  rankdir=LR;\n" + "".join(_dot(graph)) + "}\n", encoding="utf-8")
+    return [Path(folder) / name for name in names]
 
 
 def _dot(graph: nx.DiGraph) -> Iterable[str]:

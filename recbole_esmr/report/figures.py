@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from recbole_esmr.files import written_whole
+from recbole_esmr.folders import written_together
+from recbole_esmr.writing import written_whole
 
 WIDTH = 7.0
 """Width of a figure in inches: a text width of most papers."""
@@ -101,12 +102,12 @@ def save_rollout(
     folder: str | Path, result: dict[str, Any], by_day: Mapping[str, np.ndarray], curves: Mapping[str, np.ndarray]
 ) -> list[Path]:
     """The three figures of a rollout into a folder; returns their paths."""
-    folder = Path(folder)
-    paths = [folder / f"{name}.png" for name in ("valence_by_day", "episode_survival", "watch_time_and_negative_days")]
-    save_fan_chart(paths[0], by_day)
-    save_survival(paths[1], curves)
-    save_tradeoff(paths[2], result["policies"], result["compared_with"])
-    return paths
+    names = [f"{name}.png" for name in ("valence_by_day", "episode_survival", "watch_time_and_negative_days")]
+    with written_together(folder) as new:
+        save_fan_chart(new / names[0], by_day)
+        save_survival(new / names[1], curves)
+        save_tradeoff(new / names[2], result["policies"], result["compared_with"])
+    return [Path(folder) / name for name in names]
 
 
 def save_forecast(folder: str | Path, diagnostics: Mapping[str, Any]) -> list[Path]:
@@ -136,10 +137,11 @@ def save_forecast(folder: str | Path, diagnostics: Mapping[str, Any]) -> list[Pa
         axis.set_xticks(range(len(labels)), labels, rotation=60, ha="right")
         axis.set_yticks(range(len(labels)), [f"{name} ({int(row.sum())})" for name, row in zip(labels, counts, strict=True)])
 
-    paths = [Path(folder) / "reliability.png", Path(folder) / "confusion.png"]
-    _save(paths[0], reliability, width=4.0, height=4.0)
-    _save(paths[1], confusion, width=5.0, height=5.0)
-    return paths
+    names = ("reliability.png", "confusion.png")
+    with written_together(folder) as new:
+        _save(new / names[0], reliability, width=4.0, height=4.0)
+        _save(new / names[1], confusion, width=5.0, height=5.0)
+    return [Path(folder) / name for name in names]
 
 
 def save_forest(path: str | Path, effects: Sequence[Mapping[str, Any]], outcome: str = "valence") -> None:
@@ -226,15 +228,16 @@ def save_causal_graph(path: str | Path, edges: Sequence[Mapping[str, Any]], leas
 
 def save_effects(folder: str | Path, effects: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any]]) -> list[Path]:
     """Forest plots of the two mood outcomes, and the discovered graph where there is one; returns the paths."""
-    folder, paths = Path(folder), []
-    for outcome in ("valence", "negative"):
-        if any(effect["outcome"] == outcome and effect["treatment"] != "time_spent" for effect in effects):
-            paths.append(folder / f"effects_on_{outcome}.png")
-            save_forest(paths[-1], effects, outcome)
-    if edges:
-        paths.append(folder / "graph.png")
-        save_causal_graph(paths[-1], edges)
-    return paths
+    names = []
+    with written_together(folder) as new:
+        for outcome in ("valence", "negative"):
+            if any(effect["outcome"] == outcome and effect["treatment"] != "time_spent" for effect in effects):
+                names.append(f"effects_on_{outcome}.png")
+                save_forest(new / names[-1], effects, outcome)
+        if edges:
+            names.append("graph.png")
+            save_causal_graph(new / names[-1], edges)
+    return [Path(folder) / name for name in names]
 
 
 def _reach(interval: Mapping[str, float]) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recbole_esmr.files import written_whole
+from recbole_esmr.folders import written_together
 
 
 def run_table(result: dict[str, Any]) -> str:
@@ -183,18 +183,16 @@ def csv_text(frame: pd.DataFrame) -> str:
 
 
 def write_comparison(frame: pd.DataFrame, folder: str | Path) -> list[Path]:
-    """Write a comparison as CSV, Markdown and LaTeX; returns the paths. Files appear whole or not at all."""
+    """Write a comparison as CSV, Markdown and LaTeX, all at once; returns the paths."""
     content = {
         "comparison.csv": csv_text(frame),
         "comparison.md": markdown(frame),
         "comparison.tex": frame.to_latex(index=False, float_format="%.4f", escape=True),
     }
-    paths = []
-    for name, text in content.items():
-        with written_whole(Path(folder) / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-        paths.append(Path(folder) / name)
-    return paths
+    with written_together(folder) as new:
+        for name, text in content.items():
+            (new / name).write_text(text, encoding="utf-8")
+    return [Path(folder) / name for name in content]
 
 
 def markdown(frame: pd.DataFrame) -> str:

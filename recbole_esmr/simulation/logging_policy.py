@@ -6,9 +6,13 @@ import numpy as np
 import torch
 
 from recbole_esmr.feed import Feedback, Observation
+from recbole_esmr.memory import require_free
 from recbole_esmr.simulation.env import FeedEnv
 from recbole_esmr.simulation.population import known_taste
 from recbole_esmr.simulation.random import uniform
+
+_BYTES, _BYTES_ON_OFFER = 16, 90
+"""Peak bytes of a person's taste for an item, and more of it on the days on which the item is on offer."""
 
 
 def inclusion_probabilities(weight: np.ndarray, size: np.ndarray) -> np.ndarray:
@@ -57,12 +61,18 @@ class LoggingFeed:
     Args:
         env: the world's people and items.
 
+    Raises:
+        ConfigError: more people and items than there is memory for.
+
     Attributes:
         propensity: (U, K) inclusion probabilities of the last slates, 0 where nothing is shown.
     """
 
     def __init__(self, env: FeedEnv) -> None:
         self._env, self._settings = env, env.world.feed
+        users, items = len(env.people), len(env.catalogue)
+        needed = users * items * int(_BYTES + _BYTES_ON_OFFER * env.world.feed.pool_share)
+        require_free(needed, f"world {env.world.name}: the tastes of {users:,} people for {items:,} items", "Simulate fewer.")
         self._taste = known_taste(env.world, env.people, env.catalogue, env.seed).cpu().numpy()
         self._tone = env.catalogue.tone.cpu().numpy()
         self.reset(np.array([]), np.array([]))

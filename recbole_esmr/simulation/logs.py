@@ -9,6 +9,7 @@ import pandas as pd
 
 from recbole_esmr.feed import Feedback
 from recbole_esmr.files import write_atomic_files
+from recbole_esmr.memory import require_free
 from recbole_esmr.protocol import BY_TIME
 from recbole_esmr.simulation.days import item_names, rollout_days, user_names
 from recbole_esmr.simulation.env import FeedEnv
@@ -17,6 +18,9 @@ from recbole_esmr.simulation.logging_policy import LoggingFeed
 from recbole_esmr.simulation.world import World
 
 _LOADED = {"inter": ["user_id", "item_id", "timestamp", "day", "watch_ratio"], "item": ["item_id"]}
+
+_BYTES_OF_PLACE = 200
+"""Peak bytes of a place in a person's slate of a day, with its rows in the files."""
 
 
 def simulate(
@@ -43,8 +47,13 @@ def simulate(
 
     Returns:
         the number of rows in each file, by suffix.
+
+    Raises:
+        ConfigError: more people, items or days than there is memory for.
     """
     env = FeedEnv(world, users, items, seed)
+    rows = f"world {world.name}: the rows of {users:,} people on {days:,} days"
+    require_free(_BYTES_OF_PLACE * users * days * env.slate_width, rows, "Simulate fewer people or days.")
     feed = LoggingFeed(env)
     impressions, user_days = [], []
     for day in rollout_days(env, feed, days, description=f"Simulating {world.name}" if show_progress else ""):

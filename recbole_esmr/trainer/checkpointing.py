@@ -18,8 +18,10 @@ from recbole_esmr.checkpoint import (
     load_checkpoint,
     other_ids,
     restore,
+    restore_optimizer,
     save_checkpoint,
 )
+from recbole_esmr.records import of_first_process
 from recbole_esmr.trainer.readiness import check_rankable, check_trainable
 
 _find_trainer = recbole_utils.get_trainer
@@ -32,6 +34,10 @@ class SafeCheckpoints(Trainer):
     """
 
     _ids: str | None = None
+
+    def __init__(self, config: Any, model: nn.Module) -> None:
+        super().__init__(config, model)
+        self.saved_model_file: str = of_first_process(config, self.saved_model_file)
 
     def fit(self, train_data, *args, **kwargs):
         """RecBole's training; remembers whose ids the weights belong to."""
@@ -60,7 +66,7 @@ class SafeCheckpoints(Trainer):
             optimizer=self.optimizer.state_dict(),
             training={"epoch": epoch, "cur_step": self.cur_step, "best_valid_score": float(self.best_valid_score)},
         )
-        save_checkpoint(path, checkpoint)
+        save_checkpoint(path, checkpoint, self.config["sign"])
         if verbose:
             self.logger.info(set_color("Saving current", "blue") + f": {path}")
 
@@ -71,10 +77,10 @@ class SafeCheckpoints(Trainer):
             CheckpointError: truncated, of another model, of a later schema, or of other sizes.
         """
         self.saved_model_file = str(resume_file)
-        checkpoint = load_checkpoint(resume_file, model=self.config["model"], device=self.device)
+        checkpoint = load_checkpoint(resume_file, self.config["model"], self.device, self.config["trust"])
         restore(self.model, checkpoint, resume_file)
         self._ids = checkpoint.ids
-        self.optimizer.load_state_dict(checkpoint.optimizer)
+        restore_optimizer(self.optimizer, checkpoint, resume_file)
         self.start_epoch = checkpoint.training["epoch"] + 1
         self.cur_step = checkpoint.training["cur_step"]
         self.best_valid_score = checkpoint.training["best_valid_score"]
@@ -85,7 +91,8 @@ class SafeCheckpoints(Trainer):
         """RecBole's evaluation; the best model comes from the safe checkpoint, and metrics find their data without a fit."""
         if eval_data and load_best_model:
             path = model_file or self.saved_model_file
-            checkpoint = load_checkpoint(path, model=self.config["model"], device=self.device)
+            trust = self.config["trust"] if model_file else None  # what was written a moment ago need not be signed
+            checkpoint = load_checkpoint(path, self.config["model"], self.device, trust)
             restore(self.model, checkpoint, path, eval_data._dataset)
             self.logger.info(f"Loading model structure and parameters from {path}")
         if eval_data:
