@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from recbole_esmr.checkpoint import package_versions
+from recbole_esmr.checkpoint import package_versions, threads
 from recbole_esmr.config import Config, ESMRSettings
 from recbole_esmr.data.dataset import ESMRDataset, load_data
 from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
@@ -74,6 +74,10 @@ class Platform:
     seed: int
     done: set[str] = field(default_factory=set)
 
+    def option(self, name: str) -> str | None:
+        """The value of ``--name=…`` among the arguments."""
+        return next((word.partition("=")[2] for word in self.arguments if word.startswith(f"--{name}=")), None)
+
     def trained(self, model: str) -> Path:
         """The checkpoint of a model trained on the log; trained once in a rollout, never taken from an earlier one."""
         path = self.work / f"{model}.pth"
@@ -97,7 +101,7 @@ class Platform:
         path = self.work / f"{name}.pth"
         if name not in self.done:
             self.done.add(name)
-            retrain_reranker(base, learned, path)
+            retrain_reranker(base, {**learned, "sign": self.option("sign")}, path)
         return path, changes
 
     def env(self, users: np.ndarray) -> FeedEnv:
@@ -209,6 +213,7 @@ def rollout(
             for group, rows in _groups(every[usual], settings).items()
         },
         "versions": package_versions(),
+        "threads": threads(),
         "timings": {"total": round(perf_counter() - start, 1)},
     }
     return result, every
@@ -293,7 +298,7 @@ def _maker(platform: Platform, policy: _Named, days: int) -> Callable[[FeedEnv],
             return lambda env: Positive(names, catalogue.valence * catalogue.intensity)
         return lambda env: Popular(names, np.bincount(shown.item, weights=shown.label, minlength=len(names)))
     path, changes = (
-        (Path(policy.checkpoint), policy.changes)
+        (Path(policy.checkpoint), {**policy.changes, "trust": platform.option("trust")})
         if policy.checkpoint
         else platform.variant(policy.changes)
         if name in (*BY_ESMR, MODEL_NAME)

@@ -18,6 +18,7 @@ from recbole.utils import ModelType
 
 from recbole_esmr.causal.analysis import CausalSettings
 from recbole_esmr.causal.reward import Reward
+from recbole_esmr.checkpoint import check_key_files
 from recbole_esmr.checkpoint.known_ids import KnownIds
 from recbole_esmr.data.recbole.columns import check_columns
 from recbole_esmr.data.recbole.filtering import check_filters
@@ -124,6 +125,9 @@ class Config(RecBoleConfig):
             raise ConfigError(f"retriever_config: {error}") from error
         config["device"] = self["device"]
         return config
+
+    def compatibility_settings(self):
+        """Leave numpy as it is: RecBole gives it old names, for everybody; :mod:`recbole_esmr.compat` gives them to RecBole."""
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -242,6 +246,7 @@ class Config(RecBoleConfig):
             raise ConfigError(f"{self.model}: {in_words(str(error), final)}") from error
         final.update(repeatable=repeatable, data_path=str(self._dataset_path))
         final["emotion_taxonomy"] = load_taxonomy(final["emotion_taxonomy"]).setting
+        check_key_files(final.get("sign"), final.get("trust"))
         check_judged(self)
         check_columns(self)
         sample_labels(self)

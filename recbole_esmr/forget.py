@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from recbole_esmr.checkpoint import Checkpoint, ids_of, load_checkpoint, save_checkpoint
+from recbole_esmr.checkpoint.known_ids import KnownIds
 from recbole_esmr.config import Config
 from recbole_esmr.data.reading.consent import not_named
 from recbole_esmr.erasure.rows import Cut, without_people
@@ -85,7 +86,7 @@ def forget(
     done, known = Forgotten(), set[str]()
     given = _traces(traces)
     cuts = {path: cut for path in [*_files(folder), *given] if (cut := without_people(path, names, config)) is not None}
-    erased = {Path(path): _erased(Path(path), names, known) for path in map(expanded, checkpoints)}
+    erased = {path: _erased(path, names, known, config["trust"]) for path in map(expanded, checkpoints)}
     done.lines = {str(path): cut.lines for path, cut in cuts.items()}
     done.unknown = sorted(names.difference(known, *(cut.names for cut in cuts.values())))
     for path, of in erased.items():
@@ -93,7 +94,7 @@ def forget(
             "people": len(of.numbers),
             "tables": list(of.result.tables) if of.result else [],
             "unclear": list(of.result.unclear) if of.result else [],
-            "signature": of.signed and of.result is not None,
+            "signature": of.signed and of.result is not None and not config["sign"],
         }
     caches = list(_caches(config, name))
     done.caches = [str(path) for path in caches]
@@ -103,12 +104,12 @@ def forget(
     _write(folder, cuts)
     for path, of in erased.items():
         if of.result is not None:
-            save_checkpoint(path, of.result.checkpoint)
+            save_checkpoint(path, of.result.checkpoint, config["sign"])
     for path in caches:
         path.unlink()
     if retrain:
         for path in erased:
-            _train_again(path, folder, name)
+            _train_again(path, folder, name, config["sign"])
             done.trained.append(str(path))
     searched = list(dict.fromkeys([*_files(folder), *given, *erased]))
     done.left = [f"{path}, {place}" for path in searched for place in found_in(path, names, config)]
@@ -158,17 +159,17 @@ class _Checkpoint:
     signed: bool
 
 
-def _erased(path: Path, names: set[str], known: set[str]) -> _Checkpoint:
+def _erased(path: Path, names: set[str], known: set[str], trust: str | None) -> _Checkpoint:
     """What is left of a checkpoint without the people.
 
     Raises:
         CheckpointError: it cannot be used, or does not say whose its weights are.
     """
-    checkpoint = load_checkpoint(path)
-    numbers = _numbers(path, checkpoint, sorted(names))
-    ids = ids_of(checkpoint, path)
+    checkpoint = load_checkpoint(path, trust=trust)
+    ids, user = _ids(path, checkpoint)
     if ids is None:
         raise CheckpointError(f"{path}: does not say whose its weights are ({checkpoint.model}). Leave it out.")
+    numbers = ids.numbers(user, sorted(names))
     known |= {name for name, number in zip(sorted(names), numbers, strict=True) if number}
     found = numbers[numbers > 0]
     with path.open("rb") as file:
@@ -176,10 +177,18 @@ def _erased(path: Path, names: set[str], known: set[str]) -> _Checkpoint:
     return _Checkpoint(found, erase(checkpoint, ids, found) if len(found) else None, signed)
 
 
-def _numbers(path: Path, checkpoint: Checkpoint, names: Sequence[str]) -> np.ndarray:
-    """The internal id of each person in a checkpoint, 0 for who is not in it."""
-    ids, user = ids_of(checkpoint, path), str(checkpoint.config.get("USER_ID_FIELD"))
-    return ids.numbers(user, names) if ids is not None and user in ids.codes else np.zeros(len(names), dtype=int)
+def _ids(path: Path, checkpoint: Checkpoint) -> tuple[KnownIds | None, str]:
+    """The ids of a checkpoint, None where it has none of people, and the name of its field of people.
+
+    Raises:
+        CheckpointError: they cannot be read.
+    """
+    try:
+        ids, user = ids_of(checkpoint), str(checkpoint.config.get("USER_ID_FIELD"))
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    items = str(checkpoint.config.get("ITEM_ID_FIELD"))
+    return (ids if ids is not None and {user, items} <= set(ids.codes) else None), user
 
 
 def _caches(config: Config, name: str) -> Iterator[Path]:
@@ -201,7 +210,8 @@ def _not_given(config: Config, folder: Path, names: set[str], given: Sequence[Pa
             if path.resolve() not in known:
                 checkpoint = load_checkpoint(path)
                 here = Path(str(checkpoint.config.get("data_path"))) / str(checkpoint.config.get("dataset"))
-                if here.resolve() == folder and _numbers(path, checkpoint, sorted(names)).any():
+                ids, user = _ids(path, checkpoint)
+                if here.resolve() == folder and ids is not None and ids.numbers(user, names).any():
                     yield str(path)
 
 
@@ -218,7 +228,7 @@ def _write(folder: Path, cuts: dict[Path, Cut]) -> None:
                 temporary.write_bytes(cuts[path].content)
 
 
-def _train_again(path: Path, folder: Path, name: str) -> None:
+def _train_again(path: Path, folder: Path, name: str, sign: str | None) -> None:
     """Train a checkpoint's model again, with its config and on the data as they are now, and put it in its place."""
     checkpoint = load_checkpoint(path)
     values = checked(not_named(checkpoint.config), f"{path}: ", NOT_FROM_FILES)
@@ -228,4 +238,4 @@ def _train_again(path: Path, folder: Path, name: str) -> None:
         result = train_and_test(Config(model, name, config_dict={**values, "checkpoint_dir": place}, arguments=[]))
         trained = load_checkpoint(result["checkpoint"])
         trained.config["checkpoint_dir"] = checkpoint.config.get("checkpoint_dir", os.fspath(path.parent))
-        save_checkpoint(path, trained)
+        save_checkpoint(path, trained, sign)

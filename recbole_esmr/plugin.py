@@ -9,10 +9,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, wraps
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -155,6 +153,7 @@ def register() -> None:
     import torch
 
     anomaly = torch.is_anomaly_enabled()
+    compat.put_back()
     with compat.stood_in():
         for place, *_ in (*FOUND, *CALLED):
             _module(place)  # all of RecBole first: its modules import these names from each other
@@ -169,25 +168,6 @@ def register() -> None:
     torch.autograd.set_detect_anomaly(anomaly)  # RecBole's SINE switches it on for everybody, and it slows every training
 
 
-class WhenRecBoleComes(MetaPathFinder):
-    """Teaches RecBole the plug-in at the end of its first import."""
-
-    def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if fullname != "recbole":
-            return None
-        found = (finder.find_spec(fullname, path, target) for finder in sys.meta_path if finder is not self)
-        spec = next((spec for spec in found if spec is not None), None)
-        if spec is not None and spec.loader is not None:
-            run = spec.loader.exec_module
-
-            def exec_module(module: ModuleType) -> None:
-                run(module)
-                register()
-
-            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec
-
-
 @cache
 def data_keys() -> tuple[str, ...]:
     """The plug-in's keys that change what a data set holds."""
@@ -198,10 +178,7 @@ def data_keys() -> tuple[str, ...]:
 
 def teach() -> None:
     """Register now where RecBole is loaded already, and otherwise when it comes."""
-    if "recbole" in sys.modules:
-        register()
-    elif not any(isinstance(finder, WhenRecBoleComes) for finder in sys.meta_path):
-        sys.meta_path.insert(0, WhenRecBoleComes())
+    compat.when_loaded("recbole", lambda _: register())
 
 
 def _module(name: str) -> ModuleType:

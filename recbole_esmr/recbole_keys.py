@@ -53,6 +53,7 @@ KINDS: dict[str, Kind] = {
     ),
     **dict.fromkeys(("use_gpu", "reproducibility", "show_progress", "log_wandb", "shuffle"), flag()),
     **dict.fromkeys(("save_dataset", "save_dataloaders"), flag()),
+    **dict.fromkeys(("sign", "trust"), optional(text("the path of a file"))),  # of keys, for checkpoints
     "seed": whole(0, 2**32 - 1),
     **dict.fromkeys(("worker", "local_rank", "offset", "port"), whole(0)),
     **dict.fromkeys(("nproc", "world_size"), whole(-1)),
@@ -140,7 +141,7 @@ KINDS: dict[str, Kind] = {
 NOT_FROM_FILES = {"local_rank": "the processes of one training are given it when they start"}
 """Keys that no file and no command line sets, and why: this one opens a network connection."""
 NOT_FROM_DATA = NOT_FROM_FILES | dict.fromkeys(
-    ("checkpoint_dir", "log_wandb", "wandb_project"),
+    ("checkpoint_dir", "log_wandb", "wandb_project", "sign", "trust"),
     "a data set does not say what is written where. Set it in a config file or on the command line",
 )
 """Keys that the file of a data set, which may be somebody else's, does not set."""

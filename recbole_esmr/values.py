@@ -20,7 +20,7 @@ MAX_OPTION = 100_000
 """Characters of one value on the command line."""
 MAX_FILE = 1_000_000
 """Bytes of one yaml file."""
-MAX_VALUES = 100_000
+MAX_VALUES = 20_000
 """Values in one text, each counted as often as it is referred to (``*alias``)."""
 MAX_DEPTH = 50
 """Lists and mappings within each other."""
@@ -30,6 +30,7 @@ _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0o[0-7_]+|0b[01_]
 _DECIMAL = re.compile(r"[-+]?(?:(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+)")
 _QUOTED = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"")
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
+_ODD_BREAK = re.compile("[\x85\u2028\u2029]")
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = "plain"
 
@@ -53,6 +54,8 @@ def read_value(text: str) -> Any:
     if len(text) > MAX_OPTION:
         raise ConfigError(f"{shown(text)} has {len(text):,} characters; expected at most {MAX_OPTION:,}. Use a config file.")
     bare = text.strip()
+    if not bare:
+        return text
     if bare[:1] + bare[-1:] == "()":
         bare = f"[{bare[1:-1]}]"
     if bare[:1] + bare[-1:] in ("[]", "{}"):
@@ -92,7 +95,7 @@ def read_yaml_text(text: str, where: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}" if mark else ""
-        said = " ".join(str(error.problem or error.context).split())
+        said = " ".join(" ".join(filter(None, (error.context, error.problem))).split())
         raise ConfigError(f"{where}{place}: {said if isinstance(error, _Refused) else f'not valid yaml ({said}).'}") from error
 
 
@@ -198,7 +201,7 @@ def _mapping(node: yaml.MappingNode, as_python: bool) -> dict[Any, Any]:
 
 def _plain(text: str, as_python: bool, otherwise: str) -> Any:
     """What a word without quotation marks means."""
-    if text.lower() in _WORDS and (text or not as_python):
+    if text.lower() in _WORDS:
         return _WORDS[text.lower()]
     if as_python and text == "None":
         return None
@@ -218,8 +221,8 @@ class _Dumper(yaml.SafeDumper):
         return True
 
     def represent_text(self, text: str) -> yaml.Node:
-        other = not isinstance(_plain(text, as_python=False, otherwise=text), str)
-        return self.represent_scalar(f"{_TAG}str", text, style="'" if other else None)
+        other = "'" if not isinstance(_plain(text, as_python=False, otherwise=text), str) else None
+        return self.represent_scalar(f"{_TAG}str", text, style='"' if _ODD_BREAK.search(text) else other)
 
 
 _Dumper.add_representer(str, _Dumper.represent_text)

@@ -151,7 +151,7 @@ def test_resume_continues_and_refuses_bad_checkpoints(trained, data_path, tmp_pa
     for harm, words, says in (
         (lambda: (tmp_path / "a.pth").write_bytes(good[: len(good) // 2]), keys, "truncated"),
         (future, keys, "format 99"),
-        (lambda: None, wider, "does not fit"),
+        (lambda: None, wider, "encoder_hidden_size was 8 and is 16"),
         (lambda: None, ["--model=BPR", *keys[-1:], "--epochs=1"], "a checkpoint of ESMR, not of BPR"),
         (lambda: (tmp_path / "a.pth").unlink(), keys, "no such checkpoint"),
     ):

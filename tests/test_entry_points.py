@@ -129,7 +129,7 @@ def test_trainer_fit_callback_and_unsaved(quick, tmp_path):
 def test_resume_runs_only_the_stages_that_are_missing(quick, monkeypatch):
     _, model, trainer, train, valid, test = _made(quick)
 
-    def stop(seen, show_progress):
+    def stop(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(trainer, "_fit_effects", stop)

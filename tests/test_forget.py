@@ -54,7 +54,7 @@ def copies(data_path, trained, bpr, tmp_path):
     ("file", "before", "after", "rows"),
     [
         ("t.day", "user_id:token\tday:float\nu1\t1\nu10\t1\nu1\t2\n", "user_id:token\tday:float\nu10\t1\n", 2),
-        ("t.x.inter", "item_id:token\tuser_id:token\r\nu1\ta\r\nx\tu1\r\n\r\n", "item_id:token\tuser_id:token\r\nu1\ta\r\n\r\n", 1),
+        ("t.x.inter", "item_id:token\tuser_id:token\r\nu1\ta\r\nx\tu1\r\n", "item_id:token\tuser_id:token\r\nu1\ta\r\n", 1),
         ("t.inter", "\ufeffuser_id:token\tx:float\nu1\t1\nu2\t1", "\ufeffuser_id:token\tx:float\nu2\t1", 1),
         ("t.inter", "user_id:token\tfriend:token_seq\na\tb u1\nb\tu10 u11\n", "user_id:token\tfriend:token_seq\nb\tu10 u11\n", 1),
         ("t.net", "source_id:token\ttarget_id:token\nu2\tu1\nu2\tu3\n", "source_id:token\ttarget_id:token\nu2\tu3\n", 1),
@@ -188,7 +188,7 @@ def test_forgotten_people_are_nowhere_and_the_checkpoints_still_load(copies, tra
     assert (copies / "small/small.item").read_bytes() == before["small.item"]
     for name in ("ESMR", "BPR"):
         _, model, dataset, *_ = load_data_and_model(copies / f"{name}.pth", {"data_path": str(copies)})
-        ids = ids_of(load_checkpoint(copies / f"{name}.pth"), name)
+        ids = ids_of(load_checkpoint(copies / f"{name}.pth"))
         numbers = trained[1][2].token2id("user_id", gone)
         assert ids.codes["user_id"][numbers - 1].tolist() == [0, 0]
         table = (model.retriever.model if name == "ESMR" else model).user_embedding.weight.detach()
@@ -225,7 +225,7 @@ def test_training_again_leaves_them_out(copies):
     done = forget(f"@{users}", str(copies / "small"), [copies / "BPR.pth"], retrain=True)
     assert done.trained == [str(copies / "BPR.pth")] and done.left == []
     checkpoint = load_checkpoint(copies / "BPR.pth")
-    assert len(ids_of(checkpoint, "").codes["user_id"]) == 38
+    assert len(ids_of(checkpoint).codes["user_id"]) == 38
     _, _, dataset, *_ = load_data_and_model(copies / "BPR.pth", {"data_path": str(copies)})
     assert dataset.user_num == 39 and sorted(path.name for path in copies.iterdir() if path.name[0] == ".") == []
 
@@ -247,7 +247,7 @@ def test_what_cannot_be_forgotten_is_one_line_and_changes_nothing(copies, users,
 
 
 def test_known_ids_number_the_same_data_in_any_order(bpr):
-    known = ids_of(load_checkpoint(bpr), bpr)
+    known = ids_of(load_checkpoint(bpr))
     assert Path(bpr).is_file() and known.numbers("user_id", ["u1", "nobody"])[1] == 0
     names = known.names("user_id", np.array([f"u{n}" for n in range(50, 0, -1)], dtype=object))
     assert known.numbers("user_id", names).tolist() == list(range(1, 41))

@@ -29,7 +29,7 @@ def test_right_input_is_read(name):
         assert fault(name, seed) is None
 
 
-@pytest.mark.parametrize("name", [name for name in PARSERS if name not in ("dataset", "config", "arguments")])
+@pytest.mark.parametrize("name", PARSERS)
 def test_changed_input_is_read_or_refused_in_one_line(name):
     @settings(EXAMPLES, max_examples=SLOW.get(name, 40))
     @given(st.integers(0, 2**32))

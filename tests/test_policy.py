@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 
 import numpy as np
@@ -115,6 +118,37 @@ def test_items_that_the_model_has_never_met_are_not_shown(sequential):
     slates = policy.recommend(morning_of(2, size=4, pool=[1, 1, 1, 1]))
     assert np.sort(slates, axis=1).tolist() == [[-1, -1, 0, 2]] * 2 and (slates[:, 2:] == -1).all()
     assert policy.recommend(morning_of(2, size=4, pool=[0, 1, 0, 1])).tolist() == [[-1, -1]] * 2
+
+
+@pytest.mark.parametrize("model", ["LightGCN", "DMF", "SASRec"])
+def test_a_model_that_keeps_what_it_computed_serves_many_threads(data_path, model):
+    """LightGCN and DMF keep embeddings at their first answer: whichever thread makes them, the slates are those of one thread."""
+    from recbole_esmr.config import Config
+    from recbole_esmr.data.dataset import load_data
+    from recbole_esmr.recbole_models import build_model
+
+    keys = {"data_path": str(data_path), "state": "ERROR"}
+    config = Config(model, "small", config_dict=keys, arguments=[])
+    dataset, train, *_ = load_data(config)
+    built, users = build_model(config, train._dataset), dataset.field2id_token["user_id"][1:]
+    items, begin = np.asarray(dataset.field2id_token["item_id"][1:]), threading.Barrier(8)
+
+    def days(shared, thread):
+        policy, said = RecBolePolicy(shared, dataset, 20), []
+        policy.reset(users[thread * 5 : thread * 5 + 5], items)
+        for day in (15, 16):
+            said.append(policy.recommend(morning_of(5, len(items), 4, day=day)))
+            policy.observe(evening_of(said[-1], (said[-1] + day) % 3 / 2.0, day=day))
+        return np.stack(said)
+
+    def served(thread):
+        begin.wait()
+        return days(built, thread)
+
+    fresh = copy.deepcopy(built)
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(served, range(8)))
+    assert all(np.array_equal(said, days(fresh, thread)) for thread, said in enumerate(together))
 
 
 def test_newcomers_of_a_model_that_knows_ids_get_the_mean_of_all(data_path):

@@ -143,7 +143,7 @@ def _child(options: argparse.Namespace) -> None:
     used = int(re.search(r"VmSize:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024
     resource.setrlimit(resource.RLIMIT_AS, (used + _LIMIT, used + _LIMIT))
     os.environ["PYTHONWARNINGS"] = "ignore"
-    flags = ["-timeout=0", "-rss_limit_mb=0", "-malloc_limit_mb=0", "-len_control=0", "-max_len=200000", "-detect_leaks=0"]
+    flags = ["-timeout=3600", "-rss_limit_mb=0", "-malloc_limit_mb=0", "-len_control=0", "-max_len=200000", "-detect_leaks=0"]
     atheris.Setup(["fuzz", f"-runs={options.inputs}", f"-seed={options.seed}", *flags, str(corpus)], one, custom_mutator=change)
     atheris.Fuzz()
 

@@ -62,6 +62,11 @@ def package_versions() -> dict[str, str]:
     return {name: installed(name) for name in PACKAGES}
 
 
+def threads() -> int:
+    """How many threads torch computes on; a sum over other threads is rounded otherwise, and a training follows its rounding."""
+    return torch.get_num_threads()
+
+
 def json_config(config: RecBoleConfig) -> dict[str, Any]:
     """The part of a config that JSON can hold and from which the rest follows."""
     kept = {}

@@ -16,16 +16,13 @@ def id_fingerprint(dataset: Any) -> str:
     return KnownIds.of(dataset).text
 
 
-def ids_of(checkpoint: Checkpoint, path: str | Path) -> KnownIds | None:
+def ids_of(checkpoint: Checkpoint) -> KnownIds | None:
     """The ids that the weights of a checkpoint belong to, None where it does not say.
 
     Raises:
-        CheckpointError: they cannot be read.
+        CheckpointError: they cannot be read; the message goes without the file.
     """
-    try:
-        return KnownIds.of_text(checkpoint.ids) if checkpoint.ids is not None else None
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+    return KnownIds.of_text(checkpoint.ids) if checkpoint.ids is not None else None
 
 
 def other_ids(path: str | Path, dataset: Any) -> CheckpointError:
@@ -48,7 +45,10 @@ def restore(model: Any, checkpoint: Checkpoint, path: str | Path, dataset: Any =
     Raises:
         CheckpointError: names, shapes or ids differ, as they do when the data set or the sizes in the config differ.
     """
-    known = ids_of(checkpoint, path)
+    try:
+        known = ids_of(checkpoint)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     if dataset is not None and known is not None and not known.fits(dataset):
         raise other_ids(path, dataset)
     try:

@@ -55,6 +55,14 @@ def check_signature(text: bytes, signed: str | None, trusted: str | Path | None)
         raise CheckpointError("its signature is wrong: it is damaged, or somebody else wrote it. Copy the file again.") from error
 
 
+def check_key_files(sign: Any, trust: Any) -> None:
+    """Refuse keys that cannot be used, before the training whose checkpoint they are for."""
+    if sign is not None:
+        signing_key(sign)
+    if trust is not None:
+        trusted_key(trust)
+
+
 def signing_key(path: str | Path) -> Any:
     """The private key of a PEM file.
 

@@ -65,7 +65,11 @@ def of_blocks(blocks: Mapping[str, Block], device: torch.device | str = "cpu") -
         if len(blocks[CONTENT].data) > _LONGEST_CONTENT:
             raise ValueError(f"more than {_LONGEST_CONTENT} bytes of JSON")
         tree = json.loads(bytes(blocks[CONTENT].data).decode("ascii"), parse_constant=_refuse_constant)
-        return _Reader(blocks, device).value(tree)
+        reader = _Reader(blocks, device)
+        found = reader.value(tree)
+        if reader.left:
+            raise ValueError(f"nothing names the block {min(reader.left)[:40]!r}")
+        return found
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, RuntimeError) as error:
         what = f"there is no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0][:200]
         raise CheckpointError(f"its content cannot be used ({what}). Train again.") from error
@@ -92,6 +96,10 @@ class _Writer:
             return {"text": self._add("U8", (len(text),), text)}
         if value is None or isinstance(value, bool | int | float | str):
             return value
+        if scipy.sparse.issparse(value) and type(value).__name__ in _SCIPY:  # some are dictionaries too
+            matrix = value if value.format == "csc" else value.tocsr()
+            parts = (inside(getattr(matrix, part), part) for part in ("data", "indices", "indptr"))
+            return {"scipy": [type(value).__name__, list(matrix.shape), *parts]}
         if isinstance(value, dict):
             return {"dict": [[_key(key, where), inside(item, key)] for key, item in value.items()]}
         if isinstance(value, list | tuple):
@@ -103,15 +111,12 @@ class _Writer:
         if isinstance(value, torch.Tensor) and value.layout == torch.strided:
             code = _CODES.get(str(value.dtype).removeprefix("torch."))
             if code is not None:
-                data = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+                flat = value.detach().cpu().contiguous().reshape(-1)
+                data = flat.view(torch.uint8).numpy() if len(flat) else b""  # an empty one has no bytes to view
                 return {"tensor": self._add(code, value.shape, data)}
         if isinstance(value, np.ndarray) and value.dtype.name in _CODES:
             array = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
             return {"array": self._add(_CODES[value.dtype.name], value.shape, array.reshape(-1).view(np.uint8))}
-        if scipy.sparse.issparse(value) and type(value).__name__ in _SCIPY:
-            matrix = value if value.format == "csc" else value.tocsr()
-            parts = (inside(getattr(matrix, part), part) for part in ("data", "indices", "indptr"))
-            return {"scipy": [type(value).__name__, list(matrix.shape), *parts]}
         raise CheckpointError(
             f"{where}: a {type(value).__name__} of this model cannot be saved without pickling it. Run it with saved=False."
         )
@@ -124,12 +129,13 @@ class _Writer:
 
 class _Reader:
     def __init__(self, blocks: Mapping[str, Block], device: torch.device | str) -> None:
-        self._blocks, self._device = blocks, device
+        self.left = {name: block for name, block in blocks.items() if name != CONTENT}
+        self._device = device
         self._read: dict[str, Callable[[Any], Any]] = {
             "dict": self._dict,
             "tuple": lambda items: tuple(self.value(item) for item in _list(items)),
             "float": lambda name: _SPECIAL[name],
-            "text": lambda name: bytes(self._blocks[name].data).decode("utf-8", "surrogatepass"),
+            "text": lambda name: bytes(self._take(name).data).decode("utf-8", "surrogatepass"),
             "tensor": self._tensor,
             "array": self._array,
             "sparse": self._sparse,
@@ -147,6 +153,13 @@ class _Reader:
             raise ValueError(f"unknown kind of value {str(kind)[:40]!r}")
         return self._read[kind](content)
 
+    def _take(self, name: str) -> Block:
+        """A block, which nothing else may name: a small file could else become very large."""
+        block = self.left.pop(name)
+        if block.dtype == "BOOL" and (np.frombuffer(block.data, dtype=np.uint8) > 1).any():
+            raise ValueError(f"block {name} holds a truth value that is neither 0 nor 1")
+        return block
+
     def _dict(self, pairs: Any) -> dict[str | int, Any]:
         found = {}
         for key, item in _list(pairs):
@@ -156,14 +169,14 @@ class _Reader:
         return found
 
     def _tensor(self, name: str) -> torch.Tensor:
-        block = self._blocks[name]
+        block = self._take(name)
         dtype = getattr(torch, _TYPES[block.dtype])
         if not len(block.data):
             return torch.empty(block.shape, dtype=dtype, device=self._device)  # torch refuses an empty buffer
         return torch.frombuffer(block.data, dtype=dtype).reshape(block.shape).to(self._device)
 
     def _array(self, name: str) -> np.ndarray:
-        block = self._blocks[name]
+        block = self._take(name)
         return np.frombuffer(block.data, dtype=np.dtype(_TYPES[block.dtype]).newbyteorder("<")).reshape(block.shape)
 
     def _sparse(self, content: Any) -> torch.Tensor:

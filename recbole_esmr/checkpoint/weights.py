@@ -52,7 +52,7 @@ def load_attributes(model: Any, given: Any) -> None:
             f"and the file {held[:200] or 'nothing'}). {_MEND}"
         )
     for name, value in given.items():
-        if own[name] is None:
+        if own[name] is None or (name in _ROWS and value is None):
             _check_made_later(model, name, value)
         else:
             _check_like(own[name], value, name)

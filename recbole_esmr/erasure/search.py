@@ -63,7 +63,7 @@ def _in_text(text: str, names: set[str], config: Mapping[str, Any]) -> Iterator[
 def _in_checkpoint(path: Path, raw: bytes, names: set[str]) -> Iterator[str]:
     try:
         checkpoint = load_checkpoint(path)
-        known = ids_of(checkpoint, path)
+        known = ids_of(checkpoint)
     except CheckpointError:
         yield "it cannot be read as a checkpoint"
         return

@@ -64,7 +64,7 @@ class ESMR(SequentialRecommender):
         self.day_field, self.slate_size = dataset.day_field, max(int(k) for k in config["topk"])
         self.item_features = item_features(self.catalogue, len(self.taxonomy))
         self.retriever = Retriever(config.of_retriever(), dataset.on_training_days())
-        self.encoder = self._make_encoder()
+        self.encoder = self._make_encoder(config["trust"])
         self.item_value = ItemValue(
             self.encoder.width + len(self.taxonomy) + 4 + EXTRA,
             self.item_features.shape[1] + 1,
@@ -197,10 +197,10 @@ class ESMR(SequentialRecommender):
             self.learned = learned
             self.retriever.trained = ENGAGEMENT in learned.done
 
-    def _make_encoder(self) -> EmotionEncoder:
+    def _make_encoder(self, trust: str | None) -> EmotionEncoder:
         shape, trace = self.settings.encoder, self.log.trace
         if shape.pretrained:
-            return pretrained_encoder(shape.pretrained, trace, self.taxonomy.labels)
+            return pretrained_encoder(shape.pretrained, trace, self.taxonomy.labels, trust)
         return EmotionEncoder.of_settings(shape, trace.feature_names, self.taxonomy.labels, trace.profiles)
 
 

@@ -23,18 +23,20 @@ class _Names(TypedDict):
     profiles: list[str]
 
 
-def save_encoder(path: str | Path, encoder: EmotionEncoder) -> None:
-    """Write an encoder with its feature schema, whole or not at all."""
-    save_checkpoint(path, Checkpoint(KIND, encoder.shape(), None, dict(encoder.state_dict()), {}, {}, {}))
+def save_encoder(path: str | Path, encoder: EmotionEncoder, sign: str | Path | None = None) -> None:
+    """Write an encoder with its feature schema, whole or not at all; ``sign`` is the file of a private key."""
+    save_checkpoint(path, Checkpoint(KIND, encoder.shape(), None, dict(encoder.state_dict()), {}, {}, {}), sign)
 
 
-def pretrained_encoder(path: str | Path, trace: Trace, emotions: tuple[str, ...]) -> EmotionEncoder:
-    """Read an encoder for a trace.
+def pretrained_encoder(
+    path: str | Path, trace: Trace, emotions: tuple[str, ...], trust: str | Path | None = None
+) -> EmotionEncoder:
+    """Read an encoder for a trace; ``trust`` is the file of the public key that must have signed it.
 
     Raises:
         CheckpointError: the file is none, or its encoder does not know the trace's columns, profiles or emotions.
     """
-    source = load_checkpoint(path, KIND)
+    source = load_checkpoint(path, KIND, trust=trust)
     numbers = dict(source.config)
     try:
         check_types({name: numbers.pop(name, None) for name in _Names.__annotations__}, _Names, "config")

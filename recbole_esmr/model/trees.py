@@ -79,7 +79,8 @@ class Trees:
         for name in ("feature", "threshold", "decision", "left", "right"):
             yield len(getattr(self, name)) != splits, f"{name} does not have the {splits} values of {trees} trees' splits"
         yield len(self.leaf_value) != splits + trees, f"leaf_value does not have {splits + trees} values"
-        yield not (np.isfinite(self.threshold).all() and np.isfinite(self.leaf_value).all()), "a number is not finite"
+        bounds = np.where(self.threshold == np.inf, 0.0, self.threshold)  # known values go left of infinity, unknown ones right
+        yield not (np.isfinite(bounds).all() and np.isfinite(self.leaf_value).all()), "a number is not finite"
         yield (self.feature < 0).any() or (self.feature >= self.features).any(), f"a column is none of the {self.features}"
         yield not np.isin(self.decision, _DECISIONS).all(), f"a decision is none of {', '.join(map(str, _DECISIONS))}"
         per_tree = self.leaves - 1

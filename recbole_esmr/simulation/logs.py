@@ -12,9 +12,10 @@ from recbole_esmr.files import write_atomic_files
 from recbole_esmr.memory import require_free
 from recbole_esmr.protocol import BY_TIME
 from recbole_esmr.simulation.days import item_names, rollout_days, user_names
-from recbole_esmr.simulation.env import FeedEnv
+from recbole_esmr.simulation.env import FeedEnv, check_size
 from recbole_esmr.simulation.environment_state import log_fingerprint, save_state
-from recbole_esmr.simulation.logging_policy import LoggingFeed
+from recbole_esmr.simulation.logging_policy import LoggingFeed, check_tastes
+from recbole_esmr.simulation.videos import largest_slate
 from recbole_esmr.simulation.world import World
 
 _LOADED = {"inter": ["user_id", "item_id", "timestamp", "day", "watch_ratio"], "item": ["item_id"]}
@@ -51,9 +52,11 @@ def simulate(
     Raises:
         ConfigError: more people, items or days than there is memory for.
     """
-    env = FeedEnv(world, users, items, seed)
+    check_size(world, users, items, f"world {world.name}")
+    check_tastes(world, users, items)
     rows = f"world {world.name}: the rows of {users:,} people on {days:,} days"
-    require_free(_BYTES_OF_PLACE * users * days * env.slate_width, rows, "Simulate fewer people or days.")
+    require_free(_BYTES_OF_PLACE * users * days * min(largest_slate(world), items), rows, "Simulate fewer people or days.")
+    env = FeedEnv(world, users, items, seed)
     feed = LoggingFeed(env)
     impressions, user_days = [], []
     for day in rollout_days(env, feed, days, description=f"Simulating {world.name}" if show_progress else ""):

@@ -63,7 +63,7 @@ def pretrain(
     encoder = EmotionEncoder.of_settings(settings, features, labels, profiles).to(configs[0]["device"])
     generator = torch.Generator().manual_seed(int(configs[0]["seed"]) * 10 + 5)
     fit_encoder(encoder, traces, settings, generator, bool(configs[0]["show_progress"]))
-    save_encoder(output, encoder)
+    save_encoder(output, encoder, configs[0]["sign"])
     days = sum(int(((trace.role == TRAIN) & (trace.emotion >= 0)).sum()) for trace in traces)
     return {
         "output": str(output),
