@@ -24,7 +24,8 @@ PROFILES = "(profiles)"
 NOBODY = 0
 """The hash of who was forgotten."""
 
-_GONE = "(gone "
+_GONE = "\n(gone "
+"""Beginning of the made-up name of who is not in the data; a cell of a file cannot hold it."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 LEARNED_TOGETHER = (
-    "What was learned from everybody together still reflects them a little: the emotion encoder, LightGBM's trees, the effects, "
-    "the re-ranker, and of other models all but the rows of people"
+    "What was learned from everybody together still reflects them a little: of ESMR the emotion encoder, LightGBM's trees, the "
+    "effects and the re-ranker, of other models all but the rows of people"
 )
 
 
