@@ -262,7 +262,7 @@ def _maker(platform: Platform, policy: _Named, days: int) -> Callable[[FeedEnv],
 def _checkpoint_of(platform: Platform, policy: _Named) -> tuple[Path, dict[str, Any]]:
     """The checkpoint that a policy deploys, trained here unless it is given, and the keys to load it with."""
     if policy.checkpoint:
-        return Path(policy.checkpoint), {**policy.changes, "trust": platform.trust}
+        return Path(policy.checkpoint), {**policy.changes, "trust": platform.option("trust")}
     if policy.name in (*BY_ESMR, MODEL_NAME):
         return platform.variant(policy.changes)
     return platform.trained(policy.name), {}
@@ -285,7 +285,7 @@ def _check(platform: Platform, named: Sequence[_Named]) -> None:
 
 
 def _check_checkpoint(platform: Platform, policy: _Named, path: Path) -> None:
-    found, wanted = load_checkpoint(path, trust=platform.trust), MODEL_NAME if policy.name in BY_ESMR else policy.name
+    found, wanted = load_checkpoint(path, trust=platform.option("trust")), MODEL_NAME if policy.name in BY_ESMR else policy.name
     if found.model != wanted:
         raise ConfigError(f"{path}: policy '{policy.name}' needs a checkpoint of {wanted}, not of {found.model}.")
     if wanted == MODEL_NAME and found.config.get("label") != "reported":

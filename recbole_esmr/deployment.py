@@ -39,10 +39,9 @@ class Platform:
     seed: int
     done: set[str] = field(default_factory=set)
 
-    @property
-    def trust(self) -> str | None:
-        """The file of ``--trust``, whose key must have signed a checkpoint that is deployed."""
-        return next((word.partition("=")[2] for word in self.arguments if word.startswith("--trust=")), None)
+    def option(self, name: str) -> str | None:
+        """The value of ``--name=…`` among the arguments."""
+        return next((word.partition("=")[2] for word in self.arguments if word.startswith(f"--{name}=")), None)
 
     def trained(self, model: str) -> Path:
         """The checkpoint of a model trained on the log; one that is there is taken, or gone on from, if it is of the same."""
@@ -82,7 +81,7 @@ class Platform:
         name = "+".join([MODEL_NAME, *(f"{key}={value}" for key, value in sorted(learned.items()))])
         path = self.work.folder / f"{name}.pth"
         if name not in self.done:
-            retrain_reranker(base, learned, path)
+            retrain_reranker(base, {**learned, "sign": self.option("sign")}, path)
             self.done.add(name)
         return path, changes
 

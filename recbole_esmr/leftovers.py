@@ -66,7 +66,7 @@ def held_if_dead(path: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        yield lock is not None or time.time() - path.lstat().st_mtime > _A_DAY  # no locks here: only age tells
+        yield lock is not None or _is_old(path)  # no locks here: only age tells
     finally:
         if lock is not None:
             os.close(lock)
@@ -122,6 +122,13 @@ def make_folder(path: str | Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
     for place in missing:
         to_disk(place.parent)
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return time.time() - path.lstat().st_mtime > _A_DAY
+    except FileNotFoundError:  # its process has removed it
+        return True
 
 
 def _prefix(target: Path) -> str:

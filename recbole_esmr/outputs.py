@@ -41,8 +41,6 @@ _LONGEST_NAME = 255
 def unwritable(path: str | Path, error: OSError) -> OutputError:
     """One line that says that ``path`` cannot be written, why, and what to do."""
     what, mend = _MEANING.get(error.errno or 0, (error.strerror or str(error), "Give a path that can be written."))
-    if Path(tempfile.gettempdir()) in Path(path).parents and mend == _SPACE:
-        mend = "Free some space there, or let TMPDIR name another folder."
     return OutputError(f"{_CONTROL.sub('?', str(path))}: cannot be written: {what}. {mend}")
 
 
@@ -54,16 +52,18 @@ def naming(path: str | Path, tried: Path | None = None) -> Iterator[None]:
         path: what the user asked to have written.
         tried: the temporary file. Libraries have their own errors for a full disk (torch says RuntimeError); where one comes,
             it is tried whether this file can grow.
+
+    Raises:
+        OutputError: it cannot be written.
     """
     try:
         yield
     except OutputError:
         raise
-    except OSError as error:
-        raise unwritable(path, error) from error
     except Exception as error:
-        reason = _os_error(error) or (_cannot_grow(tried) if tried is not None else None)
-        if reason is None:
+        known = error if isinstance(error, OSError) and error.errno else _os_error(error)
+        reason = known or (_cannot_grow(tried) if tried is not None else None) or error
+        if not isinstance(reason, OSError):
             raise
         raise unwritable(path, reason) from error
 

@@ -284,7 +284,7 @@ def _zip(path):
         (lambda path: of_tree(path, [1, 2]), "its content has no versions"),
         (lambda path: of_tree(path, {"versions": {}}), "its content does not hold model, config"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "file",
 )
 def test_other_and_crafted_files_are_refused_in_one_line(tmp_path, write, says):
     path = tmp_path / "a.pth"

@@ -54,7 +54,7 @@ def write_blocks(path: str | Path, blocks: Mapping[str, Block], sign: str | Path
     digest = hashlib.sha256()
     with written_whole(path) as temporary, open(temporary, "wb") as file:
         file.write(_first_line(digest, sign))  # its length does not depend on the hash
-        for part in _safetensors(blocks):
+        for part in parts(blocks):
             digest.update(part)
             file.write(part)
         file.seek(0)
@@ -112,7 +112,7 @@ def _first_line(digest: Any, sign: str | Path | None) -> bytes:
     return said + (f" ed25519={signature(said, sign)}\n" if sign else "\n").encode()
 
 
-def _safetensors(blocks: Mapping[str, Block]) -> Iterator[Any]:
+def parts(blocks: Mapping[str, Block]) -> Iterator[Any]:
     """The parts of a safetensors file, one after the other.
 
     safetensors' own writer copies all numbers before it writes, and cannot write behind a first line.

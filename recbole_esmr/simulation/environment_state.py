@@ -64,8 +64,10 @@ def log_fingerprint(folder: str | Path) -> str:
 def save_state(path: str | Path, env: FeedEnv, log: str) -> None:
     """Write the state of this morning, the world's settings, its seed and the log's fingerprint; numbers only, no pickle."""
     header = {"world": asdict(env.world), "users": len(env.people), "items": len(env.catalogue), "seed": env.seed, "log": log}
-    with written_whole(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, header=np.array(json.dumps(header)), **env.snapshot())
+    content = io.BytesIO()  # of a file that cannot be written zipfile says so once more when it is thrown away
+    np.savez_compressed(content, header=np.array(json.dumps(header)), **env.snapshot())
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def load_state(path: str | Path) -> EnvironmentState:

@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 import torch
 import yaml
 
+from recbole_esmr.causal.responses import Responses
 from recbole_esmr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from recbole_esmr.checkpoint.container import Block, parts
+from recbole_esmr.checkpoint.tree import CONTENT, to_blocks
 from recbole_esmr.closed_loop import _named
 from recbole_esmr.config import Config
 from recbole_esmr.data.importers import import_data
@@ -26,9 +30,13 @@ from recbole_esmr.data.importers.table import read_table
 from recbole_esmr.data.reading.schema import SCHEMA, read_atomic
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.files import read_yaml, shipped
+from recbole_esmr.model.engagement_ranker import EngagementRanker
+from recbole_esmr.model.learned import STAGES, Learned
+from recbole_esmr.model.trees import Trees
 from recbole_esmr.simulation import FeedEnv, load_world
 from recbole_esmr.simulation.environment_state import load_state
 from recbole_esmr.values import read_value
+from tests.crafted import around
 from tests.fuzz.mutation import Files
 
 
@@ -228,6 +236,9 @@ def _values(folder: Path) -> None:
         read_value(line)
 
 
+# -- checkpoints ----------------------------------------------------------------------------------------------------------
+
+
 def _checkpoint() -> Files:
     """A checkpoint of hardly any weights."""
     weights = {"embedding.weight": torch.arange(6.0).reshape(3, 2), "count": torch.tensor(3)}
@@ -237,6 +248,41 @@ def _checkpoint() -> Files:
         path = Path(name) / "model.pth"
         save_checkpoint(path, Checkpoint("BPR", {"seed": 1, "topk": [10]}, "0" * 64, weights, {}, state, training))
         return {"model.pth": path.read_bytes()}
+
+
+def _blocks() -> dict[str, Block]:
+    """A small checkpoint of ESMR, with two trees of LightGBM."""
+    numbers = {"threshold": [0.5, 1.5, np.inf], "leaf_value": [0.1, -0.1, 0.2, 0.3, 0.4]}
+    whole = {"feature": [0, 5, 2], "left": [1, -1, -1], "right": [-3, -2, -2]}
+    trees = Trees(
+        features=6,
+        leaves=np.array([3, 2]),
+        decision=np.array([2, 8, 10], dtype=np.int8),
+        **{name: np.array(values, dtype=np.int32) for name, values in whole.items()},
+        **{name: np.array(values) for name, values in numbers.items()},
+    )
+    learned = Learned(EngagementRanker(trees.booster()), EngagementRanker(), Responses(np.ones(4)), done=STAGES[:2])
+    other = {**learned.to_parameters(), "retriever": {"w": scipy.sparse.lil_matrix(np.eye(3)), "text": "x" * 5000}}
+    training = {"epoch": 3, "cur_step": 0, "best_valid_score": -np.inf}
+    optimizer = {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 0.1, "betas": (0.9, 0.99), "params": [0]}]}
+    others = {"config": {"seed": 1}, "state_dict": {"w": torch.arange(3.0)}, "progress": {}, "versions": {"torch": "2"}}
+    return to_blocks(
+        {"model": "ESMR", "ids": None, "other_parameter": other, "training": training, "optimizer": optimizer, **others}
+    )
+
+
+def _content(folder: Path) -> None:
+    path = folder / "a.pth"
+    if (folder / "body.safetensors").is_file():  # behind a hash that is right, so that it is read
+        around(path, (folder / "body.safetensors").read_bytes())
+    else:
+        text = (folder / "content.json").read_bytes()
+        around(path, b"".join(map(bytes, parts({**_blocks(), CONTENT: Block("U8", (len(text),), text)}))))
+    other = load_checkpoint(path).other_parameter
+    other.pop("retriever", None)
+    learned = Learned.of_parameters(other, 4, 6)
+    if not np.isfinite(learned.watch.predict(np.ones((3, 6)))).all():
+        raise FloatingPointError("a chance is no number")
 
 
 def _in_small(files: Files) -> Files:
@@ -259,5 +305,9 @@ PARSERS: dict[str, Parser] = {
     "values": Parser(_values, (_VALUES,)),
     "checkpoint": Parser(lambda folder: load_checkpoint(folder / "model.pth"), (_checkpoint(),)),
     "policies": Parser(_policies, (_POLICIES,)),
+    "checkpoint-content": Parser(
+        _content,
+        ({"body.safetensors": b"".join(map(bytes, parts(_blocks())))}, {"content.json": bytes(_blocks()[CONTENT].data)}),
+    ),
 }
 """By the name that ``python -m benchmarks.trust.fuzz --parser=NAME`` takes."""
