@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recbole_esmr.checkpoint import Checkpoint, json_config, load_checkpoint, package_versions
 from recbole_esmr.errors import CheckpointError
+from recbole_esmr.work import content_hash
 
 WITHOUT_EFFECT = {
     "show_progress": "bars on the screen",
@@ -61,19 +62,31 @@ def require_same_keys(path: str | Path, trained: Mapping[str, Any], given: Mappi
         )
 
 
+def what_counts(config: Any) -> dict[str, Any]:
+    """All that a result depends on: the keys that have an effect, the files, and the versions of the packages."""
+    kept = {key: value for key, value in json_config(config).items() if key not in WITHOUT_EFFECT}
+    return {"config": kept, "files": files_hash(config), "versions": package_versions()}
+
+
+def kept_training(path: str | Path, config: Any) -> Checkpoint | None:
+    """The checkpoint at ``path`` where it is of this very training, begun by these versions; None where there is none."""
+    if not Path(path).is_file():
+        return None
+    try:
+        checkpoint = load_checkpoint(path, config["model"])
+        require_same_keys(path, checkpoint.config, json_config(config))
+    except CheckpointError:
+        return None
+    counts = {"files": files_hash(config), "versions": package_versions()}
+    return checkpoint if all(checkpoint.progress.get(name) == value for name, value in counts.items()) else None
+
+
 def files_hash(config: Any) -> str:
     """A hash of the content of a data set's atomic files and of the files that keys name, wherever they lie."""
     folder, name = Path(str(config["data_path"])), str(config["dataset"])
     files = sorted(file for file in folder.glob("*") if file.name.startswith(f"{name}.") and file.suffix != ".yaml")
     named = [Path(str(config[key])) for key in _NAME_FILES if config[key]]
-    whole = hashlib.sha256()
-    for file in (*files, *named):
-        if file.is_file():
-            whole.update(f"{file.name}\0{file.stat().st_size}\0".encode())
-            with file.open("rb") as content:
-                while block := content.read(2**20):
-                    whole.update(block)
-    return whole.hexdigest()
+    return content_hash((*files, *named))
 
 
 def other_files(path: str | Path, config: Any) -> CheckpointError:
