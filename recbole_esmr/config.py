@@ -19,6 +19,7 @@ from recbole.utils import ModelType
 from recbole_esmr.causal.analysis import CausalSettings
 from recbole_esmr.causal.reward import Reward
 from recbole_esmr.checkpoint import check_key_files
+from recbole_esmr.checkpoint.known_ids import KnownIds
 from recbole_esmr.data.recbole.columns import check_columns
 from recbole_esmr.data.recbole.filtering import check_filters
 from recbole_esmr.data.trace import DaySettings
@@ -84,6 +85,9 @@ class Config(RecBoleConfig):
         UnknownNameError: a model or data set that does not exist; the message lists what does.
         ConfigError: a key that neither RecBole nor ESMR knows (for ESMR), or a value out of its range.
     """
+
+    known_ids: KnownIds | None = None
+    """Of a checkpoint: the data set is numbered as it was for it."""
 
     def __init__(
         self,

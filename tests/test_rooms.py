@@ -44,6 +44,7 @@ MAY = {
     "rl": {"errors", "settings", "progress"},
     "ope": {"errors", "settings"},
     "config": FOUNDATION | {"emotion", "data", "causal", "rl", "model", "checkpoint", "plugin", "recbole_models", "recbole_keys"},
+    "erasure": FOUNDATION | {"data", "checkpoint"},
     "model": FOUNDATION | {"emotion", "data", "config", "causal", "rl", "checkpoint"},
     "trainer": FOUNDATION | {"emotion", "data", "config", "causal", "rl", "ope", "model", "checkpoint", "records", "work"},
     "policy": FOUNDATION | {"emotion", "data", "causal", "model"},
