@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-slow lint wheel clean
+.PHONY: run test test-slow lint wheel hashes sbom audit clean
 
 run: $(VENV)/installed ## train ESMR on the small data set, print its table, write run.json
 	$(BIN)/recbole-esmr run --model=ESMR --dataset=esmr-mini --output=run.json
@@ -18,8 +18,17 @@ lint: $(VENV)/linted ## the very checks that CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-wheel: $(VENV)/linted ## wheel and source archive in dist/
-	$(BIN)/python -m build
+wheel: $(VENV)/linted ## wheel and source archive of the last commit in dist/, the same bytes at every build
+	$(BIN)/python tools/build.py dist
+
+hashes: $(VENV)/linted ## constraints-hashes.txt from constraints.txt, for pip install --no-deps --require-hashes
+	$(BIN)/python tools/hashes.py constraints.txt constraints-hashes.txt
+
+sbom: $(VENV)/supply ## sbom.json: what is installed, as CycloneDX
+	$(BIN)/cyclonedx-py environment --output-reproducible --output-file sbom.json $(BIN)/python
+
+audit: $(VENV)/supply ## known vulnerabilities of what is pinned; needs the network
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11))' || \
@@ -36,5 +45,9 @@ $(VENV)/linted: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
+$(VENV)/supply: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[supply]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info log log_tensorboard saved
+	rm -rf $(VENV) build dist sbom.json *.egg-info log log_tensorboard saved

@@ -58,7 +58,7 @@ def lived(model, dataset, group: int, days: int, slate: int) -> tuple[dict[str, 
     acted, slates = [], policy.recommend(Observation(0, active, size, pool))
     for day in range(1, days + 2):
         ratio = rng.random(slates.shape) * (slates >= 0)
-        feedback = Feedback(day, active, slates, ratio, np.array(["happy", "sad", ""])[rng.integers(0, 3, group)], {})
+        feedback = Feedback(day - 1, active, slates, ratio, np.array(["happy", "sad", ""])[rng.integers(0, 3, group)], {})
         start = time.perf_counter()
         policy.observe(feedback)
         middle = time.perf_counter()

@@ -391,7 +391,7 @@ def _import(options: argparse.Namespace, _: list[str]) -> None:
 def _draft(options: argparse.Namespace) -> None:
     from recbole_esmr.data.importers.draft import draft_mapping
     from recbole_esmr.errors import ConfigError
-    from recbole_esmr.files import written_whole
+    from recbole_esmr.writing import written_whole
 
     if options.format != "csv":
         raise ConfigError(f"--draft is for csv; {options.format} needs no mapping.")

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from recbole_esmr.checkpoint import package_versions
+from recbole_esmr.checkpoint import package_versions, threads
 from recbole_esmr.config import Config, ESMRSettings
 from recbole_esmr.data.dataset import ESMRDataset, load_data
 from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
 from recbole_esmr.evaluator.rollout import Rollouts, joined, judge, rolled_out
 from recbole_esmr.evaluator.statistics import Bootstrap
 from recbole_esmr.feed import Policy
-from recbole_esmr.files import SCHEMA_VERSION
+from recbole_esmr.files import SCHEMA_VERSION, read_yaml, shipped
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.policy.bandit import LinUCB, Thompson
 from recbole_esmr.policy.baseline import Baseline
@@ -29,8 +29,9 @@ from recbole_esmr.policy.recbole import RecBolePolicy
 from recbole_esmr.policy.tabular import PositiveWhileNegative, TabularQ
 from recbole_esmr.policy.untrained import Popular, Positive, Random
 from recbole_esmr.quick_start import load_data_and_model, retrain_reranker, run_recbole
+from recbole_esmr.recbole_keys import converted
 from recbole_esmr.recbole_models import MODEL_NAME, model_names
-from recbole_esmr.settings import RERANKER, SERVING, flat_keys
+from recbole_esmr.settings import RERANKER, SERVING, flat_keys, parse_flat
 from recbole_esmr.simulation import FeedEnv, World, load_world, simulate
 from recbole_esmr.simulation.days import rollout_days
 from recbole_esmr.simulation.environment_state import EnvironmentState, load_state, log_fingerprint
@@ -73,6 +74,10 @@ class Platform:
     seed: int
     done: set[str] = field(default_factory=set)
 
+    def option(self, name: str) -> str | None:
+        """The value of ``--name=…`` among the arguments."""
+        return next((word.partition("=")[2] for word in self.arguments if word.startswith(f"--{name}=")), None)
+
     def trained(self, model: str) -> Path:
         """The checkpoint of a model trained on the log; trained once in a rollout, never taken from an earlier one."""
         path = self.work / f"{model}.pth"
@@ -96,7 +101,7 @@ class Platform:
         path = self.work / f"{name}.pth"
         if name not in self.done:
             self.done.add(name)
-            retrain_reranker(base, learned, path)
+            retrain_reranker(base, {**learned, "sign": self.option("sign")}, path)
         return path, changes
 
     def env(self, users: np.ndarray) -> FeedEnv:
@@ -208,6 +213,7 @@ def rollout(
             for group, rows in _groups(every[usual], settings).items()
         },
         "versions": package_versions(),
+        "threads": threads(),
         "timings": {"total": round(perf_counter() - start, 1)},
     }
     return result, every
@@ -260,6 +266,8 @@ def _named(policy: str) -> _Named:
     served = flat_keys(ESMRSettings, SERVING)
     if colon and any(key not in served for key in changes):
         raise ConfigError(f"policy '{policy}': a checkpoint is served as it was trained. Change only {', '.join(served)}.")
+    usual = read_yaml(shipped("properties") / "model" / f"{MODEL_NAME}.yaml")
+    parse_flat(ESMRSettings, usual | converted(changes), where=f"policy '{policy}'")
     return _Named(name, changes, checkpoint if colon else None)
 
 
@@ -290,7 +298,7 @@ def _maker(platform: Platform, policy: _Named, days: int) -> Callable[[FeedEnv],
             return lambda env: Positive(names, catalogue.valence * catalogue.intensity)
         return lambda env: Popular(names, np.bincount(shown.item, weights=shown.label, minlength=len(names)))
     path, changes = (
-        (Path(policy.checkpoint), policy.changes)
+        (Path(policy.checkpoint), {**policy.changes, "trust": platform.option("trust")})
         if policy.checkpoint
         else platform.variant(policy.changes)
         if name in (*BY_ESMR, MODEL_NAME)

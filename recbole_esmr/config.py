@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
@@ -11,20 +12,13 @@ from typing import Any
 
 import recbole.model
 import torch
-import yaml
 from recbole.config.configurator import Config as RecBoleConfig
 from recbole.evaluator.register import metrics_dict
 from recbole.utils import ModelType
-from recbole.utils.argument_list import (
-    dataset_arguments,
-    evaluation_arguments,
-    general_arguments,
-    training_arguments,
-)
 
 from recbole_esmr.causal.analysis import CausalSettings
 from recbole_esmr.causal.reward import Reward
-from recbole_esmr.data.recbole.cache import FINGERPRINT, fingerprint
+from recbole_esmr.checkpoint import check_key_files
 from recbole_esmr.data.recbole.columns import check_columns
 from recbole_esmr.data.recbole.filtering import check_filters
 from recbole_esmr.data.trace import DaySettings
@@ -38,10 +32,19 @@ from recbole_esmr.model.retriever import RetrieverSettings
 from recbole_esmr.outputs import expanded
 from recbole_esmr.plugin import data_keys
 from recbole_esmr.protocol import check_eval_args, check_judged, in_words
+from recbole_esmr.recbole_keys import (
+    NOT_FROM_DATA,
+    NOT_FROM_FILES,
+    check_keys,
+    check_loss,
+    checked,
+    converted,
+    known_keys,
+)
 from recbole_esmr.recbole_models import MODEL_NAME, check_needs, load_knowledge, model_class, sample_labels
 from recbole_esmr.rl.double_q import RerankerSettings
 from recbole_esmr.settings import flat_keys, parse_flat, section
-from recbole_esmr.training_keys import check_training
+from recbole_esmr.values import shown
 
 _SHARED = (
     *("seed", "reproducibility", "gpu_id", "use_gpu", "checkpoint_dir", "show_progress", "state", "log_wandb"),
@@ -112,38 +115,62 @@ class Config(RecBoleConfig):
         shared = {key: self[key] for key in _SHARED if self[key] is not None}
         folder = Path(str(self["data_path"])).resolve().parent
         values = shared | {"metrics": [metric], "data_path": str(folder)} | settings.retriever_config
-        config = Config(settings.name, str(self["dataset"]), config_dict=values, arguments=[])
+        try:
+            config = Config(settings.name, str(self["dataset"]), config_dict=values, arguments=[])
+        except ConfigError as error:
+            raise ConfigError(f"retriever_config: {error}") from error
         config["device"] = self["device"]
         return config
 
+    def compatibility_settings(self):
+        """Leave numpy as it is: RecBole gives it old names, for everybody; :mod:`recbole_esmr.compat` gives them to RecBole."""
+
     # -- reading -----------------------------------------------------------------------------------------------------
 
+    def _convert_config_dict(self, config_dict):
+        """Texts as the values that they stand for, each of the kind that its key holds; RecBole evaluates them as Python."""
+        return converted(config_dict)
+
     def _load_config_files(self, file_list):
-        files = [expanded(file) for file in file_list or []]
-        for file in files:
-            read_yaml(file)  # refuses what is no mapping, with file and line
-        values = super()._load_config_files(files)
-        for file in files:
-            values.update(_taxonomy_of(file))
+        values: dict[str, Any] = {}
+        for file in file_list or []:
+            values |= self._file(expanded(file), NOT_FROM_FILES)
+        return values
+
+    def _file(self, path: Path, never: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """What a yaml file sets; the path of a taxonomy is relative to that file."""
+        values = checked(read_yaml(path), f"{path}: ", never)
+        taxonomy = values.get("emotion_taxonomy")
+        if taxonomy is not None:
+            try:
+                values["emotion_taxonomy"] = load_taxonomy(taxonomy, path.parent).setting
+            except UnknownNameError as error:
+                raise UnknownNameError(f"{path}: {error}") from error
         return values
 
     def _load_cmd_line(self):
-        if self._arguments is None:
-            given = super()._load_cmd_line()
-            return {key: value for key, value in given.items() if self._is_ours(key)}
-        given = {}
-        for argument in self._arguments:
+        given: dict[str, str] = {}
+        for argument in self._options():
             key, equals, value = argument.removeprefix("--").partition("=")
+            if self._arguments is None and not (argument.startswith("--") and equals and self._is_ours(key)):
+                continue
             if not argument.startswith("--") or not equals:
-                raise ConfigError(f"'{argument}' is no option. Write --key=value.")
-            if key not in _known_keys():
-                raise ConfigError(f"unknown option '--{key}'. {nearest(key, _known_keys())}")
+                raise ConfigError(f"{shown(argument)} is no option. Write --key=value.")
+            if self._arguments is not None and key not in known_keys():
+                raise ConfigError(f"unknown option {shown(f'--{key}')}. {nearest(key[:80], known_keys())}")
+            if given.get(key, value) != value:
+                raise ConfigError(f"--{key} is given twice, as {shown(given[key])} and {shown(value)}. Give it once.")
             given[key] = value
-        return self._convert_config_dict(given)
+        return checked(converted(given), never=NOT_FROM_FILES)
+
+    def _options(self) -> Sequence[str]:
+        if self._arguments is not None:
+            return self._arguments
+        return [] if "ipykernel_launcher" in sys.argv[0] else sys.argv[1:]
 
     def _is_ours(self, key: str) -> bool:
         """Whether an option in ``sys.argv`` is meant for RecBole; another program's (``pytest --cov=x``) is left alone."""
-        if key in _known_keys() or closest(key, _known_keys()) is not None:
+        if key in known_keys() or closest(key, known_keys()) is not None:
             return True
         getLogger().warning(f"command line option --{key} is none of RecBole's and will not be used")
         return False
@@ -168,15 +195,14 @@ class Config(RecBoleConfig):
 
     def _load_internal_config_dict(self, model, model_class, dataset):
         super()._load_internal_config_dict(model, model_class, dataset)
-        properties = shipped("properties")
-        self._dataset_path = self._find_dataset(dataset)
-        for path in (properties / "overall.yaml", properties / f"model/{model}.yaml", self._dataset_path / f"{dataset}.yaml"):
-            if path.parent == self._dataset_path:
-                self.internal_config_dict.update(self._defaults)
+        own, self._dataset_path = shipped("properties"), self._find_dataset(dataset)
+        for path in (own / "overall.yaml", own / f"model/{model}.yaml"):
             if path.is_file():
-                read_yaml(path)  # refuses what is no mapping, with file and line
-                self._update_internal_config_dict(path)
-                self.internal_config_dict.update(_taxonomy_of(path))
+                self.internal_config_dict |= self._file(path)
+        self.internal_config_dict |= self._defaults
+        beside = self._dataset_path / f"{dataset}.yaml"
+        if beside.is_file():
+            self.internal_config_dict |= self._file(beside, NOT_FROM_DATA)
         self.parameters["Dataset"] = [*self.parameters["Dataset"], *data_keys()]
         self.parameters[MODEL_NAME] = [key for key in flat_keys(ESMRSettings) if key not in data_keys()]
 
@@ -202,7 +228,7 @@ class Config(RecBoleConfig):
     def _set_default_parameters(self):
         final = self.final_config_dict
         check_eval_args(final["eval_args"])
-        check_training(self)
+        check_loss(self)
         check_filters(self)
         self._drop_negatives_of_full_softmax()
         repeatable, final["repeatable"] = final["repeatable"], True  # else RecBole refuses its sequential models;
@@ -215,8 +241,8 @@ class Config(RecBoleConfig):
                     raise ConfigError(f"metrics: unknown metric '{metric}'. {nearest(str(metric), known)}") from error
             raise ConfigError(f"{self.model}: {in_words(str(error), final)}") from error
         final.update(repeatable=repeatable, data_path=str(self._dataset_path))
-        final[FINGERPRINT] = fingerprint(self._dataset_path, str(final["dataset"]))
         final["emotion_taxonomy"] = load_taxonomy(final["emotion_taxonomy"]).setting
+        check_key_files(final.get("sign"), final.get("trust"))
         check_judged(self)
         check_columns(self)
         sample_labels(self)
@@ -278,17 +304,6 @@ class Config(RecBoleConfig):
             raise ConfigError(f"{key}: {retriever.name} is neither a general nor a sequential model of RecBole.")
 
 
-def _taxonomy_of(file: str | Path) -> dict[str, Any]:
-    """The taxonomy that a yaml file names, as a shipped name or as its labels: its path is relative to that file alone."""
-    given = read_yaml(file).get("emotion_taxonomy")
-    if given is None:
-        return {}
-    try:
-        return {"emotion_taxonomy": load_taxonomy(given, Path(file).parent).setting}
-    except UnknownNameError as error:
-        raise UnknownNameError(f"{file}: {error}") from error
-
-
 def _as_folder(dataset: str) -> Path | None:
     """The folder that ``dataset`` names by a path (``./mine``, ``mine/``, ``~/mine``); None for a plain name.
 
@@ -308,33 +323,3 @@ def _as_folder(dataset: str) -> Path | None:
             f"data set '{dataset}': {folder} is no folder. Give the path of the folder that holds {folder.name}.inter."
         )
     return folder
-
-
-def check_keys(given: Iterable[str], wrong: str) -> None:
-    """Refuse keys that neither RecBole nor the plug-in knows.
-
-    Raises:
-        ConfigError: ``wrong``, the key, and the nearest known one.
-    """
-    for key in given:
-        if key not in _known_keys():
-            raise ConfigError(f"{wrong} '{key}'. {nearest(key, _known_keys())}")
-
-
-_KNOWN: set[str] = set()
-
-
-def _known_keys() -> set[str]:
-    """Every key that RecBole's yaml files, its argument lists and the plug-in know."""
-    if not _KNOWN:
-        properties = Path(recbole.model.__path__[0]).parent / "properties"
-        for folder in (properties, shipped("properties")):
-            files = [folder / "overall.yaml", *folder.glob("model/*.yaml"), *folder.glob("dataset/*.yaml")]
-            for file in (*files, *folder.glob("quick_start_config/*.yaml")):
-                if file.is_file() and file.stem not in ("url", "kg_url"):
-                    _KNOWN.update(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
-        for arguments in (general_arguments, training_arguments, evaluation_arguments, dataset_arguments):
-            _KNOWN.update(arguments)
-        _KNOWN.update(("model", "dataset", "config_files", "nproc", "world_size", "ip", "port", "offset", "local_rank"))
-        _KNOWN.update(("encoding", "MODEL_TYPE", "numerical_features", "transform", "loss_type", *flat_keys(ESMRSettings)))
-    return _KNOWN

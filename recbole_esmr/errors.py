@@ -5,9 +5,22 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 1_000
+"""Characters of a message; of a longer one, as of an id of 10,000 characters, the middle is left out."""
+
 
 class ESMRError(Exception):
-    """Base of every error that recbole-esmr raises for a user's mistake (exit code 2 on the command line)."""
+    """Base of every error that recbole-esmr raises for a user's mistake (exit code 2 on the command line).
+
+    Its text is one line that every terminal shows as it is meant: what a file held of control characters, marks that turn the
+    direction of writing and the like is shown by its code.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+        return text if text.isprintable() else "".join(map(_shown, text))
 
 
 class ConfigError(ESMRError, ValueError):
@@ -46,6 +59,12 @@ class Interrupted(KeyboardInterrupt):
         self.checkpoint = checkpoint
 
 
+def _shown(character: str) -> str:
+    if character in "\r\n":
+        return " "
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that names the closest known name, or lists the known ones when none is close.
 
@@ -66,6 +85,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def closest(name: str, known: Iterable[str], cutoff: float = 0.75) -> str | None:
     """The known name closest to ``name`` regardless of case, or None when the similarity is below ``cutoff`` (0–1)."""
+    if len(name) > 100:  # no name that somebody mistyped, and slow to compare
+        return None
     by_lower = {candidate.lower(): candidate for candidate in known}
     found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
     return by_lower[found[0]] if found else None

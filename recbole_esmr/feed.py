@@ -15,7 +15,7 @@ class Observation:
     Attributes:
         day: the calendar day, from 1.
         active: (U,) bool, who is here today.
-        slate_size: (U,) items to show each person, 0 for who is away.
+        slate_size: (U,) items to show each person; who is away is shown none.
         pool: (I,) bool, the items on offer today.
     """
 
@@ -33,9 +33,9 @@ class Feedback:
         day: the calendar day.
         active: (U,) bool, who was here.
         slates: (U, K) item numbers as shown, −1 where nothing was.
-        watch_ratio: (U, K) share of each item that was watched, 0 for a skip.
+        watch_ratio: (U, K) share of each item that was watched, in [0, 1]; 0 for a skip, and where nothing was shown.
         emotion: (U,) labels of the reported emotions, empty without a report.
-        behaviour: the behaviour columns of the day, (U,) each, by the names of the ``.day`` file.
+        behaviour: the behaviour columns of the day, (U,) each, by the names of the ``.day`` file; NaN where one is not known.
     """
 
     day: int
@@ -59,7 +59,11 @@ class Policy(Protocol):
         """Slates of the day, (U, K) item numbers of the pool, best first, −1 after the person's slate size."""
 
     def observe(self, feedback: Feedback) -> None:
-        """Learn what came of the day."""
+        """Learn what came of the day.
+
+        Raises:
+            DataError: an evening that cannot be; the policy is as it was before.
+        """
 
     def acted(self) -> np.ndarray:
         """(U,) bool: where the last slates were not the engagement ranking but an intervention."""
@@ -75,7 +79,8 @@ def top_slates(score: np.ndarray, observation: Observation) -> np.ndarray:
     Returns:
         (U, K), K the largest slate size; −1 after a person's slate size or where no item is left that may be shown.
     """
-    longest = int(observation.slate_size.max(initial=0))
+    size = np.where(observation.active, observation.slate_size, 0)
+    longest = int(size.max(initial=0))
     offered = np.flatnonzero(observation.pool)
     score = score[:, offered]
     longest = min(longest, len(offered))
@@ -83,4 +88,4 @@ def top_slates(score: np.ndarray, observation: Observation) -> np.ndarray:
     order = np.argsort(-np.take_along_axis(score, best, axis=1), axis=1, kind="stable")
     best = np.take_along_axis(best, order, axis=1)
     there = np.take_along_axis(score, best, axis=1) > -np.inf  # numpy sorts NaN last, after the −∞
-    return np.where(there & (np.arange(longest) < observation.slate_size[:, None]), offered[best], -1)
+    return np.where(there & (np.arange(longest) < size[:, None]), offered[best], -1)

@@ -8,18 +8,17 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from recbole_esmr.errors import ConfigError, DataError
 from recbole_esmr.folders import replaced_whole
 from recbole_esmr.outputs import naming
+from recbole_esmr.values import MAX_FILE, read_yaml_text, yaml_text
 from recbole_esmr.writing import written_whole
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 2
-"""Of every JSON file and checkpoint that is written. 2: the ranking rebuilt, trajectory figures as ETrajEval defines them."""
+"""Of every JSON file that is written. 2: the ranking rebuilt, trajectory figures as ETrajEval defines them."""
 
 ATOMIC_SUFFIXES = ("inter", "imp", "item", "user", "day")
 """Of the files of a data set that ESMR reads."""
@@ -45,21 +44,23 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read one yaml mapping.
 
     Raises:
-        ConfigError: the file is missing, is not yaml, or does not hold a mapping; the message names file and line.
+        ConfigError: the file is missing or too large, is not yaml, or does not hold a mapping; the message names file and line.
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}). Give the path of a yaml file.") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8. Save it as UTF-8.") from error
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path}: cannot be read ({reason}). Give the path of a yaml file.") from error
+    if len(content) > MAX_FILE:
+        raise ConfigError(f"{path}: is larger than {MAX_FILE:,} bytes; expected a short yaml file. Take out what is no setting.")
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{line}: not valid yaml ({getattr(error, 'problem', error)}).") from error
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}, line {line}: is not UTF-8. Save the file as UTF-8.") from error
+    values = read_yaml_text(text, str(path))
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -99,7 +100,7 @@ def write_atomic_files(
         DataError: a text holds a tab, a line end or a NUL, which no atomic file can hold.
     """
     name = Path(os.path.abspath(folder)).name
-    text = settings if isinstance(settings, str) else f"# {comment}\n" + yaml.safe_dump(settings, sort_keys=False)
+    text = settings if isinstance(settings, str) else f"# {comment}\n" + yaml_text(settings)
     for suffix, frame in frames.items():
         _check_cells(f"{name}.{suffix}", frame)
     with replaced_whole(folder, [f"{name}.{suffix}" for suffix in ATOMIC_SUFFIXES]) as new:

@@ -7,15 +7,15 @@ RecBole may be taught in the middle of an import, and a program that only wants 
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
-import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, wraps
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
+
+from recbole_esmr import compat
 
 FOUND = (
     # RecBole's module, a name that it is asked for, what that is from now on, why
@@ -36,6 +36,12 @@ CALLED = (
     ("recbole.quick_start", "run_recboles", "recbole_esmr.quick_start:run_recboles", "the same"),
     ("recbole.quick_start.quick_start", "load_data_and_model", "recbole_esmr.quick_start:load_data_and_model", "safe files"),
     ("recbole.quick_start", "load_data_and_model", "recbole_esmr.quick_start:load_data_and_model", "the same"),
+    *(
+        (place, name, f"recbole_esmr.data.recbole.cache:{name}", "no pickles")
+        for name in ("create_dataset", "load_split_dataloaders", "save_split_dataloaders")
+        for place in ("recbole.data.utils", "recbole.data")
+    ),
+    ("recbole.quick_start.quick_start", "create_dataset", "recbole_esmr.data.recbole.cache:create_dataset", "no pickles"),
     (
         "recbole.data.utils",
         "FullSortEvalDataLoader",
@@ -67,12 +73,9 @@ CALLED = (
 
 METHODS = (
     # RecBole's class, a method of it, our function (first argument: RecBole's own method), why
-    (
-        "recbole.data.dataset.dataset:Dataset",
-        "_from_scratch",
-        "recbole_esmr.data.recbole.cache:from_scratch",
-        "stale caches",
-    ),
+    ("recbole.config.configurator:Config", "_convert_config_dict", "recbole_esmr.recbole_keys:convert", "no text is evaluated"),
+    ("recbole.trainer.hyper_tuning:HyperTuning", "_build_space_from_file", "recbole_esmr.tuning:space_of_file", "the same"),
+    ("recbole.data.dataset.dataset:Dataset", "save", "recbole_esmr.data.recbole.cache:save_dataset", "no pickles"),
     ("recbole.data.dataset.dataset:Dataset", "_load_feat", "recbole_esmr.data.recbole.loading:load_feat", "ids are text"),
     (
         "recbole.data.dataset.dataset:Dataset",
@@ -85,6 +88,12 @@ METHODS = (
         "_data_filtering",
         "recbole_esmr.data.recbole.filtering:data_filtering",
         "which filter left none",
+    ),
+    (
+        "recbole.data.dataset.dataset:Dataset",
+        "_filter_inter_by_user_or_item",
+        "recbole_esmr.data.recbole.filtering:filter_inter_by_user_or_item",
+        "who is left out",
     ),
     (
         "recbole.data.dataset.dataset:Dataset",
@@ -114,10 +123,6 @@ METRICS = (
 )
 
 
-DECIDE_CACHED = ("files_fingerprint", "MODEL_TYPE", "eval_args", "encoding")
-"""What a data set depends on and RecBole's own comparison of cached ones leaves out."""
-
-
 @dataclass(frozen=True)
 class Lazy:
     """A class or function of ours that is loaded when it is first called."""
@@ -142,43 +147,24 @@ def register() -> None:
     import torch
 
     anomaly = torch.is_anomaly_enabled()
-    with warnings.catch_warnings():  # RecBole's ray imports pkg_resources, which warns that it will go
-        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    compat.put_back()
+    with compat.stood_in():
         for place, *_ in (*FOUND, *CALLED):
             _module(place)  # all of RecBole first: its modules import these names from each other
-        for place, name, ours, _ in FOUND:
-            _find_in(_module(place), name, Lazy(ours))
-        for place, name, ours, _ in CALLED:
-            setattr(_module(place), name, Lazy(ours))
-        for place, name, ours, _ in METHODS:
-            module, _, cls = place.partition(":")
-            _replace_method(getattr(_module(module), cls), name, Lazy(ours))
-        _register_metrics()
+    for place, name, ours, _ in FOUND:
+        _find_in(_module(place), name, Lazy(ours))
+    for place, name, ours, _ in CALLED:
+        setattr(_module(place), name, Lazy(ours))
+    for place, name, ours, _ in METHODS:
+        module, _, cls = place.partition(":")
+        _replace_method(getattr(_module(module), cls), name, Lazy(ours))
+    _register_metrics()
     torch.autograd.set_detect_anomaly(anomaly)  # RecBole's SINE switches it on for everybody, and it slows every training
-
-
-class WhenRecBoleComes(MetaPathFinder):
-    """Teaches RecBole the plug-in at the end of its first import."""
-
-    def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if fullname != "recbole":
-            return None
-        found = (finder.find_spec(fullname, path, target) for finder in sys.meta_path if finder is not self)
-        spec = next((spec for spec in found if spec is not None), None)
-        if spec is not None and spec.loader is not None:
-            run = spec.loader.exec_module
-
-            def exec_module(module: ModuleType) -> None:
-                run(module)
-                register()
-
-            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec
 
 
 @cache
 def data_keys() -> tuple[str, ...]:
-    """The plug-in's keys that change what a data set holds: RecBole's cached data sets are reused while they are unchanged."""
+    """The plug-in's keys that change what a data set holds."""
     from recbole_esmr.files import read_yaml, shipped  # so that `import recbole_esmr` does not wait for it
 
     return *read_yaml(shipped("properties") / "overall.yaml"), "day_split", "label"
@@ -186,10 +172,7 @@ def data_keys() -> tuple[str, ...]:
 
 def teach() -> None:
     """Register now where RecBole is loaded already, and otherwise when it comes."""
-    if "recbole" in sys.modules:
-        register()
-    elif not any(isinstance(finder, WhenRecBoleComes) for finder in sys.meta_path):
-        sys.meta_path.insert(0, WhenRecBoleComes())
+    compat.when_loaded("recbole", lambda _: register())
 
 
 def _module(name: str) -> ModuleType:
@@ -227,17 +210,17 @@ def _replace_method(cls: type, name: str, ours: Lazy) -> None:
         return
 
     @wraps(original)
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return ours(original, self, *args, **kwargs)
+    def method(*args: Any, **kwargs: Any) -> Any:
+        return ours(original, *args, **kwargs)
 
     method.recboles_own = original  # type: ignore[attr-defined]
-    setattr(cls, name, method)
+    static = isinstance(inspect.getattr_static(cls, name), staticmethod)
+    setattr(cls, name, staticmethod(method) if static else method)
 
 
 def _register_metrics() -> None:
     from recbole.evaluator import register as known
     from recbole.utils import EvaluatorType
-    from recbole.utils.argument_list import dataset_arguments
 
     for title, needs, smaller in METRICS:
         name = title.lower()
@@ -246,4 +229,3 @@ def _register_metrics() -> None:
         known.metric_types[name] = EvaluatorType.RANKING
         if smaller and name not in known.smaller_metrics:
             known.smaller_metrics.append(name)
-    dataset_arguments.extend(key for key in (*data_keys(), *DECIDE_CACHED) if key not in dataset_arguments)

@@ -9,6 +9,7 @@ from typing import Any
 from recbole.utils import ModelType
 
 from recbole_esmr.errors import ConfigError, nearest
+from recbole_esmr.values import shown
 
 BY_TIME: dict[str, Any] = {
     "eval_args": {"split": {"LS": "valid_and_test"}, "group_by": "user", "order": "TO", "mode": "full"},
@@ -89,8 +90,6 @@ def in_words(said: str, config: Mapping[str, Any]) -> str:
         return f"metrics {config['metrics']} judge labels, and mode full ranks items. Set metrics such as NDCG, or mode: labeled."
     if "Ranking metrics and value metrics" in said:
         return f"metrics {config['metrics']} judge rankings (NDCG, Recall) and labels (AUC, LogLoss). Set metrics of one kind."
-    if "topk" in said:
-        return f"topk is {config['topk']!r}; expected whole numbers of at least 1, such as [10]."
     return " ".join(said.split())
 
 
@@ -102,20 +101,23 @@ def check_eval_args(given: Any) -> None:
     """
     known = {"split", "group_by", "order", "mode"}
     if not isinstance(given, Mapping):
-        raise ConfigError(f"eval_args is {given!r}; expected a mapping such as {BY_TIME['eval_args']}.")
+        raise ConfigError(f"eval_args is {shown(given)}; expected a mapping such as {BY_TIME['eval_args']}.")
     for key in given:
         if key not in known:
-            raise ConfigError(f"eval_args: unknown key '{key}'. {nearest(str(key), known)}")
+            raise ConfigError(f"eval_args: unknown key {shown(key)}. {nearest(str(key)[:80], known)}")
     for key, choices in (("order", ("RO", "TO")), ("group_by", ("user", "none", None))):
         if given.get(key, choices[0]) not in choices:
-            raise ConfigError(f"eval_args: {key} is {given[key]!r}; expected one of {', '.join(map(str, choices))}.")
+            raise ConfigError(f"eval_args: {key} is {shown(given[key])}; expected one of {', '.join(map(str, choices))}.")
     if "split" in given:
         _check_split(given["split"])
     modes = given.get("mode", "full")
+    if isinstance(modes, Mapping) and set(modes) - {"valid", "test"}:
+        raise ConfigError(f"eval_args: mode is {shown(modes)}; expected the keys valid and test.")
     for mode in modes.values() if isinstance(modes, Mapping) else [modes]:
         if not isinstance(mode, str) or not _MODE.fullmatch(mode):
             raise ConfigError(
-                f"eval_args: mode is {mode!r}; expected full, labeled, or a number of sampled items such as uni100 or pop100."
+                f"eval_args: mode is {shown(mode)}; expected full, labeled, or a number of sampled items such as uni100 or "
+                "pop100."
             )
 
 
@@ -140,16 +142,16 @@ def check_judged(config: Any) -> None:
 def _check_split(split: Any) -> None:
     kinds = "{LS: valid_and_test}, {RS: [0.8, 0.1, 0.1]} or {TS: [0.8, 0.1, 0.1]}"
     if not isinstance(split, Mapping) or len(split) != 1 or next(iter(split)) not in ("LS", "RS", "TS"):
-        raise ConfigError(f"eval_args: split is {split!r}; expected {kinds}.")
+        raise ConfigError(f"eval_args: split is {shown(split)}; expected {kinds}.")
     ((kind, value),) = split.items()
     if kind == "LS":
         parts: Sequence[str] = ("valid_and_test", "valid_only", "test_only")
         if value not in parts:
-            raise ConfigError(f"eval_args: split LS is {value!r}; expected one of {', '.join(parts)}.")
+            raise ConfigError(f"eval_args: split LS is {shown(value)}; expected one of {', '.join(parts)}.")
         return
     shares = isinstance(value, list) and len(value) == 3 and all(isinstance(share, int | float) and share >= 0 for share in value)
     if not shares or not value[0] > 0:
         raise ConfigError(
-            f"eval_args: split {kind} is {value!r}; expected three shares, for training, validation and test, the first above "
-            f"0: {kinds}."
+            f"eval_args: split {kind} is {shown(value)}; expected three shares, for training, validation and test, the first "
+            f"above 0: {kinds}."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from logging import getLogger
 from pathlib import Path
@@ -17,22 +18,24 @@ from recbole.data.transform import construct_transform
 from recbole.utils import get_flops, init_seed, set_color
 
 from recbole_esmr.causal.analysis import Analysis
-from recbole_esmr.checkpoint import json_config, load_checkpoint, package_versions, restore
+from recbole_esmr.checkpoint import AtMost, Checkpoint, json_config, load_checkpoint, package_versions, restore, threads
 from recbole_esmr.config import Config, ESMRSettings
 from recbole_esmr.data.dataset import ESMRDataset, load_data, load_split
+from recbole_esmr.data.reading.consent import not_named
 from recbole_esmr.data.reading.found import log_found
 from recbole_esmr.data.trace import TEST, VALID
-from recbole_esmr.errors import DataError
+from recbole_esmr.errors import CheckpointError, ConfigError, DataError, ESMRError
 from recbole_esmr.files import SCHEMA_VERSION
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import RERANKER
 from recbole_esmr.outputs import check_output, check_room
+from recbole_esmr.recbole_keys import NOT_FROM_FILES, check_keys, checked
 from recbole_esmr.recbole_models import MODEL_NAME, build_model
 from recbole_esmr.records import init_logger
 from recbole_esmr.report.found import log_lines
 from recbole_esmr.settings import SERVING, flat_keys
 from recbole_esmr.trainer.causal import causal_stage
-from recbole_esmr.trainer.checkpointing import get_trainer
+from recbole_esmr.trainer.checkpointing import SafeCheckpoints, get_trainer
 from recbole_esmr.trainer.readiness import check_rankable, check_trainable, unsplittable
 
 _WITH_MOMENTS = 3
@@ -55,7 +58,7 @@ def run_recbole(
         model, dataset, config_file_list, config_dict, saved, queue: as in RecBole's ``run_recbole``; ``dataset`` may also be
             the path of a folder.
         arguments: command-line arguments ``--key=value`` to read instead of ``sys.argv``.
-        resume: a checkpoint to continue from; ESMR runs only the stages that it lacks.
+        resume: a checkpoint to go on from, with the same keys and files; the result is that of a training that was never stopped.
 
     Returns:
         RecBole's result (``best_valid_score``, ``valid_score_bigger``, ``best_valid_result``, ``test_result``; of a part that the
@@ -66,6 +69,7 @@ def run_recbole(
 
     Raises:
         ESMRError: a config, data set or name that is wrong; the message says how to mend it.
+        Interrupted: it was stopped; names the checkpoint to go on from.
     """
     config = Config(model, dataset, config_file_list, config_dict, arguments)
     return train_and_test(config, saved, queue, resume)
@@ -110,12 +114,13 @@ def train_and_test(config: Config, saved: bool = True, queue: Any = None, resume
         size = sum(weight.numel() * weight.element_size() for weight in recommender.parameters())
         check_room(config["checkpoint_dir"], least=size, likely=2 * _WITH_MOMENTS * size)  # a new one beside the old one
     if resume:
-        trainer.resume_checkpoint(resume)
+        _go_on_from(trainer, resume)
     loaded = perf_counter()
     show = config["show_progress"]
-    best_valid_score, best_valid_result = trainer.fit(train_data, valid_data, saved=saved, show_progress=show)
-    trained = perf_counter()
-    test_result = trainer.evaluate(test_data, load_best_model=saved, show_progress=show)
+    with trainer.stoppable(saved) if isinstance(trainer, SafeCheckpoints) else nullcontext():
+        best_valid_score, best_valid_result = trainer.fit(train_data, valid_data, saved=saved, show_progress=show)
+        trained = perf_counter()
+        test_result = trainer.evaluate(test_data, load_best_model=saved, show_progress=show)
     logger.info(set_color("best valid ", "yellow") + f": {best_valid_result}")
     logger.info(set_color("test result", "yellow") + f": {test_result}")
     trainer.tensorboard.close()
@@ -131,6 +136,7 @@ def train_and_test(config: Config, saved: bool = True, queue: Any = None, resume
         "seed": config["seed"],
         "config": json_config(config),
         "versions": package_versions(),
+        "threads": threads(),
         **_esmr_report(recommender, int(config["seed"])),
         "checkpoint": str(trainer.saved_model_file) if saved else None,
     }
@@ -141,6 +147,14 @@ def train_and_test(config: Config, saved: bool = True, queue: Any = None, resume
     if config["local_rank"] == 0 and queue is not None:
         queue.put(result)
     return result
+
+
+def _go_on_from(trainer: Any, checkpoint: str | Path) -> None:
+    if not isinstance(trainer, SafeCheckpoints):
+        raise ConfigError(
+            f"{trainer.config['model']}: its library trains it in one go, so there is nothing to go on from. Leave --resume out."
+        )
+    trainer.resume_checkpoint(checkpoint)
 
 
 def _say_flops(config: Config, model: Any, dataset: Any) -> None:
@@ -207,19 +221,39 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
     Raises:
         CheckpointError: the file is not to be used, or does not fit the data.
     """
-    checkpoint = load_checkpoint(model_file)
-    values = {**checkpoint.config, **(config_dict or {})}
-    config = Config(values.pop("model"), values.pop("dataset"), config_dict=values, arguments=[])
-    dataset, train_data, valid_data, test_data = load_data(config)
-    init_seed(config["seed"], config["reproducibility"])
-    model = build_model(config, train_data._dataset).to(config["device"])
-    restore(model, load_checkpoint(model_file, device=config["device"]), model_file, dataset)
+    changes = dict(config_dict or {})
+    check_keys(changes, "unknown config key")
+    checkpoint = load_checkpoint(model_file, trust=changes.get("trust"))
+    try:
+        config = _config_of(checkpoint, changes)
+        dataset, train_data, valid_data, test_data = load_data(config)
+        init_seed(config["seed"], config["reproducibility"])
+        with AtMost(checkpoint.state_dict):
+            model = build_model(config, train_data._dataset).to(config["device"])
+    except CheckpointError as error:
+        raise CheckpointError(f"{model_file}: {error}") from error
+    except Exception as error:  # RecBole meets values that no training wrote with errors of every kind
+        if isinstance(error, ESMRError) and any(key in str(error) for key in changes):
+            raise
+        said = str(error) if isinstance(error, ESMRError) else f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"{model_file}: its config and this data set make no model: {said}") from error
+    restore(model, checkpoint, model_file, dataset)
     served = flat_keys(ESMRSettings, SERVING)
     if isinstance(model, ESMR) and any(config[key] != checkpoint.config.get(key) for key in served):
         from recbole_esmr.trainer.off_policy import find_multipliers
 
         model.learned = replace(model.learned, multiplier=find_multipliers(*model.parts(), config.esmr.serving))
     return config, model, dataset, train_data, valid_data, test_data
+
+
+def _config_of(checkpoint: Checkpoint, changes: dict[str, Any]) -> Config:
+    """The config of a checkpoint with changed keys."""
+    own = {"sign": None, "trust": None, "log_wandb": False}  # of who loads it, not of who wrote it
+    values = {**checked(not_named(checkpoint.config), never=NOT_FROM_FILES), **own, **changes}
+    model, dataset = values.pop("model", None), values.pop("dataset", None)
+    if model != checkpoint.model or not isinstance(dataset, str):
+        raise CheckpointError(f"is of model {checkpoint.model}, its config of {model!r} on data set {dataset!r}. Train again.")
+    return Config(model, dataset, config_dict=values, arguments=[])
 
 
 def retrain_reranker(model_file: str | Path, changes: dict[str, Any], output: str | Path) -> None:
@@ -281,6 +315,7 @@ def estimate_causal(
         "seed": config["seed"],
         **found.as_dict(),
         "versions": package_versions(),
+        "threads": threads(),
         "timings": {"load": round(loaded - start, 2), "causal": round(perf_counter() - loaded, 2)},
     }
     return result, found

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import re
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from recbole.data.dataset import KnowledgeBasedDataset
 from recbole.utils import ModelType, get_model
 
@@ -133,6 +135,8 @@ def check_needs(config: Any) -> None:
         _need_histories(config)
     if config["selected_features"]:
         _need_item_columns(config)
+    if model == "LDiffRec" and config["n_cate"] > 1:
+        _need_numbers(Path(str(config["data_path"])) / "item_emb.npy")
 
 
 def _has_labels(config: Any) -> bool:
@@ -155,6 +159,16 @@ def _need_files(config: Any, suffixes: tuple[str, ...], what: str) -> None:
         raise ConfigError(
             f"{config['model']}: reads {what}, and {' and '.join(missing)} do not exist in {config['data_path']}. Leave it out."
         )
+
+
+def _need_numbers(path: Path) -> None:
+    """RecBole's LDiffRec would unpickle this file, unless it is an array of numbers."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ConfigError(f"LDiffRec: with n_cate above 1 it reads {path}, which is no array of numbers ({error}).") from error
+    if not isinstance(array, np.ndarray) or array.ndim != 2:
+        raise ConfigError(f"LDiffRec: with n_cate above 1 it reads {path}; expected one array of items × sizes.")
 
 
 def _need_histories(config: Any) -> None:

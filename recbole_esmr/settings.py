@@ -22,6 +22,8 @@ from recbole_esmr.errors import ConfigError, nearest
 
 T = TypeVar("T")
 
+_LARGEST = 2**63
+"""Whole numbers are smaller in size: larger ones fit no array."""
 
 SERVING, RERANKER = "serving", "re-ranker"
 """What a changed key asks of a trained model: to serve it otherwise, or to train its re-ranker anew. Other keys: all of it."""
@@ -147,6 +149,10 @@ def _check(value: Any, hint: Any, declared: Mapping[str, Any], where: str) -> An
 
 def _check_scalar(value: Any, kind: type, declared: Mapping[str, Any], where: str) -> Any:
     unit = f" {declared['unit']}" if declared["unit"] else ""
+    if isinstance(value, int) and abs(value) >= _LARGEST:
+        raise ConfigError(
+            f"{where} is a number of {value.bit_length()} bits; expected one below 2^63{unit}: {declared['meaning']}."
+        )
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if kind is int and isinstance(value, float) and value.is_integer():

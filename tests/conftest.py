@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -44,6 +45,20 @@ def data_path(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     simulate(load_world("reference"), users=40, items=60, days=14, seed=3, output=folder / "small", show_progress=False)
     return folder
+
+
+@pytest.fixture
+def mine(data_path, tmp_path):
+    """A copy of the data set ``small``: a function that adds lines to its NAME.yaml and gives the folder it lies in."""
+    folder = tmp_path / "data" / "small"
+    shutil.copytree(data_path / "small", folder)
+    usual = (folder / "small.yaml").read_text()
+
+    def write(text=""):
+        (folder / "small.yaml").write_text(usual + text)
+        return folder.parent
+
+    return write
 
 
 @pytest.fixture

@@ -1,97 +1,26 @@
-"""The safe file format: what was saved comes back, and what must not be used is refused."""
+"""What a model gets back from a checkpoint: all that was saved, and nothing of what does not fit it."""
 
 from __future__ import annotations
 
-import json
-import pickle
+import contextlib
+import math
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import scipy.sparse
 import torch
 
-from recbole_esmr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from recbole_esmr.errors import CheckpointError
+from recbole_esmr.causal.effects import Effect
+from recbole_esmr.checkpoint import Checkpoint, load_checkpoint, restore, restore_optimizer, save_checkpoint
+from recbole_esmr.errors import CheckpointError, ConfigError, ESMRError
+from recbole_esmr.model.engagement_ranker import EngagementFeatures
+from recbole_esmr.model.learned import Learned
 from recbole_esmr.quick_start import load_data_and_model, run_recbole
-
-
-def _checkpoint(**change):
-    values = {
-        "model": "BPR",
-        "config": {"seed": 1},
-        "ids": "abc",
-        "state_dict": {"w": torch.arange(3.0)},
-        "other_parameter": {"text": "tree", "none": None, "list": [1, 2.5, True], "array": np.arange(4).reshape(2, 2)},
-        "optimizer": {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
-        "training": {"epoch": 3, "cur_step": 0, "best_valid_score": 0.5},
-    }
-    return Checkpoint(**{**values, **change})
-
-
-def test_round_trip(tmp_path):
-    matrix = scipy.sparse.csc_matrix(np.array([[0, 1.5], [2.0, 0]]))
-    given = _checkpoint(other_parameter={**_checkpoint().other_parameter, "sparse": matrix})
-    save_checkpoint(tmp_path / "a.pth", given)
-    back = load_checkpoint(tmp_path / "a.pth", model="BPR")
-    assert torch.equal(back.state_dict["w"], torch.arange(3.0))
-    assert (back.model, back.config, back.ids, back.training) == (given.model, given.config, given.ids, given.training)
-    assert back.other_parameter["text"] == "tree" and back.other_parameter["list"] == [1, 2.5, True]
-    assert back.other_parameter["array"].tolist() == [[0, 1], [2, 3]]
-    assert back.other_parameter["sparse"].format == "csc" and (back.other_parameter["sparse"] != matrix).nnz == 0
-    assert list(tmp_path.iterdir()) == [tmp_path / "a.pth"]
-
-
-def test_nothing_is_pickled_and_nothing_half_written(tmp_path):
-    save_checkpoint(tmp_path / "a.pth", _checkpoint())
-    before = (tmp_path / "a.pth").read_bytes()
-    torch.load(tmp_path / "a.pth", weights_only=True)
-    with pytest.raises(CheckpointError, match="cannot be saved without pickling"):
-        save_checkpoint(tmp_path / "a.pth", _checkpoint(other_parameter={"x": object()}))
-    assert (tmp_path / "a.pth").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
-
-
-def _header(path, **change):
-    content = torch.load(path, weights_only=True)
-    content["header"] = json.dumps({**json.loads(content["header"]), **change})
-    torch.save(content, path)
-
-
-def _truncate(path):
-    path.write_bytes(path.read_bytes()[:-200])
-
-
-def _pickled(path):
-    path.write_bytes(pickle.dumps({"config": object}))
-
-
-@pytest.mark.parametrize(
-    ("harm", "says"),
-    [
-        (_truncate, "truncated"),
-        (_pickled, "cannot be read as a checkpoint"),
-        (lambda path: path.write_bytes(b""), "cannot be read as a checkpoint"),
-        (lambda path: path.write_text("weights"), "cannot be read as a checkpoint"),
-        (lambda path: torch.save({"state_dict": {}}, path), "has no header"),
-        (lambda path: torch.save({"config": object}, path), "cannot be read as a checkpoint"),
-        (lambda path: _header(path, schema_version=99), "schema version 99"),
-        (lambda path: _header(path, model="ESMR"), "a checkpoint of ESMR, not of BPR"),
-        (lambda path: path.unlink(), "no such checkpoint"),
-    ],
-)
-def test_bad_checkpoints_are_refused(tmp_path, harm, says):
-    path = tmp_path / "a.pth"
-    save_checkpoint(path, _checkpoint())
-    harm(path)
-    with pytest.raises(CheckpointError, match=r"a\.pth") as caught:
-        load_checkpoint(path, model="BPR")
-    assert says in str(caught.value)
 
 
 def test_esmr_saves_and_loads_the_same_scores(trained):
     result, (_, model, _, _, _, test_data) = trained
-    content = torch.load(result["checkpoint"], weights_only=True)
-    assert all(text.startswith("tree") for text in content["other_parameter"]["rankers"])  # LightGBM's own text
     _, again, *_ = load_data_and_model(result["checkpoint"])
     rows = test_data._dataset[torch.arange(len(test_data._dataset))]
     assert torch.equal(model.full_sort_predict(rows), again.full_sort_predict(rows))
@@ -129,6 +58,243 @@ def test_a_checkpoint_of_ids_in_another_order_says_so(trained, data_path, tmp_pa
         load_data_and_model(result["checkpoint"], {"data_path": str(tmp_path)})
 
 
+# -- crafted content: the hash is right, and what is inside is not -----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bpr(data_path, tmp_path_factory):
+    """A checkpoint of BPR on ``small``."""
+    keys = {"data_path": str(data_path), "checkpoint_dir": str(tmp_path_factory.mktemp("bpr")), "epochs": 1, "state": "ERROR"}
+    return run_recbole("BPR", "small", config_dict={**keys, "show_progress": False}, arguments=[])["checkpoint"]
+
+
+def _config(**change):
+    return lambda whole: {"config": {**whole.config, **change}}
+
+
+def _weights(change):
+    def changed(whole):
+        weights = {name: value.clone() for name, value in whole.state_dict.items()}
+        change(weights)
+        return {"state_dict": weights}
+
+    return changed
+
+
+USERS = "user_embedding.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (_weights(lambda x: x.pop(USERS)), "it lacks user_embedding.weight"),
+        (_weights(lambda x: x.update(forward=torch.ones(1))), "it has, and the model has not, forward"),
+        (_weights(lambda x: x.update({USERS: x[USERS][1:]})), "size mismatch for user_embedding.weight: [40, 64]"),
+        (_weights(lambda x: x.update({USERS: x[USERS].double()})), "[41, 64] of float64 in the file, [41, 64] of float32 here"),
+        (_weights(lambda x: x.update({USERS: x[USERS].to_sparse()})), "size mismatch"),
+        (_weights(lambda x: x[USERS].fill_(float("nan"))), "user_embedding.weight holds a number that is not finite"),
+        (_weights(lambda x: x[USERS][3, 3].fill_(float("-inf"))), "a number that is not finite"),
+        (lambda x: {"other_parameter": {"forward": 1}}, "BPR keeps nothing, and the file forward"),
+        (lambda x: {"other_parameter": {"config": {}}}, "and the file config"),
+        (lambda x: {"other_parameter": {"other_parameter_name": []}}, "and the file other_parameter_name"),
+        (lambda x: {"ids": "0" * 64}, "belongs to other users or items"),
+        (lambda x: {"model": "SASRec"}, "is of model SASRec, its config of 'BPR'"),
+        (lambda x: {"model": "Nonsense", "config": {**x.config, "model": "Nonsense"}}, "unknown model 'Nonsense'"),
+        (lambda x: {"model": "EmotionEncoder"}, "is of model EmotionEncoder"),
+        (lambda x: {"config": {}}, "its config of None on data set None"),
+        (_config(dataset=["small"]), "dataset is ['small']"),
+        (_config(dataset="mars"), "unknown data set 'mars'"),
+        (_config(embedding_size=10**9), "far larger model than its weights"),
+        (_config(embedding_size=-1), "its config and this data set make no model"),
+        (_config(embedding_size="x"), "its config and this data set make no model"),
+        (_config(embedding_size=32), "size mismatch"),
+        (_config(seed="x"), "its config"),
+        (_config(topk=[None]), "its config"),
+        (_config(metrics=[None]), "its config"),
+        (_config(eval_args=3), "its config"),
+        (_config(USER_ID_FIELD="who"), "the column 'who:token' is missing"),
+    ],
+)
+def test_crafted_content_is_refused_naming_the_file(bpr, tmp_path, change, says):
+    whole, path = load_checkpoint(bpr), tmp_path / "a.pth"
+    save_checkpoint(path, replace(whole, **change(whole)))
+    with pytest.raises(CheckpointError, match=r"a\.pth: ") as caught:
+        load_data_and_model(path)
+    assert says in str(caught.value)
+
+
+def test_code_in_a_header_is_never_run(bpr, tmp_path):
+    """RecBole evaluates texts among its values; a header's are plain values, wherever they stand."""
+    whole, path, proof = load_checkpoint(bpr), tmp_path / "a.pth", tmp_path / "proof"
+    code = f"__import__('pathlib').Path({str(proof)!r}).touch()"
+    for key in ("learner", "metrics", "embedding_size", "dataset_save_path", "anything"):
+        save_checkpoint(path, replace(whole, config={**whole.config, key: code}))
+        with contextlib.suppress(ESMRError):
+            load_data_and_model(path)
+        assert not proof.exists(), key
+
+
+def test_changed_keys_are_checked_as_everywhere(bpr):
+    with pytest.raises(ConfigError, match=r"unknown config key 'embeding_size'\. Did you mean 'embedding_size'"):
+        load_data_and_model(bpr, {"embeding_size": 3})
+    with pytest.raises(ConfigError, match="learning_rate"):
+        load_data_and_model(bpr, {"learning_rate": "fast"})
+
+
+def test_a_refused_checkpoint_leaves_the_model_as_it_was(trained):
+    result, (_, model, dataset, *_) = trained
+    whole = load_checkpoint(result["checkpoint"])
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    learned, moved = model.learned, {name: value + 1 for name, value in before.items() if value.is_floating_point()}
+    for bad in (
+        {"other_parameter": {**whole.other_parameter, "elasticity": 7.0}},
+        {"other_parameter": {**whole.other_parameter, "retriever": {"forward": 1}}},
+        {"state_dict": {**whole.state_dict, "item_value.missing": torch.ones(1)}},
+    ):
+        with pytest.raises(CheckpointError):
+            restore(model, replace(whole, **{"state_dict": {**whole.state_dict, **moved}, **bad}), "a.pth", dataset)
+        assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+        assert model.learned is learned
+
+
+EFFECT = Effect("t", "valence", "all", 0.1, 0.0, 0.2, 0.1, 9, backdoor={"estimate": 0.1}).as_dict()
+
+
+def _causal(**change):
+    return {"causal": {"effects": [], "graph": {"edges": []}, "warnings": [], "skipped": [], **change}}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"forward": 1}, "other_parameter does not hold trees, columns, stack"),
+        ({"columns": 2}, "columns is neither 1 nor None"),
+        ({"columns": True}, "other_parameter.columns is a bool"),
+        ({"stack": (0.0, 1.0)}, "other_parameter.stack has 2 values; expected 3"),
+        ({"stack": [0.0, 1.0, 2.0]}, "other_parameter.stack is a list"),
+        ({"stack": (0.0, 1.0, math.nan)}, "stack is not finite"),
+        ({"susceptibility": np.ones(3)}, "susceptibility is of 3 people, and the data set has 41"),
+        ({"susceptibility": np.ones((41, 1))}, "susceptibility is of 41 people"),
+        ({"susceptibility": np.ones(41, dtype=np.float32)}, "susceptibility is not of float64"),
+        ({"susceptibility": np.full(41, np.nan)}, "susceptibility is not in [0, 4.0]"),
+        ({"susceptibility": np.full(41, -1.0)}, "susceptibility is not in [0, 4.0]"),
+        ({"susceptibility": torch.ones(41)}, "susceptibility is a Tensor"),
+        ({"elasticity": -1.0}, "elasticity is not in [0, 1]"),
+        ({"elasticity": math.nan}, "elasticity is not in [0, 1]"),
+        ({"elasticity": "0"}, "other_parameter.elasticity is a str"),
+        ({"multiplier": {"views": 1.0}}, "multiplier is not of views and watch_time"),
+        ({"multiplier": {"views": math.inf, "watch_time": None}}, "a multiplier is not finite"),
+        ({"multiplier": {"views": -1.0, "watch_time": None}}, "or below 0"),
+        ({"multiplier": {"views": "1", "watch_time": None}}, "other_parameter.multiplier.views is a str"),
+        ({"done": ("engagement", "coffee")}, "a stage is none of emotion encoder"),
+        ({"done": (3,)}, "other_parameter.done[0] is a int"),
+        ({"timings": {"coffee": 1.0}}, "a stage is none of emotion encoder"),
+        ({"diagnostics": []}, "other_parameter.diagnostics is a list"),
+        ({"causal": {}}, "other_parameter.causal does not hold effects, graph, warnings, skipped"),
+        (_causal(effects=[{}]), "other_parameter.causal.effects[0] does not hold treatment, outcome"),
+        (_causal(effects=[{**EFFECT, "weight": "1"}]), "causal.effects[0].weight is a str"),
+        (_causal(effects=[{**EFFECT, "weight": math.inf}]), "the weight of an effect is not finite"),
+        (_causal(effects=[{**EFFECT, "backdoor": {}}]), "an effect has no back-door estimate"),
+        (_causal(effects=[{**EFFECT, "refutations": {"a": {"passed": "yes"}}}]), "a refutation has no verdict"),
+        (_causal(graph={"edges": [{"cause": "a"}]}), "causal.graph.edges[0] does not hold cause, effect"),
+        (_causal(warnings=[3]), "causal.warnings[0] is a int"),
+        ({"trees": {"third": {}}}, "trees are of neither watch nor views"),
+        ({"trees": {"watch": 3}}, "LightGBM's trees does not hold features"),
+    ],
+)
+def test_what_no_training_leaves_is_refused(trained, change, says):
+    _, (_, model, *_) = trained
+    kept = {**model.learned.to_parameters(), **change}
+    with pytest.raises(CheckpointError) as caught:
+        Learned.of_parameters(kept, 41, EngagementFeatures.count(len(model.taxonomy)))
+    assert says in str(caught.value)
+
+
+def test_trees_of_another_table_are_refused(trained):
+    model = trained[1][1]
+    with pytest.raises(CheckpointError, match="read 26 columns and this data set has 25"):
+        Learned.of_parameters(model.learned.to_parameters(), 41, 25)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"max_cnt": torch.ones(3, dtype=torch.long)}, "max_cnt is not 1 finite rows"),
+        ({"max_cnt": "7"}, "max_cnt is not 1 finite rows"),
+        ({"item_cnt": torch.ones(61, 1)}, "size mismatch for item_cnt"),
+        ({"item_cnt": np.ones((61, 1))}, "item_cnt is of another kind or size"),
+    ],
+)
+def test_attributes_of_another_kind_are_refused(quick, tmp_path, change, says):
+    keys = {key: quick[key] for key in ("data_path", "show_progress", "state")} | {"checkpoint_dir": str(tmp_path)}
+    whole = load_checkpoint(run_recbole("Pop", "small", config_dict=keys, arguments=[])["checkpoint"])
+    save_checkpoint("a.pth", replace(whole, other_parameter={**whole.other_parameter, **change}))
+    with pytest.raises(CheckpointError, match=r"a\.pth: does not fit") as caught:
+        load_data_and_model("a.pth")
+    assert says in str(caught.value)
+
+
+# -- the optimizer -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["Adam", "AdamW", "SGD", "Adagrad", "RMSprop", "SparseAdam"])
+def test_optimizers_go_on_where_they_stopped(kind, tmp_path):
+    def made():
+        torch.manual_seed(0)
+        table = torch.nn.Embedding(5, 2, sparse=kind == "SparseAdam")
+        return table, getattr(torch.optim, kind)(table.parameters(), lr=0.1)
+
+    def step(table, optimizer):
+        optimizer.zero_grad()
+        table(torch.tensor([1, 2])).square().sum().backward()
+        optimizer.step()
+
+    table, optimizer = made()
+    step(table, optimizer)
+    whole = Checkpoint("m", {}, None, table.state_dict(), {}, optimizer.state_dict(), {})
+    save_checkpoint(tmp_path / "a.pth", whole)
+    step(table, optimizer)
+    again, other = made()
+    back = load_checkpoint(tmp_path / "a.pth")
+    again.load_state_dict(back.state_dict)
+    restore_optimizer(other, back, "a.pth")
+    step(again, other)
+    assert torch.equal(again.weight, table.weight)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda x: x.clear(), "optimizer does not hold state, param_groups"),
+        (lambda x: x["param_groups"].clear(), "other settings or parameters"),
+        (lambda x: x["param_groups"][0].update(lr="fast"), "other settings or parameters"),
+        (lambda x: x["param_groups"][0].update(lr=math.nan), "other settings or parameters"),
+        (lambda x: x["param_groups"][0].update(eps=None), "other settings or parameters"),
+        (lambda x: x["param_groups"][0].update(params=[0, 1]), "other settings or parameters"),
+        (lambda x: x["state"].update({5: x["state"][0]}), "the state of parameter 5"),
+        (lambda x: x["state"].update({"0": x["state"][0]}), "a key of optimizer.state is a str"),
+        (lambda x: x["state"][0].pop("exp_avg"), "the state of parameter 0 is not exp_avg, exp_avg_sq, step"),
+        (lambda x: x["state"][0].update(exp_avg=torch.ones(3)), "exp_avg of parameter 0 has shape [3]"),
+        (lambda x: x["state"][0].update(exp_avg="x"), "optimizer.state.0.exp_avg is a str"),
+        (lambda x: x["state"][0]["exp_avg_sq"].fill_(math.inf), "exp_avg_sq of parameter 0 is not finite"),
+    ],
+)
+def test_states_of_other_optimizers_are_refused(change, says):
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.Adam([weight])
+    weight.grad = torch.ones(2)
+    optimizer.step()
+    state = optimizer.state_dict()
+    state["state"] = {0: dict(state["state"][0])}
+    change(state)
+    with pytest.raises(CheckpointError, match=r"a\.pth: ") as caught:
+        restore_optimizer(optimizer, Checkpoint("m", {}, None, {}, {}, state, {}), "a.pth")
+    assert says in str(caught.value)
+
+
+# -- RecBole's own models ----------------------------------------------------------------------------------------------
+
+
 def test_recboles_tree_models_keep_their_own_trainers():
     from recbole.trainer import trainer as recbole_trainer
 
@@ -137,7 +303,7 @@ def test_recboles_tree_models_keep_their_own_trainers():
     assert get_trainer(None, "LightGBM") is recbole_trainer.LightGBMTrainer
 
 
-@pytest.mark.parametrize("model", ["Pop", "ItemKNN", "EASE", "LightGCN", "SASRec"])
+@pytest.mark.parametrize("model", ["Pop", "ItemKNN", "EASE", "LightGCN", "DMF", "SASRec", "DIN"])
 def test_recboles_own_models_load_from_the_safe_format(model, quick):
     keys = {key: quick[key] for key in ("data_path", "show_progress", "state")} | {"epochs": 1}
     result = run_recbole(model, "small", config_dict=keys, arguments=[])

@@ -129,7 +129,7 @@ def test_trainer_fit_callback_and_unsaved(quick, tmp_path):
 def test_resume_runs_only_the_stages_that_are_missing(quick, monkeypatch):
     _, model, trainer, train, valid, test = _made(quick)
 
-    def stop(seen, show_progress):
+    def stop(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(trainer, "_fit_effects", stop)
@@ -152,14 +152,6 @@ def test_predict_before_training_and_copying(quick):
     _, model, _, train, _, _ = _made(quick)
     row = train._dataset[torch.tensor([1])]
     assert copy.deepcopy(model).predict(row).shape == (1,)
-
-
-def test_saved_datasets_are_reused_only_while_our_keys_are_the_same(quick):
-    first = run_recbole("ESMR", "small", config_dict={**quick, "save_dataset": True})
-    again = run_recbole("ESMR", "small", config_dict={**quick, "save_dataset": True})
-    assert first == again
-    config = Config("ESMR", "small", config_dict={**quick, "days_are_steps": True})
-    assert not create_dataset(config).trace.shared_calendar  # a stale one would still have dates
 
 
 def test_benchmark_files(quick, data_path, tmp_path):

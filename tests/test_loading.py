@@ -240,31 +240,3 @@ def test_days_for_times_are_said_with_the_column_that_may_be_meant(tmp_path, cap
         _load(model, path)
         assert "rows are ordered by 'day'" in caplog.text and "set TIME_FIELD: time" in caplog.text, model
     assert _test_rows("BPR", path, TIME_FIELD="time") == [("a", "x"), ("b", "x")]
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_a_cached_data_set_is_of_these_files(tmp_path, caplog, model):
-    head, rows = (
-        "user_id:token\titem_id:token\ttimestamp:float\n",
-        [f"{person}\t{item}\t{n}\n" for n, person in enumerate("abc" * 3) for item in "xyz"],
-    )
-    path = _write(tmp_path, head + "".join(rows), item=EMOTIONS)
-    caches = {"checkpoint_dir": str(tmp_path / "cache"), "save_dataset": True}
-
-    def read(path, **keys):
-        caplog.clear()
-        dataset = _load(model, path, **caches, **keys)
-        return dataset, "this cached data set was made of other files" in caplog.text
-
-    (first, _), (again, said) = read(path), read(path)
-    assert again is not first and len(again.inter_feat) == len(first.inter_feat) and not said
-    (tmp_path / "elsewhere").mkdir()
-    for other in (
-        _write(tmp_path, head + "".join(rows[:12]), item=EMOTIONS),
-        _write(tmp_path / "elsewhere", head + "".join(rows[:18]), item=EMOTIONS),
-    ):
-        found, said = read(other)
-        fresh = _load(model, other, checkpoint_dir=str(tmp_path / "none"))
-        assert said and len(found.inter_feat) == len(fresh.inter_feat) != len(first.inter_feat)
-    shuffled = {**LAST["eval_args"], "order": "RO"}
-    assert model != "BPR" or read(other, eval_args=shuffled)[1], "RecBole reads times only where it orders by them"

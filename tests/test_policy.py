@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 
 import numpy as np
@@ -25,6 +28,8 @@ def test_top_slates_by_hand():
     assert top_slates(score[:1], small).tolist() == [[0]], "the pool is exhausted"
     nobody = Observation(1, np.array([False]), np.array([0]), np.ones(4, dtype=bool))
     assert top_slates(score[:1], nobody).shape == (1, 0)
+    away = Observation(1, np.array([False, True]), np.array([2, 1]), np.ones(4, dtype=bool))
+    assert top_slates(score, away).tolist() == [[-1], [0]], "who is away is shown nothing"
 
 
 def test_an_item_without_a_score_is_never_shown_however_short_the_pool():
@@ -46,7 +51,7 @@ def test_baselines_by_hand():
     popular.reset(np.arange(2), world)
     assert popular.recommend(morning_of(2, 3, 1)).tolist() == [[1], [1]]
     popular.observe(evening_of([[0, 1], [0, -1]], [[0.5, 0.0], [1.0, 0.0]]))
-    assert popular.recommend(morning_of(2, 3, 1)).tolist() == [[0], [0]]
+    assert popular.recommend(morning_of(2, 3, 1, day=16)).tolist() == [[0], [0]]
 
 
 def test_random_is_fair_reproducible_and_keeps_to_the_pool():
@@ -99,7 +104,7 @@ def test_a_sequential_model_reads_what_was_just_watched(sequential, data_path):
     before = policy.recommend(morning_of(3, len(items), 10))
     policy.observe(evening_of([[0, 1, 2]] * 3, [[1.0, 0.0, 0.5]] * 3))
     assert policy._history[2, :2].tolist() == dataset.token2id("item_id", items[[0, 2]]).tolist() and policy._length[2] == 2
-    after = policy.recommend(morning_of(3, len(items), 10))
+    after = policy.recommend(morning_of(3, len(items), 10, day=16))
     assert not np.array_equal(before[2], after[2])
     policy.reset(users, items)
     assert np.array_equal(policy.recommend(morning_of(3, len(items), 10)), before), "reset forgets"
@@ -113,6 +118,37 @@ def test_items_that_the_model_has_never_met_are_not_shown(sequential):
     slates = policy.recommend(morning_of(2, size=4, pool=[1, 1, 1, 1]))
     assert np.sort(slates, axis=1).tolist() == [[-1, -1, 0, 2]] * 2 and (slates[:, 2:] == -1).all()
     assert policy.recommend(morning_of(2, size=4, pool=[0, 1, 0, 1])).tolist() == [[-1, -1]] * 2
+
+
+@pytest.mark.parametrize("model", ["LightGCN", "DMF", "SASRec"])
+def test_a_model_that_keeps_what_it_computed_serves_many_threads(data_path, model):
+    """LightGCN and DMF keep embeddings at their first answer: whichever thread makes them, the slates are those of one thread."""
+    from recbole_esmr.config import Config
+    from recbole_esmr.data.dataset import load_data
+    from recbole_esmr.recbole_models import build_model
+
+    keys = {"data_path": str(data_path), "state": "ERROR"}
+    config = Config(model, "small", config_dict=keys, arguments=[])
+    dataset, train, *_ = load_data(config)
+    built, users = build_model(config, train._dataset), dataset.field2id_token["user_id"][1:]
+    items, begin = np.asarray(dataset.field2id_token["item_id"][1:]), threading.Barrier(8)
+
+    def days(shared, thread):
+        policy, said = RecBolePolicy(shared, dataset, 20), []
+        policy.reset(users[thread * 5 : thread * 5 + 5], items)
+        for day in (15, 16):
+            said.append(policy.recommend(morning_of(5, len(items), 4, day=day)))
+            policy.observe(evening_of(said[-1], (said[-1] + day) % 3 / 2.0, day=day))
+        return np.stack(said)
+
+    def served(thread):
+        begin.wait()
+        return days(built, thread)
+
+    fresh = copy.deepcopy(built)
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(served, range(8)))
+    assert all(np.array_equal(said, days(fresh, thread)) for thread, said in enumerate(together))
 
 
 def test_newcomers_of_a_model_that_knows_ids_get_the_mean_of_all(data_path):

@@ -53,7 +53,7 @@ def test_esmr_reads_the_day_it_lived(trained):
     old = policy.log
     slates = np.tile([*signed, -1], (len(users), 1))
     ratio = np.tile([0.5, 0.0, 0.0], (len(users), 1))
-    slates[0] = -1
+    slates[0], ratio[0] = -1, 0.0
     columns = {"scrolling_time": np.arange(len(users), dtype=float), "churned": np.r_[1, np.zeros(len(users) - 1)]}
     policy.observe(evening_of(slates, ratio, columns, "angry"))
     log = policy.log
@@ -86,9 +86,9 @@ def test_a_negative_streak_opens_the_gate_and_reset_forgets_it(trained):
     policy.recommend(morning_of(len(users), len(items)))
     fresh = policy.acted().copy()
     nothing = np.full((len(users), 1), -1), np.zeros((len(users), 1))
-    for emotion, expected in (("happy", False), ("angry", True)):
-        policy.observe(evening_of(*nothing, {"churned": np.zeros(len(users))}, emotion))
-        policy.recommend(morning_of(len(users), len(items)))
+    for day, emotion, expected in ((15, "happy", False), (16, "angry", True)):
+        policy.observe(evening_of(*nothing, {"churned": np.zeros(len(users))}, emotion, day))
+        policy.recommend(morning_of(len(users), len(items), day=day + 1))
         gate = policy.beliefs.gate(policy.rule.gate)[:, policy.log.trace.days]
         assert (gate == expected).all() and policy.acted().any() == expected
     assert not np.array_equal(policy.acted(), fresh)
@@ -174,7 +174,7 @@ def test_an_evening_is_held_against_its_own_morning_alone(trained):
     evening = evening_of(slates, np.full(slates.shape, 0.5), {}, "angry")
     policy.observe(evening)
     once = policy._calibration.correction()
-    policy.observe(evening)
+    policy.observe(replace(evening, day=16))
     again = policy._calibration.correction()
     assert np.array_equal(once.factor, again.factor) and (once.factor != 1).any()
 

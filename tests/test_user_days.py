@@ -92,8 +92,31 @@ def test_a_history_keeps_what_is_read_and_drops_the_rest():
     for day in range(400):
         history = history.next_day(np.array([0, 0]), np.array([day % 50 + 1, day % 50 + 2]))
     items, count = history.before(np.array([0, 1]), np.array([2, 2]), 6)
-    assert items[0].tolist() == [49, 49, 50, 50, 51, 0] and count.tolist() == [5, 1] and items[1, 0] == 7
-    assert len(history) == 6, "three of the first day and before, two of the last; one of somebody who has long been away"
+    assert items[0].tolist() == [48, 49, 49, 50, 50, 51] and count.tolist() == [6, 1] and items[1, 0] == 7
+    assert len(history) == 8, "four of the two days, the last three before them; one of somebody who has long been away"
+
+
+@pytest.mark.parametrize("early", [0, 100])
+def test_a_history_of_400_days_is_that_of_a_log_of_its_last_days(early):
+    """Bounded by the days of the log and the longest history, whatever came before, and the answers are those of all views."""
+    rng, people, days, longest = np.random.default_rng(1), 30, 14, 20
+    views = rng.poisson(rng.uniform(0, 4, (people, 1)), (people, early + days + 400))
+    person, day = (np.repeat(x.ravel(), views.ravel()) for x in np.mgrid[:people, : views.shape[1]])
+    item = rng.integers(1, 99, len(person))
+    begun = day < early + days
+    served = History(person[begun], day[begun] - early, item[begun], days, longest, early)
+    largest = 0
+    for now in range(early + days, views.shape[1]):
+        served = served.next_day(person[day == now], item[day == now])
+        largest = max(largest, len(served) - int(((day > now - days) & (day <= now)).sum()))
+    assert largest <= people * longest
+    whole = History(person, day - 400 - early, item, days, longest, early=400 + early)
+    row, asked = (x.ravel() for x in np.mgrid[:people, : days + 1])
+    for length in (1, 7, longest):
+        for said, expected in zip(served.before(row, asked, length), whole.before(row, asked, length), strict=True):
+            assert np.array_equal(said, expected)
+    for said, expected in zip(served.days, whole.days, strict=True):
+        assert np.array_equal(said, expected)
 
 
 def _impressions(day, item, ratio):

@@ -118,7 +118,7 @@ def test_histories_tell_the_days_before_the_window_apart():
     assert [part.tolist() for part in history.days] == [[0, 1], [1, 0]]
     assert history.of(np.array([1])).before(np.array([0]), np.array([0]), 3)[0].tolist() == [[8, 0, 0]]
     later = history.next_day(np.array([0]), np.array([4]))
-    assert later.before(np.array([0, 1]), np.array([1, -1]), 4)[0].tolist() == [[5, 6, 7, 0], [8, 0, 0, 0]], (
+    assert later.before(np.array([0, 1]), np.array([1, 0]), 4)[0].tolist() == [[5, 6, 7, 0], [8, 9, 0, 0]], (
         "what was today is yesterday"
     )
 

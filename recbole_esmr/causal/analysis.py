@@ -15,6 +15,7 @@ from recbole_esmr.causal.graph import DomainKnowledge
 from recbole_esmr.causal.panel import EMOTION, Panel
 from recbole_esmr.causal.refutation import SIGNIFICANCE
 from recbole_esmr.errors import DataError, IdentificationError
+from recbole_esmr.progress import Progress
 from recbole_esmr.settings import setting
 
 MOODS = ("valence", "negative")
@@ -72,8 +73,9 @@ class Analysis:
 
 
 def analyse(
-    panel: Panel, method: Method, graph_samples: int = 0, knowledge: DomainKnowledge | None = None, show_progress: bool = False
-) -> Analysis:
+    panel: Panel, method: Method, graph_samples: int = 0, knowledge: DomainKnowledge | None = None, show_progress: bool = False,
+    progress: Progress | None = None,
+) -> Analysis:  # fmt: skip
     """Estimate, refute and weigh every effect of a panel.
 
     Args:
@@ -82,15 +84,24 @@ def analyse(
         graph_samples: bootstrap samples of the discovered graph; 0 discovers none.
         knowledge: edges that discovery must keep to; with ``edges`` in it nothing is discovered.
         show_progress: whether to show a bar.
+        progress: where the answer to each question is kept.
     """
+    progress = progress or Progress()
     effects: list[Effect] = []
     skipped: list[dict[str, str]] = []
     design = panel.design
+
+    def answer(outcome: str, state: str) -> list[Effect]:
+        def told(_: Progress) -> list[dict[str, Any]]:
+            return [effect.as_dict() for effect in estimate_effects(panel, outcome, method, state)]
+
+        return progress.step(f"{outcome}, {state}", told, lambda made: [Effect(**effect) for effect in made])
+
     questions = [(outcome, state) for outcome in design.outcomes for state in STATES]
     found: dict[tuple[str, str], list[Effect]] = {}
     for outcome, state in tqdm(questions, desc="3 Causal reward", unit="question", disable=not show_progress):
         try:
-            found[outcome, state] = estimate_effects(panel, outcome, method, state)
+            found[outcome, state] = answer(outcome, state)
         except IdentificationError as error:
             skipped.append({"outcome": outcome, "state": state, "reason": str(error)})
     for outcome in design.outcomes:

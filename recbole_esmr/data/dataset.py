@@ -20,6 +20,7 @@ from recbole_esmr.data.impressions import Seen, make_impressions
 from recbole_esmr.data.item_past import ItemPast
 from recbole_esmr.data.log import Log
 from recbole_esmr.data.proxy import label_by_behaviour
+from recbole_esmr.data.reading.consent import Consent
 from recbole_esmr.data.reading.partners import Partners
 from recbole_esmr.data.reading.records import read_records
 from recbole_esmr.data.reading.schema import SCHEMA, read_atomic
@@ -228,6 +229,11 @@ class ESMRDataset(SequentialDataset):
         return self._records.partners
 
     @property
+    def consent(self) -> Consent:
+        """Who consents to their days being read."""
+        return self._records.consent
+
+    @property
     def log(self) -> Log:
         """All of it: every person by RecBole's internal id."""
         return Log(np.arange(self.user_num), self.trace, self.impressions, self.history, self.past)
@@ -251,7 +257,7 @@ class ESMRDataset(SequentialDataset):
         people = _numbered(self._records.people, self.field2token_id[self.uid_field], {})
         profile, consent = np.full(self.user_num, -1), np.ones(self.user_num, dtype=bool)
         codes, names = pd.factorize(people["profile"].replace("", np.nan), sort=True)  # whatever order the lines of .user have
-        profile[people["user"]], consent[people["user"]] = codes, people["consent"] != 0
+        profile[people["user"]], consent[people["user"]] = codes, people["consent"]
         return (profile, tuple(str(name) for name in names)), consent
 
     # -- sequences and splits ----------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ class History:
         days: number of days D in the log.
         longest: items of a history that anybody reads. What lies before the log's window is kept up to that length.
         early: how many days before the log's window are told apart; their numbers lie below 0.
+
+    A log that has moved on by :meth:`next_day` tells one such day.
     """
 
     def __init__(self, row: np.ndarray, day: np.ndarray, item: np.ndarray, days: int, longest: int, early: int = 0) -> None:
@@ -40,16 +42,19 @@ class History:
         return History(row, day, self._item[place], self._days, self._longest, self._early)
 
     def next_day(self, row: np.ndarray, item: np.ndarray) -> History:
-        """The views one day later: days move one back (the first keeps its place), ``row`` watched ``item`` on the last."""
+        """The views one day later: days move one back, ``row`` watched ``item`` on the last.
+
+        The views of the D days stay, and of all before them each person's last ``longest``, as those of one day: however long
+        people are served, no more is kept, and from the first of the D days on :meth:`before` says what it would of them all.
+        """
         old_row, old_day = np.divmod(self._key, self._span)
         rows = np.concatenate([old_row, row])
-        days = np.concatenate([np.maximum(old_day - 1, 0), np.full(len(row), self._early + self._days - 1)])
+        days = np.concatenate([np.maximum(old_day - self._early - 1, -1), np.full(len(row), self._days - 1)])
         order = np.lexsort((days, rows))
         rows, days, items = rows[order], days[order], np.concatenate([self._item, item])[order]
-        # of the views of the first day, and of all before it, the last ones are enough
-        first_of = np.searchsorted(rows * self._span + days, rows * self._span + 1)
-        keep = (days > 0) | (first_of - np.arange(len(rows)) <= self._longest)
-        return History(rows[keep], days[keep] - self._early, items[keep], self._days, self._longest, self._early)
+        end = np.searchsorted(rows * (self._days + 1) + days, rows * (self._days + 1))  # of each person's views before the days
+        keep = (days >= 0) | (end - np.arange(len(rows)) <= self._longest)
+        return History(rows[keep], days[keep], items[keep], self._days, self._longest, early=1)
 
     def before(self, row: np.ndarray, day: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
         """The last ``length`` items that each person watched on days before ``day``.

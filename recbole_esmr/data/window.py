@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
-import psutil  # RecBole needs it, too
 
 from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.trace import DENSE
 from recbole_esmr.emotion import Taxonomy
 from recbole_esmr.errors import ConfigError, DataError
+from recbole_esmr.memory import GIB, free_memory
 
-GIB = 2**30
-
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-"""Where Linux says how much memory a container has."""
+LONGEST = 36_525
+"""Days of a hundred years: so long a log is a mistake in its days, and every stage would go through each of them."""
 
 DENSE_BYTES, BELIEVED_BYTES = 24, 2000
 """Peak bytes of a known day: of each number that is known of it, with the copies that are made; of what is believed of it."""
@@ -30,10 +26,17 @@ def first_day_read(first: int, last: int, max_days: int | None) -> int:
 
     Raises:
         ConfigError: ``max_days`` is no whole number of at least 1.
+        DataError: more than :data:`LONGEST` days would be read.
     """
     if max_days is not None and (not isinstance(max_days, int) or isinstance(max_days, bool) or max_days < 1):
         raise ConfigError(f"max_days is {max_days!r}; expected a whole number of days of at least 1, or ~ for all days.")
-    return first if max_days is None else max(first, last - max_days + 1)
+    begin = first if max_days is None else max(first, last - max_days + 1)
+    if last - begin >= LONGEST:
+        raise DataError(
+            f"days {first} to {last}: more than a hundred years are no days of people. Mend the days far from all others, "
+            f"or set max_days to read the last of them alone (at most {LONGEST})."
+        )
+    return begin
 
 
 def memory_of_days(
@@ -79,18 +82,3 @@ def require_memory(dataset: str, people: int, days: int, needed: int, limit: flo
         f"data set '{dataset}': {people:,} people over {days:,} days need about {needed / GIB:.1f} GiB of memory, and "
         f"{allowed / GIB:.1f} GiB {where}. Set max_days: {fewer} to read the last {fewer:,} days as days, or raise memory_limit."
     )
-
-
-def free_memory() -> int:
-    """Bytes that this process may still use: of the machine, of its control group, and under its own limit."""
-    free = psutil.virtual_memory().available
-    if CGROUP_LIMIT.is_file() and CGROUP_LIMIT.read_text().strip().isdigit():
-        stat = dict(line.split() for line in (CGROUP_LIMIT.parent / "memory.stat").read_text().splitlines())
-        used = int((CGROUP_LIMIT.parent / "memory.current").read_text()) - int(stat.get("inactive_file", 0))
-        free = min(free, int(CGROUP_LIMIT.read_text()) - used)
-    if hasattr(psutil, "RLIMIT_AS"):  # Linux
-        process = psutil.Process()
-        limit, _ = process.rlimit(psutil.RLIMIT_AS)
-        if limit != psutil.RLIM_INFINITY:
-            free = min(free, limit - process.memory_info().vms)
-    return max(free, 0)

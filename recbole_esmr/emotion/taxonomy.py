@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,10 @@ import numpy as np
 
 from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
 from recbole_esmr.files import read_yaml, shipped, shipped_names
+from recbole_esmr.values import shown
+
+MOST = 1_000
+"""Emotions that a taxonomy may have."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +83,10 @@ def load_taxonomy(given: str | Mapping[str, Any], folder: str | Path = ".") -> T
         return _taxonomy(given, f"{first}, …" if len(given) > 3 else first, "emotion_taxonomy")
     name, known = str(given), shipped_names("emotion")
     path = shipped("properties") / "emotion" / f"{name}.yaml" if name in known else Path(folder) / name
-    if not path.is_file():
+    if not os.path.isfile(path):  # of a name that no file can have, Path.is_file raises
         raise UnknownNameError(
-            f"emotion_taxonomy '{name}' is neither a shipped taxonomy nor a file ({path}). {nearest(name, known)}"
+            f"emotion_taxonomy {shown(name)} is neither a shipped taxonomy nor a file ({shown(str(path), 200)}). "
+            f"{nearest(name[:80], known)}"
         )
     return _taxonomy(read_yaml(path), name, str(path))
 
@@ -88,9 +94,28 @@ def load_taxonomy(given: str | Mapping[str, Any], folder: str | Path = ".") -> T
 def _taxonomy(table: Mapping[str, Any], name: str, where: str) -> Taxonomy:
     if not table:
         raise ConfigError(f"{where}: no emotion in it; expected lines such as `happy: [0.8, 0.4]`.")
-    for label, place in table.items():
-        numbers = isinstance(place, list | tuple) and len(place) == 2 and all(isinstance(x, int | float) for x in place)
+    if len(table) > MOST:
+        raise ConfigError(f"{where}: has {len(table)} emotions; expected at most {MOST}.")
+    labels = [_label(label, where) for label in table]
+    for label, place in zip(labels, table.values(), strict=True):
+        if labels.count(label) > 1:
+            raise ConfigError(f"{where}: the emotion '{label}' is there twice. Keep one.")
+        numbers = isinstance(place, list | tuple) and len(place) == 2 and all(_is_number(x) for x in place)
         if not numbers or not all(-1 <= x <= 1 for x in place):
-            raise ConfigError(f"{where}: {label} is {place!r}; expected [valence, arousal], both in [-1, 1].")
+            raise ConfigError(f"{where}: {shown(label)} is {shown(place)}; expected [valence, arousal], both in [-1, 1].")
     places = np.array(list(table.values()), dtype=float)
-    return Taxonomy(name, tuple(str(label) for label in table), places[:, 0], places[:, 1])
+    return Taxonomy(name, tuple(labels), places[:, 0], places[:, 1])
+
+
+def _label(given: Any, where: str) -> str:
+    """A label as text; yaml takes a bare no, null or 2024-03-24 for something else, and files cannot hold every text."""
+    if not isinstance(given, str | int) or isinstance(given, bool):
+        raise ConfigError(f"{where}: the emotion {given!r} is no text to yaml. Put it in quotes, such as '{given}'.")
+    label = str(given)
+    if label.strip() != label or label in ("", "nan") or not label.isprintable():
+        raise ConfigError(f"{where}: {label!r} is no name of an emotion. Give one without spaces around it, tabs and line ends.")
+    return label
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -189,13 +189,15 @@ def _lightgbm(trace: Trace, train: Task, test: Task, kind: str, seed: int) -> Fo
 
     emotion = trace.emotion[train.user, train.day]
     valence = trace.valence[train.user, train.day]
-    classes = trained(emotion, objective="multiclass", num_class=_emotions(trace)).predict(test.known)
+    number = _emotions(trace)
+    classes = np.asarray(trained(emotion, objective="multiclass", num_class=max(number, 2)).predict(test.known))[:, :number]
+    classes /= classes.sum(axis=1, keepdims=True)  # LightGBM wants two classes even where there is one emotion
     if kind == "nowcast":
-        return Forecast(np.asarray(classes))
+        return Forecast(classes)
     regression = trained(valence, objective="regression")
     inside = float(np.std(valence - np.asarray(regression.predict(train.known))))
     return Forecast(
-        emotion=np.asarray(classes),
+        emotion=classes,
         mean=np.clip(np.asarray(regression.predict(test.known)), -1, 1),
         scale=np.full(len(test.user), inside),
         negative=np.asarray(trained((valence < 0).astype(int), objective="binary").predict(test.known)),

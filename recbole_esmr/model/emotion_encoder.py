@@ -27,13 +27,19 @@ SETTLED = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderSettings:
-    """Shape and training of the encoder."""
+class EncoderShape:
+    """Shape of the encoder."""
 
     hidden_size: int = setting("width of the day vectors", low=4, high=1024)
     layers: int = setting("Transformer layers across days", low=1, high=24)
     heads: int = setting("attention heads", low=1, high=64)
     dropout: float = setting("dropout", low=0, high=0.9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSettings(EncoderShape):
+    """Shape and training of the encoder."""
+
     epochs: int = setting("epochs of the encoder", low=1, high=100_000)
     stopping_step: int = setting("epochs without progress before the encoder stops", low=1, high=100_000)
     learning_rate: float = setting("learning rate of the encoder", low=1e-8, high=1)

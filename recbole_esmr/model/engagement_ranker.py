@@ -14,6 +14,7 @@ from recbole_esmr.data.reading.times import weekday
 from recbole_esmr.data.sparse_days import SparseDays
 from recbole_esmr.data.trace import Trace
 from recbole_esmr.data.user_days import eve
+from recbole_esmr.model.trees import Trees
 from recbole_esmr.settings import setting
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ class EngagementFeatures:
         self._engagement = _SumsBefore(trace.engagement)
         self._visits = _SumsBefore(_present_days(trace))
         self._forecast = forecast
+
+    @staticmethod
+    def count(emotions: int) -> int:
+        """Columns of the table where there are so many emotions: its own, and the evening's forecast."""
+        return 13 + emotions + 4
 
     @classmethod
     def of(cls, log: Log, forecast: np.ndarray, catalogue: Catalogue) -> EngagementFeatures:
@@ -147,7 +153,8 @@ class EngagementRanker:
     @property
     def rounds(self) -> int:
         """Boosting rounds that it uses."""
-        return int(self.booster.best_iteration or self.booster.current_iteration()) if self.booster else 0
+        best = self.booster.best_iteration if self.booster else 0
+        return int(best if best > 0 or not self.booster else self.booster.current_iteration())
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Expected label, shape (N,), in (0, 1); 0.5 before training."""
@@ -155,16 +162,15 @@ class EngagementRanker:
             return np.full(len(features), 0.5)
         return np.asarray(self.booster.predict(features[:, : self.columns]))
 
-    def to_text(self) -> str:
-        """The model in LightGBM's own text format; empty before training."""
-        return self.booster.model_to_string(num_iteration=self.booster.best_iteration) if self.booster else ""
+    @property
+    def trees(self) -> Trees | None:
+        """What it uses of LightGBM, for a checkpoint; None before training."""
+        return Trees.of(self.booster) if self.booster else None
 
     @classmethod
-    def of_text(cls, text: str, columns: int | None) -> EngagementRanker:
-        """The inverse of :meth:`to_text`."""
-        import lightgbm
-
-        return cls(lightgbm.Booster(model_str=text) if text else None, columns)
+    def of_trees(cls, trees: Trees | None, columns: int | None) -> EngagementRanker:
+        """The inverse of :attr:`trees`."""
+        return cls(trees.booster() if trees else None, columns)
 
 
 class _SumsBefore:

@@ -12,7 +12,7 @@ from recbole.utils import InputType
 from torch import Tensor
 
 from recbole_esmr.causal.reward import ItemEffects
-from recbole_esmr.checkpoint import load_checkpoint
+from recbole_esmr.checkpoint import load_attributes
 from recbole_esmr.config import Config
 from recbole_esmr.data.dataset import ESMRDataset
 from recbole_esmr.data.log import Log
@@ -21,7 +21,9 @@ from recbole_esmr.errors import ConfigError
 from recbole_esmr.model.beliefs import Beliefs, believe
 from recbole_esmr.model.days import day_labels
 from recbole_esmr.model.emotion_encoder import EmotionEncoder, encoder_loss
+from recbole_esmr.model.engagement_ranker import EngagementFeatures
 from recbole_esmr.model.learned import ENGAGEMENT, RERANKER, Learned
+from recbole_esmr.model.pretrained import pretrained_encoder
 from recbole_esmr.model.ranking import Rankers, rank
 from recbole_esmr.model.retriever import Retriever
 from recbole_esmr.model.state import EXTRA, item_features
@@ -62,7 +64,7 @@ class ESMR(SequentialRecommender):
         self.day_field, self.slate_size = dataset.day_field, max(int(k) for k in config["topk"])
         self.item_features = item_features(self.catalogue, len(self.taxonomy))
         self.retriever = Retriever(config.of_retriever(), dataset.on_training_days())
-        self.encoder = self._make_encoder()
+        self.encoder = self._make_encoder(config["trust"])
         self.item_value = ItemValue(
             self.encoder.width + len(self.taxonomy) + 4 + EXTRA,
             self.item_features.shape[1] + 1,
@@ -182,20 +184,23 @@ class ESMR(SequentialRecommender):
         return {**self.learned.to_parameters(), "retriever": self.retriever.other_parameter()}
 
     def load_other_parameter(self, para: dict[str, Any] | None) -> None:
-        """The inverse of :meth:`other_parameter`."""
-        if para:
-            self.learned = Learned.of_parameters(para)
-            self.retriever.model.load_other_parameter(para["retriever"])
-            self.retriever.trained = ENGAGEMENT in self.learned.done
+        """The inverse of :meth:`other_parameter`; all of it is checked before any of it is used.
 
-    def _make_encoder(self) -> EmotionEncoder:
+        Raises:
+            CheckpointError: it is not what training leaves, or is of other data.
+        """
+        if para:
+            own = dict(para)
+            retriever = own.pop("retriever", None)
+            learned = Learned.of_parameters(own, self.log.trace.users, EngagementFeatures.count(len(self.taxonomy)))
+            load_attributes(self.retriever.model, retriever)
+            self.learned = learned
+            self.retriever.trained = ENGAGEMENT in learned.done
+
+    def _make_encoder(self, trust: str | None) -> EmotionEncoder:
         shape, trace = self.settings.encoder, self.log.trace
         if shape.pretrained:
-            source = load_checkpoint(shape.pretrained, "EmotionEncoder")
-            encoder = EmotionEncoder.of_shape(source.config)
-            encoder.require(trace, self.taxonomy.labels, shape.pretrained)
-            encoder.load_state_dict(source.state_dict)
-            return encoder
+            return pretrained_encoder(shape.pretrained, trace, self.taxonomy.labels, trust)
         return EmotionEncoder.of_settings(shape, trace.feature_names, self.taxonomy.labels, trace.profiles)
 
 

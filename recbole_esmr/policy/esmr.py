@@ -16,6 +16,7 @@ from recbole_esmr.model.beliefs import Beliefs, believe
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.gate import ALWAYS
 from recbole_esmr.model.ranking import GOALS, WATCH_TIME, Benefit, Candidates, Ranking, rank
+from recbole_esmr.policy.contract import BEHAVIOUR, Contract
 from recbole_esmr.policy.online_calibration import OnlineCalibration
 from recbole_esmr.policy.recbole import known_ids
 
@@ -42,11 +43,13 @@ class ESMRPolicy:
         gate: instead of the model's own.
 
     Attributes:
+        contract: what a morning and an evening may hold; what breaks it is refused before anything changes.
         log, beliefs: of the people served, a row each in the order of :meth:`reset`.
         rule: by which they are served.
         ranking: the last one, with all its parts, for who was here; None before it.
     """
 
+    contract: Contract
     log: Log
     beliefs: Beliefs
     ranking: Ranking | None
@@ -67,7 +70,12 @@ class ESMRPolicy:
             users, items: their names.
             consent: bool, whether each of the people consents to their emotion being read; None leaves what the data say, and
                 takes the consent of who is not in the data as given: the platform asks before it reports anybody's emotion.
+
+        Raises:
+            DataError: they are something else.
         """
+        columns = (*self._trained_on.trace.feature_names, *BEHAVIOUR)
+        self.contract = Contract.of(users, items, consent, self._rankers.taxonomy.labels, columns)
         log = self._trained_on.of(known_ids(self._dataset, self._dataset.uid_field, users))
         self.log = log if consent is None else log.with_consent(consent)
         self._item = known_ids(self._dataset, self._dataset.iid_field, items)
@@ -90,11 +98,13 @@ class ESMRPolicy:
 
         Raises:
             ConfigError: a goal that does not exist.
+            DataError: the morning breaks the contract.
         """
+        self.contract.check_morning(observation)
+        people, size = len(self.log.people), np.minimum(observation.slate_size, self.contract.items)
+        goals, longest = _goals(goal, people), int(size.max(initial=0))
         self._here, self.ranking, self._expected = np.flatnonzero(observation.active), None, None
-        people, longest = len(self.log.people), int(observation.slate_size.max(initial=0))
-        slates = np.full((people, longest), -1)
-        asked = _goals(goal, people)[self._here]
+        slates, asked = np.full((people, longest), -1), goals[self._here]
         offered = np.zeros(len(self._number), dtype=bool)
         offered[self._item[observation.pool]] = True
         offered[0] = False
@@ -103,7 +113,7 @@ class ESMRPolicy:
         crowd = len(self._here) >= CROWD
         self.ranking = ranking = rank(
             self._rankers, self.log, self.beliefs, self._here, np.full(len(self._here), self.log.trace.days), self.rule,
-            observation.slate_size[self._here], offered=offered, multiplier=None if crowd else self._multiplier,
+            size[self._here], offered=offered, multiplier=None if crowd else self._multiplier,
             correction=self._calibration.correction(), goal=asked, benefit=self._benefit(),
         )  # fmt: skip
         self._expected = ranking.candidates
@@ -114,11 +124,18 @@ class ESMRPolicy:
         return slates
 
     def observe(self, feedback: Feedback) -> None:
-        """Read the day: what was shown and watched, what was reported, and what it says of the expectations."""
+        """Read the day: what was shown and watched, what was reported, and what it says of the expectations.
+
+        What was shown counts, whether or not it is what was recommended.
+
+        Raises:
+            DataError: the evening breaks the contract; the policy is as it was before, and can be given the right one.
+        """
+        contract = self.contract.after(feedback)
         cells = np.nonzero((feedback.slates >= 0) & (self._item[np.maximum(feedback.slates, 0)] > 0))
         row, item = cells[0], self._item[feedback.slates[cells]]
         ratio = feedback.watch_ratio[cells].astype(float)
-        self._calibrate(row, item, ratio)
+        watched = row, item, ratio
         if not self.log.impressions.has_skips:  # the training's log knows what was watched alone, so no day may know more
             row, item, ratio = row[ratio > 0], item[ratio > 0], ratio[ratio > 0]
         shown = Impressions(
@@ -132,8 +149,10 @@ class ESMRPolicy:
         )
         columns = {"churned": (~feedback.active).astype(float), **feedback.behaviour, "emotion": feedback.emotion}
         items = self._rankers.catalogue, self._rankers.taxonomy
-        self.log = self.log.next_day(shown, columns, *items, items=len(self.log.people) >= CROWD)
-        self.beliefs = self._believe(self.log)
+        log = self.log.next_day(shown, columns, *items, items=len(self.log.people) >= CROWD)
+        beliefs = self._believe(log)
+        self._calibrate(*watched)  # nothing is written before everything is made
+        self.contract, self.log, self.beliefs = contract, log, beliefs
 
     def acted(self) -> np.ndarray:
         """Whose last slate was not the engagement ranking's."""

@@ -10,6 +10,7 @@ import torch
 
 from recbole_esmr.feed import Feedback, Observation, top_slates
 from recbole_esmr.model.scoring import ItemScores
+from recbole_esmr.policy.contract import Contract
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -29,11 +30,13 @@ class RecBolePolicy:
         self._dataset, self._longest = dataset, longest
 
     def reset(self, users: np.ndarray, items: np.ndarray) -> None:
+        self.contract = Contract.of(users, items)
         self._user = known_ids(self._dataset, self._dataset.uid_field, users)
         self._item = known_ids(self._dataset, self._dataset.iid_field, items)
         self._history, self._length = self._logged()
 
     def recommend(self, observation: Observation) -> np.ndarray:
+        self.contract.check_morning(observation)
         longest = min(int(observation.slate_size.max(initial=0)), int(observation.pool.sum()))
         slates = np.full((len(self._user), longest), -1)
         here = np.flatnonzero(observation.active)
@@ -48,6 +51,7 @@ class RecBolePolicy:
 
     def observe(self, feedback: Feedback) -> None:
         """Append what was watched to the histories, in the order in which it was shown."""
+        self.contract = self.contract.after(feedback)
         watched = (feedback.watch_ratio > 0) & (self._item[np.maximum(feedback.slates, 0)] > 0)
         order = np.argsort(~watched, axis=1, kind="stable")
         item = np.take_along_axis(self._item[np.maximum(feedback.slates, 0)], order, axis=1)

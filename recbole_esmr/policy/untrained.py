@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recbole_esmr.feed import Feedback, Observation, top_slates
+from recbole_esmr.policy.contract import Contract
 
 
 class Random:
@@ -18,14 +19,16 @@ class Random:
         self._seed = seed
 
     def reset(self, users: np.ndarray, items: np.ndarray) -> None:
+        self.contract = Contract.of(users, items)
         self._generator = np.random.default_rng(self._seed)
         self._shape = len(users), len(items)
 
     def recommend(self, observation: Observation) -> np.ndarray:
+        self.contract.check_morning(observation)
         return top_slates(self._generator.random(self._shape, dtype=np.float32), observation)
 
     def observe(self, feedback: Feedback) -> None:
-        pass
+        self.contract = self.contract.after(feedback)
 
     def acted(self) -> np.ndarray:
         return np.zeros(self._shape[0], dtype=bool)
@@ -38,14 +41,16 @@ class _OneOrder:
         self._known = dict(zip(names, score, strict=True))
 
     def reset(self, users: np.ndarray, items: np.ndarray) -> None:
+        self.contract = Contract.of(users, items)
         self._users = len(users)
         self.score = np.array([self._known.get(name, 0.0) for name in items])
 
     def recommend(self, observation: Observation) -> np.ndarray:
+        self.contract.check_morning(observation)
         return top_slates(self.score[None, :], observation)
 
     def observe(self, feedback: Feedback) -> None:
-        pass
+        self.contract = self.contract.after(feedback)
 
     def acted(self) -> np.ndarray:
         return np.zeros(self._users, dtype=bool)
@@ -60,6 +65,7 @@ class Popular(_OneOrder):
     """
 
     def observe(self, feedback: Feedback) -> None:
+        super().observe(feedback)
         watched = feedback.slates[feedback.watch_ratio > 0]
         self.score = self.score + np.bincount(watched, minlength=len(self.score))
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from recbole_esmr.files import written_whole
 from recbole_esmr.folders import written_together
+from recbole_esmr.writing import written_whole
 
 WIDTH = 7.0
 """Width of a figure in inches: a text width of most papers."""

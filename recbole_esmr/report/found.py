@@ -33,7 +33,7 @@ def log_lines(log: dict[str, Any]) -> str:
         "emotions": ", ".join(f"{name} {count:,}" for name, count in log["emotions"].items()) or "none reported",
         "shown": "skips are not logged" if skipped is None else f"{skipped:.1%} of what was shown was skipped",
         "items": f"{log['items_with_emotion']:.1%} have an emotion",
-        "consent": f"{log['without_consent']:,} people gave none",
+        "consent": log["consent"] + (f"; {log['without_consent']:,} people gave none" if log["without_consent"] else ""),
     }
     lines |= {
         f"{ids['file']} {ids['field']}": f"{ids['ids']:,} ids; {ids['unknown']:,} in no interaction; {ids['absent']:,} of .inter "

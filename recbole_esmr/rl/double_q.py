@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
+from recbole_esmr.progress import Numbers, Progress, RandomStates
 from recbole_esmr.rl.transitions import Transitions
 from recbole_esmr.rl.value import ItemValue
 from recbole_esmr.settings import RERANKER, setting
@@ -33,8 +34,9 @@ class RerankerSettings:
 
 
 def fit_value(
-    value: ItemValue, days: Transitions, settings: RerankerSettings, generator: torch.Generator, show_progress: bool = False
-) -> list[float]:
+    value: ItemValue, days: Transitions, settings: RerankerSettings, generator: torch.Generator,
+    show_progress: bool = False, progress: Progress | None = None,
+) -> list[float]:  # fmt: skip
     r"""Offline double Q-learning with a conservative penalty (CQL, Kumar et al. 2020), from new weights.
 
     .. math:: L = w_i (B(s, i) - r_i - G - γ^{Δ} V'(s'))^2 + (M(s) - m - (γφ)^n M'(s'))^2
@@ -52,8 +54,9 @@ def fit_value(
     days = days.to(next(value.parameters()).device)
     known = days.known
     optimizer = torch.optim.Adam(value.online.parameters(), lr=settings.learning_rate)
-    errors = []
-    bar = tqdm(range(settings.epochs), desc="4 Re-ranker", unit="epoch", disable=not show_progress)
+    errors, progress = Numbers(), progress or Progress()
+    epochs = progress.through(settings.epochs, value=value, optimizer=optimizer, errors=errors, numbers=RandomStates(generator))
+    bar = tqdm(epochs, "4 Re-ranker", settings.epochs, unit="epoch", disable=not show_progress, initial=progress.done)
     for _ in bar:
         total = 0.0
         for order in torch.randperm(len(known), generator=generator).split(settings.batch_days):

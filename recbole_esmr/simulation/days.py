@@ -13,6 +13,9 @@ from recbole_esmr.feed import Feedback, Policy
 from recbole_esmr.simulation.behaviour import behaviour
 from recbole_esmr.simulation.env import FeedEnv
 
+LONGEST = 36_525
+"""Days of a hundred years, which is as long as a log is read."""
+
 
 @dataclass(frozen=True)
 class Day:
@@ -62,8 +65,11 @@ def rollout_days(
         description: of the progress bar; empty shows none.
 
     Raises:
-        ConfigError: a slate holds an item that is not on offer, an item twice, or more items than the person is to be shown.
+        ConfigError: more than :data:`LONGEST` days; a slate holds an item that is not on offer, an item twice, or more items than
+            the person is to be shown.
     """
+    if days > LONGEST:
+        raise ConfigError(f"a rollout of {days:,} days: expected at most {LONGEST:,}, a hundred years.")
     labels = np.append(env.taxonomy.labels, "")
     env.reset(seed=env.rollout_seed, options={"state": state} if state else None)
     policy.reset(user_names(env.people.number.cpu().numpy()), item_names(len(env.catalogue)))

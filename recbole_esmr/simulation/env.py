@@ -15,6 +15,7 @@ from torch import Tensor
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import ConfigError
 from recbole_esmr.feed import Observation
+from recbole_esmr.memory import require_free
 from recbole_esmr.simulation import affect
 from recbole_esmr.simulation.population import make_population
 from recbole_esmr.simulation.random import uniform, uniform_pair
@@ -23,6 +24,9 @@ from recbole_esmr.simulation.world import World
 
 LEAST_WATCHED = 0.05
 """Share of an item that even the least interested viewer has seen before going on."""
+
+_BYTES_OF_KIND, _BYTES_OF_PLACE, _BYTES_OF_ITEM = 16, 60, 200
+"""Peak bytes of a person's taste for one kind of item, of one place of their slate, and of an item."""
 
 
 class FeedEnv(VectorEnv):
@@ -58,12 +62,13 @@ class FeedEnv(VectorEnv):
         rollout_seed: int | None = None,
         device: str | torch.device | None = None,
     ) -> None:
+        check_size(world, users if isinstance(users, int) else len(users), items, f"world {world.name}")
+        number = torch.arange(users) if isinstance(users, int) else torch.as_tensor(users, dtype=torch.int64)
         self.world, self.seed = world, seed
         self._set_rollout(seed if rollout_seed is None else rollout_seed)
         self._numpy, self.device = device is None, torch.device(device or "cpu")
         self.taxonomy = load_taxonomy(world.emotion_taxonomy)
         self.catalogue = make_videos(world, self.taxonomy, items, seed, self.device)
-        number = torch.arange(users) if isinstance(users, int) else torch.as_tensor(users, dtype=torch.int64)
         self.people = make_population(world, self.taxonomy, number.to(self.device), seed)
         self.exposure = affect.Exposure(world, self.taxonomy, self.device)
         self.slate_width = min(largest_slate(world), items)
@@ -324,6 +329,25 @@ class FeedEnv(VectorEnv):
 
     def _out(self, value: Tensor) -> Any:
         return value.cpu().numpy() if self._numpy else value
+
+
+def check_size(world: World, users: int, items: int, where: str) -> None:
+    """Refuse a world with nobody or nothing in it, or one that no memory holds, before anything is made.
+
+    Args:
+        world: the world.
+        users, items: people and videos in it.
+        where: they come from, for the message.
+
+    Raises:
+        ConfigError: what is wrong with them.
+    """
+    if users < 1 or items < 1:
+        raise ConfigError(f"{where}: has {users} people and {items} items; expected at least one of each.")
+    kinds = len(world.catalogue.category_share) * len(load_taxonomy(world.emotion_taxonomy))
+    width = min(largest_slate(world), items)
+    needed = users * (_BYTES_OF_KIND * kinds + _BYTES_OF_PLACE * width) + _BYTES_OF_ITEM * items
+    require_free(needed, f"{where}: {users:,} people with {items:,} items", "Simulate fewer.")
 
 
 def _any_repeated(slates: Tensor) -> bool:

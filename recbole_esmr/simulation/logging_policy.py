@@ -6,9 +6,14 @@ import numpy as np
 import torch
 
 from recbole_esmr.feed import Feedback, Observation
+from recbole_esmr.memory import require_free
 from recbole_esmr.simulation.env import FeedEnv
 from recbole_esmr.simulation.population import known_taste
 from recbole_esmr.simulation.random import uniform
+from recbole_esmr.simulation.world import World
+
+_BYTES, _BYTES_ON_OFFER = 16, 90
+"""Peak bytes of a person's taste for an item, and more of it on the days on which the item is on offer."""
 
 
 def inclusion_probabilities(weight: np.ndarray, size: np.ndarray) -> np.ndarray:
@@ -49,6 +54,16 @@ def systematic_sample(probability: np.ndarray, draw: np.ndarray) -> np.ndarray:
     return np.diff(steps, axis=1, prepend=0) > 0
 
 
+def check_tastes(world: World, users: int, items: int) -> None:
+    """Refuse more people and items than there is memory for what the platform believes of their tastes.
+
+    Raises:
+        ConfigError: how much is needed.
+    """
+    needed = users * items * int(_BYTES + _BYTES_ON_OFFER * world.feed.pool_share)
+    require_free(needed, f"world {world.name}: the tastes of {users:,} people for {items:,} items", "Simulate fewer.")
+
+
 class LoggingFeed:
     """The platform's own feed as a policy: what it believes of tastes, lifted toward the tone of what was watched last.
 
@@ -57,12 +72,16 @@ class LoggingFeed:
     Args:
         env: the world's people and items.
 
+    Raises:
+        ConfigError: more people and items than there is memory for.
+
     Attributes:
         propensity: (U, K) inclusion probabilities of the last slates, 0 where nothing is shown.
     """
 
     def __init__(self, env: FeedEnv) -> None:
         self._env, self._settings = env, env.world.feed
+        check_tastes(env.world, len(env.people), len(env.catalogue))
         self._taste = known_taste(env.world, env.people, env.catalogue, env.seed).cpu().numpy()
         self._tone = env.catalogue.tone.cpu().numpy()
         self.reset(np.array([]), np.array([]))

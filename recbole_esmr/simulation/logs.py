@@ -9,14 +9,19 @@ import pandas as pd
 
 from recbole_esmr.feed import Feedback
 from recbole_esmr.files import write_atomic_files
+from recbole_esmr.memory import require_free
 from recbole_esmr.protocol import BY_TIME
 from recbole_esmr.simulation.days import item_names, rollout_days, user_names
-from recbole_esmr.simulation.env import FeedEnv
+from recbole_esmr.simulation.env import FeedEnv, check_size
 from recbole_esmr.simulation.environment_state import log_fingerprint, save_state
-from recbole_esmr.simulation.logging_policy import LoggingFeed
+from recbole_esmr.simulation.logging_policy import LoggingFeed, check_tastes
+from recbole_esmr.simulation.videos import largest_slate
 from recbole_esmr.simulation.world import World
 
 _LOADED = {"inter": ["user_id", "item_id", "timestamp", "day", "watch_ratio"], "item": ["item_id"]}
+
+_BYTES_OF_PLACE = 200
+"""Peak bytes of a place in a person's slate of a day, with its rows in the files."""
 
 
 def simulate(
@@ -43,7 +48,14 @@ def simulate(
 
     Returns:
         the number of rows in each file, by suffix.
+
+    Raises:
+        ConfigError: more people, items or days than there is memory for.
     """
+    check_size(world, users, items, f"world {world.name}")
+    check_tastes(world, users, items)
+    rows = f"world {world.name}: the rows of {users:,} people on {days:,} days"
+    require_free(_BYTES_OF_PLACE * users * days * min(largest_slate(world), items), rows, "Simulate fewer people or days.")
     env = FeedEnv(world, users, items, seed)
     feed = LoggingFeed(env)
     impressions, user_days = [], []

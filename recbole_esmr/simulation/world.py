@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from recbole_esmr.emotion import load_taxonomy
+from recbole_esmr.emotion.taxonomy import MOST
 from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
 from recbole_esmr.files import read_yaml, shipped, shipped_names
 from recbole_esmr.settings import parse, setting
@@ -142,8 +143,22 @@ def load_world(name: str) -> World:
                 f"{path}: base '{base}' itself has a base ('{root['base']}'); give '{root['base']}' and the keys of both."
             )
         values = _merged(root, values)
-    world = parse(World, values | {"name": path.stem}, where=str(path))
-    _check_shares(world, path)
+    return world_of(values | {"name": path.stem}, str(path))
+
+
+def world_of(values: Mapping[str, Any], where: str) -> World:
+    """A world from the values of its keys, checked.
+
+    Args:
+        values: by key; sections are mappings.
+        where: they come from, for messages.
+
+    Raises:
+        UnknownNameError: no such taxonomy.
+        ConfigError: an unknown key, a value out of range, shares that do not sum to 1.
+    """
+    world = parse(World, values, where)
+    _check_tables(world, where)
     return world
 
 
@@ -155,7 +170,11 @@ def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def _check_shares(world: World, path: Path) -> None:
+def _check_tables(world: World, path: str) -> None:
+    for section, values in asdict(world).items():
+        for key, table in values.items() if isinstance(values, dict) else ():
+            if isinstance(table, dict):
+                _check_names(table, f"{path}: {section}: {key}")
     shares = {
         "catalogue: emotion_share": world.catalogue.emotion_share,
         "catalogue: category_share": world.catalogue.category_share,
@@ -190,3 +209,14 @@ def _check_shares(world: World, path: Path) -> None:
     ):
         if set(table) != expected:
             raise ConfigError(f"{path}: {where} has the keys {sorted(table)}; expected {sorted(expected)}.")
+
+
+def _check_names(table: Mapping[Any, float], where: str) -> None:
+    """Names are text, and go into files, whose cells no tab and no line end may part."""
+    if len(table) > MOST:
+        raise ConfigError(f"{where} has {len(table)} names; expected at most {MOST}.")
+    for name in table:
+        if not isinstance(name, str):
+            raise ConfigError(f"{where}: the name {name!r} is no text to yaml. Put it in quotes, such as '{name}'.")
+        if not name.isprintable() or name.strip() != name or not name:
+            raise ConfigError(f"{where}: {name!r} is no name. Give one without spaces around it, tabs and line ends.")

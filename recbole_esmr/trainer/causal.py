@@ -20,11 +20,12 @@ from recbole_esmr.data.log import Log
 from recbole_esmr.data.trace import TRAIN, Trace
 from recbole_esmr.data.user_days import UserDaySums, shifted
 from recbole_esmr.model.beliefs import Beliefs
+from recbole_esmr.progress import Progress
 
 
 def causal_stage(
     trace: Trace, seen: Seen, labels: Sequence[str], settings: CausalSettings, seed: int, use: np.ndarray,
-    forecast: np.ndarray | None = None, show_progress: bool = False,
+    forecast: np.ndarray | None = None, show_progress: bool = False, progress: Progress | None = None,
 ) -> Analysis:  # fmt: skip
     """Estimate the effects of a log's feed.
 
@@ -36,6 +37,7 @@ def causal_stage(
         seed: of refutations and bootstrap.
         use: (U, D) bool, the days whose outcome may be used.
         forecast: (U, D) valence as forecast the evening before, for days without a report.
+        progress: where the answer to each question is kept.
 
     Raises:
         ConfigError: a ``causal_graph`` that cannot be used.
@@ -52,7 +54,7 @@ def causal_stage(
         seed=seed,
         within_person=settings.within_person,
     )
-    return analyse(panel, method, settings.graph_samples, knowledge, show_progress)
+    return analyse(panel, method, settings.graph_samples, knowledge, show_progress, progress)
 
 
 def learn_responses(log: Log, beliefs: Beliefs, effects: Sequence[Mapping[str, Any]], of_items: ItemEffects) -> Responses:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from contextlib import nullcontext
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -17,6 +16,7 @@ from recbole_esmr.data.user_days import shifted
 from recbole_esmr.model.calibration import believable_share, believable_spread, calibrate
 from recbole_esmr.model.days import DayBatch, DayLabels, day_labels, days_in
 from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder, EncoderSettings, encoder_loss, people_at_once
+from recbole_esmr.progress import BestWeights, Progress, RandomStates
 
 AVERAGING = 0.98
 """Share of the averaged weights kept at each step: what is judged and kept is the mean of about the last fifty steps' weights."""
@@ -28,6 +28,7 @@ def fit_encoder(
     settings: EncoderSettings,
     generator: torch.Generator,
     show_progress: bool = False,
+    progress: Progress | None = None,
 ) -> None:
     """Train on the training days, stop early on the validation days, then shrink the residual and calibrate on them.
 
@@ -40,6 +41,7 @@ def fit_encoder(
         settings: of the training.
         generator: of batches and dropout.
         show_progress: whether to show a bar.
+        progress: where the epochs are kept, and go on from.
     """
     encoder.fit_simple(traces, [trace.role == TRAIN for trace in traces])
     encoder.forget_calibration()
@@ -47,10 +49,13 @@ def fit_encoder(
     tasks = [_Task(encoder, trace, settings) for trace in traces]
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     averaged = AveragedModel(encoder, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING)).eval()
-    best, best_weights, since = float("inf"), None, 0
+    best, numbers, progress = BestWeights(bigger=False), RandomStates(generator), progress or Progress()
     device = encoder.center.device
     mixed = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
-    bar = tqdm(range(settings.epochs), desc="1 Emotion encoder", unit="epoch", disable=not show_progress)
+    epochs = progress.through(
+        settings.epochs, encoder=encoder, averaged=averaged, optimizer=optimizer, best=best, numbers=numbers
+    )
+    bar = tqdm(epochs, "1 Emotion encoder", settings.epochs, unit="epoch", disable=not show_progress, initial=progress.done)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))  # dropout draws from the global state
         for _ in bar:
@@ -70,15 +75,13 @@ def fit_encoder(
                 continue
             score = float(np.mean(judged))
             bar.set_postfix(valid_loss=f"{score:.3f}")
-            since += 1
-            if score < best:
-                best, best_weights, since = score, copy.deepcopy(averaged.module.state_dict()), 0
-            elif since >= settings.stopping_step:
+            best.judge(score, averaged.module)
+            if best.since >= settings.stopping_step:
                 break
     bar.close()
     encoder.eval()
-    if best_weights is not None:
-        encoder.load_state_dict(best_weights)
+    if best.weights is not None:
+        encoder.load_state_dict(best.weights)
     tasks[-1].settle(encoder, settings.calibrate)
     encoder.fit_simple(traces, [trace.role <= VALID for trace in traces])  # the stopping is done: use those days, too
     encoder.fitted.fill_(True)

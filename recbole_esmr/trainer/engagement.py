@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, replace
 from logging import getLogger
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from recbole_esmr.model.beliefs import Beliefs
 from recbole_esmr.model.engagement_ranker import EngagementFeatures, EngagementRanker, RankerSettings
 from recbole_esmr.model.ranking import Rankers, pair_table
 from recbole_esmr.model.retriever import Retrieval
+from recbole_esmr.model.trees import Trees
+from recbole_esmr.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,9 @@ class Asked:
 
 
 def fit_rankers(
-    log: Log, beliefs: Beliefs, rankers: Rankers, settings: RankerSettings, asked: Asked | None, candidates: int, seed: int
-) -> Rankers:
+    log: Log, beliefs: Beliefs, rankers: Rankers, settings: RankerSettings, asked: Asked | None, candidates: int, seed: int,
+    progress: Progress | None = None,
+) -> Rankers:  # fmt: skip
     """Train LightGBM on the training days, early-stopped on the validation days.
 
     Twice: the watch ratio of what is shown, from the impressions; and which item is watched next, from what was watched and items
@@ -51,6 +55,7 @@ def fit_rankers(
         asked: RecBole's validation interactions, which say how far to trust the second; None where there are none.
         candidates: how many of the retriever's items are ranked.
         seed: of negatives, samples and LightGBM.
+        progress: where each of the two is kept when it is done.
 
     Returns:
         the rankers, with ``watch``, ``views`` and (unless the order is a backbone's) ``stack``.
@@ -59,11 +64,22 @@ def fit_rankers(
     shown = with_negatives(log.impressions, settings.negatives, items, generator)
     watched = replace(log.impressions.take(log.impressions.label == 1), has_skips=False)
     views = with_negatives(watched, settings.negatives, items, generator)
-    watch, next_view = (
-        _fit(log, beliefs, rankers, settings, rows, label, generator, seed)
-        for rows, label in ((shown, shown.watch_ratio), (views, views.label))
-    )
-    rankers = replace(rankers, watch=watch, views=next_view)
+    progress = progress or Progress()
+
+    def fitted(name: str, rows: Impressions, label: np.ndarray) -> EngagementRanker:
+        chosen = _chosen(log, rows, settings.rows, generator)  # before the step, for the next one draws after it
+
+        def trees(_: Progress) -> dict[str, Any] | None:
+            made = _fit(log, beliefs, rankers, settings, rows, label, chosen, seed).trees
+            return made.as_dict() if made else None
+
+        def read(made: Any) -> EngagementRanker:
+            return EngagementRanker.of_trees(made and Trees.of_dict(made), rankers.watch.columns)
+
+        return progress.step(name, trees, read)
+
+    watch = fitted("watch", shown, shown.watch_ratio)
+    rankers = replace(rankers, watch=watch, views=fitted("views", views, views.label))
     if rankers.backbone or asked is None or not len(asked):
         return rankers
     return replace(rankers, stack=stack(log, beliefs, rankers, asked, candidates))
@@ -149,19 +165,18 @@ def ndcg(score: np.ndarray, label: np.ndarray, k: int = 10) -> np.ndarray:
     return np.where(ideal > 0, gained / np.maximum(ideal, 1e-12), 0.0)
 
 
+def _chosen(log: Log, rows: Impressions, most: int, generator: np.random.Generator) -> list[np.ndarray]:
+    """Which rows of the training and of the validation days are learned from: all, or a random choice of so many."""
+    role = log.trace.role[rows.user, rows.day]
+    parts = [np.flatnonzero(role == part) for part in (TRAIN, VALID)]
+    return [np.sort(generator.choice(part, most, replace=False)) if len(part) > most else part for part in parts]
+
+
 def _fit(
     log: Log, beliefs: Beliefs, rankers: Rankers, settings: RankerSettings, rows: Impressions, label: np.ndarray,
-    generator: np.random.Generator, seed: int,
+    chosen: list[np.ndarray], seed: int,
 ) -> EngagementRanker:  # fmt: skip
-    role = log.trace.role[rows.user, rows.day]
-
-    def part(code: int) -> tuple[np.ndarray, np.ndarray]:
-        where = np.flatnonzero(role == code)
-        if len(where) > settings.rows:
-            where = np.sort(generator.choice(where, settings.rows, replace=False))
-        return impression_features(log, beliefs, rankers, rows.take(where)), label[where]
-
-    train, valid = part(TRAIN), part(VALID)
+    train, valid = ((impression_features(log, beliefs, rankers, rows.take(where)), label[where]) for where in chosen)
     if len(train[1]) == 0:
         raise DataError("no impression or interaction lies on a training day. Widen day_split, or let .imp cover all days.")
     ranker = EngagementRanker.fit(train, valid if len(valid[1]) else None, settings, seed, rankers.watch.columns)

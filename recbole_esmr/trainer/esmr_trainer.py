@@ -19,6 +19,7 @@ from recbole_esmr.model.beliefs import Beliefs
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import CAUSAL, ENCODER, ENGAGEMENT, RERANKER, STAGES, Learned
 from recbole_esmr.model.ranking import Rankers
+from recbole_esmr.progress import Progress, RandomStates, put_back
 from recbole_esmr.rl.double_q import fit_value
 from recbole_esmr.rl.transitions import Transitions
 from recbole_esmr.trainer.causal import causal_stage, learn_responses
@@ -52,38 +53,53 @@ class ESMRTrainer(SafeCheckpoints):
 
         Args and returns are those of RecBole's ``Trainer.fit``; ``callback_fn`` is called once, after the last stage.
         """
-        self._begin(train_data._dataset)
-        self.eval_collector.data_collect(train_data)
-        stages: dict[str, Callable[[], bool]] = {
-            ENCODER: lambda: self._fit_encoder(show_progress),
-            ENGAGEMENT: lambda: self._fit_engagement(train_data, valid_data, show_progress),
-            CAUSAL: lambda: self._fit_effects(train_data._dataset.seen, show_progress),
-            RERANKER: lambda: self._fit_reranker(show_progress),
+        with self.stoppable(saved):
+            self._begin(train_data._dataset, saved)
+            self.eval_collector.data_collect(train_data)
+            if not self._has_ended():
+                self._fit_stages(train_data, valid_data, verbose, saved, show_progress)
+                self._validate(valid_data, callback_fn)
+                if saved:
+                    self._save_ended()
+                    if verbose:
+                        self.logger.info(f"Saving current: {self.saved_model_file}")
+            return self.best_valid_score, self.best_valid_result
+
+    def _fit_stages(self, train_data: Any, valid_data: Any, verbose: bool, saved: bool, show_progress: bool) -> None:
+        stages: dict[str, Callable[[Progress], bool]] = {
+            ENCODER: lambda progress: self._fit_encoder(show_progress, progress),
+            ENGAGEMENT: lambda progress: self._fit_engagement(train_data, valid_data, show_progress, progress),
+            CAUSAL: lambda progress: self._fit_effects(train_data._dataset.seen, show_progress, progress),
+            RERANKER: lambda progress: self._fit_reranker(show_progress, progress),
         }
+        progress, numbers = self._progress, RandomStates()
+        if progress.kept:
+            put_back(numbers, progress.kept.get("random"))
         for number, name in enumerate(STAGES):
             if name in self._learned.done or (name in (CAUSAL, RERANKER) and not self._can_learn_emotion):
                 continue
             start = perf_counter()
-            if not stages[name]():
+            progress.kept["random"] = numbers.state_dict()
+            if not stages[name](progress.part("stage")):
                 continue
             self._learned = self._learned.finished(name, perf_counter() - start)
             if verbose:
                 seconds = self._learned.timings[name]
                 self.logger.info(f"stage {number + 1}, {name}: {seconds:.1f} s")
+            progress.kept = {"random": numbers.state_dict()}
             if saved:
-                self._save_checkpoint(number, verbose=False)
+                self._write(progress.kept)
         if not self.config["single_spec"]:
             self._agree()
-        if valid_data:
-            result = self.evaluate(valid_data, load_best_model=False, show_progress=False)
-            self.best_valid_score, self.best_valid_result = result[self.valid_metric], result
-            if callback_fn:
-                callback_fn(0, self.best_valid_score)
-        else:
+
+    def _validate(self, valid_data: Any, callback_fn: Callable[[int, float], None] | None) -> None:
+        if not valid_data:
             self.best_valid_score = -1
-        if saved:
-            self._save_checkpoint(len(STAGES) - 1, verbose=verbose)
-        return self.best_valid_score, self.best_valid_result
+            return
+        result = self.evaluate(valid_data, load_best_model=False, show_progress=False)
+        self.best_valid_score, self.best_valid_result = result[self.valid_metric], result
+        if callback_fn:
+            callback_fn(0, self.best_valid_score)
 
     def _agree(self) -> None:
         """Give every process the weights of the first, for threads and library versions may differ between them."""
@@ -94,28 +110,32 @@ class ESMRTrainer(SafeCheckpoints):
 
     # -- stages --------------------------------------------------------------------------------------------------------
 
-    def _fit_encoder(self, show_progress: bool) -> bool:
+    def _fit_encoder(self, show_progress: bool, progress: Progress) -> bool:
         """As every stage: train it, and say whether it is done or left out."""
         if not self._can_learn_emotion:
             self.logger.warning(
                 "Nobody reported an emotion on a training day: the encoder is not trained, the gate stays closed."
             )
             return True
-        fit_encoder(self.model.encoder, [self._log.trace], self._settings.encoder, self._generator(1), show_progress)
+        trace, settings = self._log.trace, self._settings.encoder
+        fit_encoder(self.model.encoder, [trace], settings, self._generator(1), show_progress, progress)
         return True
 
-    def _fit_engagement(self, train_data: Any, valid_data: Any, show_progress: bool) -> bool:
-        fit_retriever(self.model.retriever, train_data, valid_data, show_progress)
+    def _fit_engagement(self, train_data: Any, valid_data: Any, show_progress: bool, progress: Progress) -> bool:
+        retriever = self.model.retriever
+        progress.step("retriever", lambda part: fit_retriever(retriever, train_data, valid_data, show_progress, part))
+        retriever.trained = True
         settings, asked = self._settings, self._asked(valid_data) if valid_data else None
-        rankers = fit_rankers(*self._parts(), settings.ranker, asked, settings.serving.candidates, self._seed)
+        rankers = fit_rankers(*self._parts(), settings.ranker, asked, settings.serving.candidates, self._seed, progress)
         self._learned = replace(self._learned, watch=rankers.watch, views=rankers.views, stack=rankers.stack)
         return True
 
-    def _fit_effects(self, seen: Seen, show_progress: bool) -> bool:
+    def _fit_effects(self, seen: Seen, show_progress: bool, progress: Progress) -> bool:
         (log, beliefs, rankers), kind = self._parts(), self._settings.reward.kind
         found = causal_stage(
             log.trace, seen, rankers.taxonomy.labels, self._settings.causal, self._seed, use=log.trace.role <= VALID,
             forecast=shifted(beliefs.state.mean.numpy(), 1, 0.0), show_progress=show_progress,
+            progress=progress,
         )  # fmt: skip
         self._learned = replace(self._learned, causal=found.as_dict())
         of_items = self.model.rankers.effects
@@ -138,7 +158,7 @@ class ESMRTrainer(SafeCheckpoints):
                 )
         return True
 
-    def _fit_reranker(self, show_progress: bool) -> bool:
+    def _fit_reranker(self, show_progress: bool, progress: Progress) -> bool:
         settings, (log, beliefs, rankers) = self._settings, self._parts()
 
         def transitions(purpose: int, part: int) -> Transitions:
@@ -152,7 +172,7 @@ class ESMRTrainer(SafeCheckpoints):
                 "the re-ranker is not trained, the gate stays closed."
             )
             return False
-        errors = fit_value(self.model.item_value, days, settings.reranker, self._generator(4), show_progress)
+        errors = fit_value(self.model.item_value, days, settings.reranker, self._generator(4), show_progress, progress)
         self._learned = self._learned.finished(RERANKER, 0.0)  # the gate may open in what follows
         rule, rankers = settings.serving, self.model.rankers
         multiplier = find_multipliers(log, beliefs, rankers, rule)

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from recbole_esmr.checkpoint import Checkpoint, save_checkpoint
 from recbole_esmr.config import Config
 from recbole_esmr.data.dataset import load_split
 from recbole_esmr.data.trace import TRAIN
 from recbole_esmr.errors import DataError
 from recbole_esmr.model.emotion_encoder import EmotionEncoder
+from recbole_esmr.model.pretrained import save_encoder
 from recbole_esmr.trainer.emotion import fit_encoder
 
 
@@ -63,7 +63,7 @@ def pretrain(
     encoder = EmotionEncoder.of_settings(settings, features, labels, profiles).to(configs[0]["device"])
     generator = torch.Generator().manual_seed(int(configs[0]["seed"]) * 10 + 5)
     fit_encoder(encoder, traces, settings, generator, bool(configs[0]["show_progress"]))
-    save_encoder(output, encoder)
+    save_encoder(output, encoder, configs[0]["sign"])
     days = sum(int(((trace.role == TRAIN) & (trace.emotion >= 0)).sum()) for trace in traces)
     return {
         "output": str(output),
@@ -72,9 +72,3 @@ def pretrain(
         "profiles": list(profiles),
         "user_days": days,
     }
-
-
-def save_encoder(path: str | Path, encoder: EmotionEncoder) -> None:
-    """Write an encoder with its feature schema, whole or not at all."""
-    weights = {name: value.cpu() for name, value in encoder.state_dict().items()}
-    save_checkpoint(path, Checkpoint("EmotionEncoder", encoder.shape(), None, weights, {}, {}, {}))

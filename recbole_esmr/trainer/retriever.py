@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from recbole.data.dataloader import TrainDataLoader
 from recbole.data.utils import _create_sampler, get_dataloader
 from recbole.utils import EvaluatorType
 
 from recbole_esmr.model.retriever import Retriever
+from recbole_esmr.progress import BestWeights, Progress
 from recbole_esmr.trainer.checkpointing import get_trainer
 
 
-def fit_retriever(retriever: Retriever, train_data: TrainDataLoader, valid_data: Any, show_progress: bool) -> None:
+def fit_retriever(
+    retriever: Retriever, train_data: TrainDataLoader, valid_data: Any, show_progress: bool, progress: Progress
+) -> None:
     """Train the retriever with RecBole's own trainer for it on the training days, early-stopped on the validation interactions.
 
     It has its own loaders: in each of several processes it sees all of the data, and so becomes the same model.
@@ -28,29 +30,16 @@ def fit_retriever(retriever: Retriever, train_data: TrainDataLoader, valid_data:
         sampler = _create_sampler(data, [data, judged, judged], "uniform", config["repeatable"]).set_phase("valid")
         judge = get_dataloader(config, "valid")(config, judged, sampler, shuffle=False)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, retriever.model)
-    best = _BestWeights(retriever.model, bigger=config["valid_metric_bigger"])
-    trainer.fit(loader, judge, verbose=False, saved=False, show_progress=show_progress, callback_fn=best.keep)
+    best = BestWeights(bigger=bool(config["valid_metric_bigger"]))
+    trainer.progress, trainer.beside = progress, {"best": best}
+
+    def keep(epoch: int, score: float) -> None:
+        best.judge(score, retriever.model)
+
+    trainer.fit(loader, judge, verbose=False, saved=False, show_progress=show_progress, callback_fn=keep)
     trainer.tensorboard.close()
-    best.restore()
-    retriever.trained = True
-
-
-class _BestWeights:
-    """Keeps the weights of the best validation epoch in memory, for RecBole's trainer keeps them only in files."""
-
-    def __init__(self, model: torch.nn.Module, bigger: bool) -> None:
-        self._model, self._sign = model, 1 if bigger else -1
-        self._score: float | None = None
-        self._weights: dict[str, torch.Tensor] | None = None
-
-    def keep(self, epoch: int, score: float) -> None:
-        if self._score is None or self._sign * score > self._score:
-            self._score = self._sign * score
-            self._weights = {name: value.clone() for name, value in self._model.state_dict().items()}
-
-    def restore(self) -> None:
-        if self._weights is not None:
-            self._model.load_state_dict(self._weights)
-            for name in getattr(self._model, "other_parameter_name", ()):
-                if name.startswith("restore_"):  # embeddings cached by RecBole's graph models
-                    setattr(self._model, name, None)
+    if best.weights is not None:
+        retriever.model.load_state_dict(best.weights)
+        for name in getattr(retriever.model, "other_parameter_name", ()):
+            if name.startswith("restore_"):  # embeddings cached by RecBole's graph models
+                setattr(retriever.model, name, None)

@@ -14,7 +14,9 @@ from typing import Any
 
 import yaml
 
+from recbole_esmr.errors import ConfigError
 from recbole_esmr.files import read_yaml
+from recbole_esmr.values import read_yaml_text, yaml_text
 
 _RECORD = "# Written by the import:"
 
@@ -66,13 +68,13 @@ def _replaced(text: str, key: Any, new: str) -> str:
 
 def _parsed(text: str) -> Any:
     try:
-        return yaml.safe_load(text) or {}
-    except yaml.YAMLError:
+        return read_yaml_text(text, "") or {}
+    except ConfigError:
         return None
 
 
 def _dumped(values: dict[str, Any]) -> str:
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True) if values else ""
+    return yaml_text(values) if values else ""
 
 
 def _fingerprint(value: Any) -> str:

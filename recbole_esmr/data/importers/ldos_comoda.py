@@ -76,7 +76,7 @@ def _films(frame: pd.DataFrame) -> pd.DataFrame:
     film = frame.drop_duplicates("item").set_index("item")
     emotion = votes.idxmax(axis=1).map(EMOTIONS).reindex(film.index).fillna("")
     agreement = (votes.max(axis=1) / votes.sum(axis=1)).reindex(film.index)
-    genre = film["genre1"].map(lambda code: f"genre_{code}" if code >= 0 else "")
+    genre = _named("genre", film["genre1"].where(film["genre1"] >= 0))
     return pd.DataFrame(
         {
             "item_id:token": film.index,
@@ -90,6 +90,9 @@ def _films(frame: pd.DataFrame) -> pd.DataFrame:
 def _people(frame: pd.DataFrame) -> pd.DataFrame:
     person = frame.drop_duplicates("user")
     age = person["age"].where(person["age"].between(5, 110))
-    return pd.DataFrame(
-        {"user_id:token": person["user"], "age:float": age, "user_profile:token": "sex_" + person["sex"].astype(str)}
-    )
+    return pd.DataFrame({"user_id:token": person["user"], "age:float": age, "user_profile:token": _named("sex", person["sex"])})
+
+
+def _named(what: str, code: pd.Series) -> pd.Series:
+    """Codes as labels, "" where there is none."""
+    return code.map(lambda number: f"{what}_{number:g}", na_action="ignore").fillna("")

@@ -13,7 +13,7 @@ def records(path: Path, text: str, delimiter: str) -> tuple[list[list[str]], lis
     """The records of a CSV text, and the lines on which each begins and ends: a quoted cell may hold line ends.
 
     Raises:
-        DataError: a quote that is not closed, or a cell that goes on after its closing quote.
+        DataError: a quote that is not closed, a cell that goes on after its closing quote, or one that is too long for CSV.
     """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows, lines, ends, begin = [], [], [], 1
@@ -28,6 +28,11 @@ def records(path: Path, text: str, delimiter: str) -> tuple[list[list[str]], lis
             raise DataError(
                 f"{path}, line {reader.line_num}: a cell goes on after its closing quote; it opens in line {begin}. Close each "
                 'quote at the end of its cell; a quote within a quoted cell is written twice ("").'
+            ) from error
+        if "field larger" in str(error):
+            raise DataError(
+                f"{path}, line {begin}: a cell has more than {csv.field_size_limit():,} characters. Shorten it, or take "
+                "out the quote that opens by mistake."
             ) from error
         opens = _open_quote(text, begin)
         raise DataError(f"{path}, line {opens}: the quote that opens here is never closed. Close it, or take it out.") from error

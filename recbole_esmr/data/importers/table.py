@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import itertools
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_esmr.data.importers.quotes import over_lines, records
+from recbole_esmr.data.reading.raw import raw_bytes
 from recbole_esmr.errors import ConfigError, DataError, nearest
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
@@ -151,14 +150,7 @@ def _read_file(
 
 def _text(path: Path, encoding: str | None) -> tuple[str, str]:
     """What a file holds, and the encoding in which it was read."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such file. Give --input the place of the original data.")
-    raw = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{path}: cannot be unpacked ({error}). Pack it again with gzip.") from error
+    raw = raw_bytes(path, "Give --input the place of the original data.")
     found = encoding or next((name for mark, name in _BOMS.items() if raw.startswith(mark)), "utf-8")
     try:
         text = raw.decode(found)

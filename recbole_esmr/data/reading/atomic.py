@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from recbole_esmr.data.reading.raw import raw_bytes
 from recbole_esmr.data.reading.times import days_of_dates, days_of_seconds, has_offset, seconds_of_dates
 from recbole_esmr.errors import DataError
 
@@ -19,6 +20,8 @@ TYPES = ("token", "float", "token_seq", "float_seq")
 NO_NUMBER = ("", "nan", "na", "n/a", "null", "none", "<na>", "#n/a")
 """Cells of a number column that say that nothing is known, in any case. In a text column they are people's and things' names."""
 
+LARGEST = 1e30
+"""Largest number in size that a column may hold: the models compute in 32 bits, where 1e39 is infinite."""
 
 _HEADER_BYTES = 1 << 16
 _OTHER_SEPARATORS = (",", ";", "|", "\t", " ")
@@ -100,8 +103,6 @@ def read_atomic_file(path: str | Path, config: Mapping[str, object]) -> AtomicFi
         DataError: no such file, another encoding, a header that is not ``name:type``, or a line with more or fewer cells.
     """
     path, separator = Path(path), str(config["field_separator"])
-    if not path.is_file():
-        raise DataError(f"{path}: no such file. A data set NAME lies in a folder NAME with NAME.inter in it.")
     head, _, body = _text_of(path, _encoding(config)).partition("\n")
     if not head:
         raise DataError(f"{path}: is empty. The first line holds the columns as name:type.")
@@ -129,8 +130,7 @@ def _encoding(config: Mapping[str, object]) -> str:
 
 def _text_of(path: Path, encoding: str, size: int = -1) -> str:
     """The text of the first ``size`` bytes of a file, of all where it is -1, each line end a newline."""
-    with path.open("rb") as file:
-        raw = file.read(size)
+    raw = raw_bytes(path, "A data set NAME lies in a folder NAME with NAME.inter in it.", size)
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
     try:
@@ -213,15 +213,17 @@ def numbers(path: Path, text: pd.Series) -> pd.Series:
     """A column of text as numbers, (N,) float; NaN where a cell is empty or says that nothing is known.
 
     Raises:
-        DataError: a cell is something else, or not finite.
+        DataError: a cell is something else, not finite, or beyond :data:`LARGEST`.
     """
     found = pd.to_numeric(text, errors="coerce").astype(float)
-    odd = found.isna() | np.isinf(found)
+    odd = ~(found.abs() <= LARGEST)
     if odd.any():
         wrong = odd & ~text.str.strip().str.lower().isin(NO_NUMBER)
         if wrong.any():
             comma = str(text[wrong].iloc[0]).strip().replace(",", ".", 1).replace(".", "", 1).lstrip("-").isdigit()
             mend = "write the decimal comma as a point" if comma else "expected a finite number, or an empty cell"
+            if found[wrong].notna().iloc[0] and np.isfinite(found[wrong].iloc[0]):
+                mend = f"expected a number of at most {LARGEST:g} in size. Write it in another unit"
             refuse(path, text, wrong, mend)
     return found
 

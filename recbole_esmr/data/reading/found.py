@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_esmr.data.reading.atomic import read_atomic_file
+from recbole_esmr.data.reading.consent import Consent, read_consent
 from recbole_esmr.data.reading.times import date_of, is_date
 from recbole_esmr.errors import DataError
 
@@ -30,9 +31,14 @@ def files_found(folder: str | Path, name: str, config: Mapping[str, Any]) -> lis
 
     Returns:
         for each file ``file``, ``rows``, ``people`` and ``items`` (None where it has no such column), ``days`` (first and last as
-        written; None without a column of days) and ``columns``; for one that cannot be read ``file`` and ``error``.
+        written; None without a column of days) and ``columns``; for one that cannot be read ``file`` and ``error``. Of ``.day``
+        the rows of who consents are counted, none where that is in doubt.
     """
     found: list[dict[str, Any]] = []
+    try:
+        consent = read_consent(name, folder, config)
+    except DataError:
+        consent = Consent(True, pd.Index([]), "in doubt")
     for suffix in SUFFIXES:
         path = Path(folder) / f"{name}.{suffix}"
         if not path.is_file():
@@ -43,6 +49,8 @@ def files_found(folder: str | Path, name: str, config: Mapping[str, Any]) -> lis
             found.append({"file": path.name, "error": str(error)})
             continue
         user, item, day = (str(config[role]) for role in ("USER_ID_FIELD", "ITEM_ID_FIELD", "DAY_FIELD"))
+        if suffix == "day":
+            file = consent.readable(file, user)
         people, items = (file.text[column].nunique() if column in file.types else None for column in (user, item))
         found.append(
             {"file": path.name, "rows": len(file.text), "people": people, "items": items}
@@ -66,7 +74,8 @@ def log_found(dataset: ESMRDataset) -> dict[str, Any]:
         ``people``, ``items`` and ``views`` that the filters left; ``days`` (``from``, ``to``: dates or numbers; ``number``);
         ``active_days`` (person-days with anything), ``reported_share`` of them with an emotion, ``negative_share`` of the
         reports; ``emotions`` (how often each was reported); ``skipped_share`` of what was shown, None where skips were not
-        logged; ``items_with_emotion`` share; ``without_consent`` people; ``ids`` (how the files' ids fit).
+        logged; ``items_with_emotion`` share; ``consent`` (where it is read from); ``without_consent``
+        people; ``ids`` (how the files' ids fit).
     """
     trace, shown = dataset.trace, dataset.impressions
     said = np.isfinite(trace.valence)
@@ -88,6 +97,7 @@ def log_found(dataset: ESMRDataset) -> dict[str, Any]:
         "emotions": {name: int(count) for name, count in zip(dataset.taxonomy.labels, labels, strict=True) if count},
         "skipped_share": float((shown.label == 0).mean()) if shown.has_skips else None,
         "items_with_emotion": float((dataset.catalogue.emotion[1:] >= 0).mean()),
+        "consent": dataset.consent.words,
         "without_consent": int((~trace.consent[1:]).sum()),
         "ids": [asdict(partners) for partners in dataset.partners],
     }

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from recbole_esmr.data.reading.atomic import read_atomic_file
 from recbole_esmr.data.reading.calendar import days_of_views, shift_to_views, warn_of_shifted
+from recbole_esmr.data.reading.consent import Consent, read_consent
 from recbole_esmr.data.reading.partners import Partners, partners
-from recbole_esmr.data.reading.schema import read_atomic
+from recbole_esmr.data.reading.schema import checked
 from recbole_esmr.data.reading.shown import agreed
 from recbole_esmr.data.reading.times import date_of, is_date
 from recbole_esmr.emotion import Taxonomy
@@ -28,7 +30,6 @@ _ROLES = {
     "IMPRESSION_LABEL_FIELD": "label",
     "CHURNED_FIELD": "churned",
     "PROFILE_FIELD": "profile",
-    "CONSENT_FIELD": "consent",
 }
 """What the columns are called in the code, whatever the user calls them."""
 
@@ -45,9 +46,10 @@ class Records:
 
     Attributes:
         views: columns user, item, day, watch_ratio: every row of ``.inter``.
-        reports: columns user, day, emotion, valence and the behaviour's; None without a ``.day``.
+        reports: columns user, day, emotion, valence and the behaviour's, of who consents; None where there are none.
         shown: columns user, item, day, position, propensity, label; None without an ``.imp``.
-        people: columns user, profile ("" where unknown), consent (1 or 0): everybody in ``.inter`` and ``.user``.
+        people: columns user, profile ("" where unknown or not to be read), consent: everybody in ``.inter`` and ``.user``.
+        consent: who consents.
         partners: how the ids of the files fit those of ``.inter``.
     """
 
@@ -55,6 +57,7 @@ class Records:
     reports: pd.DataFrame | None
     shown: pd.DataFrame | None
     people: pd.DataFrame
+    consent: Consent
     partners: tuple[Partners, ...]
 
 
@@ -68,6 +71,8 @@ def read_records(
 ) -> Records:
     """Read ``.day``, ``.imp``, ``.item`` and ``.user`` beside the interactions, and check that they mean the same ids and days.
 
+    Who consents is found out first. Rows of ``.day`` of others are left out before anything else looks at the file.
+
     Args:
         name: of the data set.
         folder: that holds it.
@@ -79,18 +84,12 @@ def read_records(
     Raises:
         DataError: a file breaks the schema, its ids are others than those of ``.inter``, or its days cannot be told.
     """
-    frames: dict[str, pd.DataFrame] = {}
-    for suffix in ("day", "imp", "item", "user"):
-        path = Path(folder) / f"{name}.{suffix}"
-        if path.is_file() and (suffix in ("item", "user") or suffix in (config["additional_feat_suffix"] or ())):
-            frame = read_atomic(path, suffix, config, taxonomy)
-            frames[suffix] = _named(frame, config)
-        elif suffix in WITHOUT:
-            warn(f"No {path.name}: {WITHOUT[suffix]}.")
+    consent = read_consent(name, folder, config, warn)
+    frames, day_ids = _read(name, Path(folder), config, taxonomy, consent, warn)
     if "day" not in views:
         views = views.assign(day=_days(name, config, views, frames, warn))
     reports, shown, people = frames.get("day"), frames.get("imp"), frames.get("user")
-    found = tuple(_partners(name, frames, views, config, warn))
+    found = tuple(_partners(name, frames, views, config, consent, day_ids, warn))
     if shown is not None:
         defaults = {"position": 0.0, "propensity": np.nan}
         shown = shown.assign(**{column: shown.get(column, value) for column, value in defaults.items()})
@@ -99,7 +98,35 @@ def read_records(
         reports = _reports(name, reports, taxonomy, warn)
         said = reports[(reports["emotion"] != "") | reports["valence"].notna()]
         warn_of_shifted(name, views, said, warn)
-    return Records(views, reports, shown, _people(name, people, views, warn), found)
+    return Records(views, reports, shown, _people(name, people, views, consent, warn), consent, found)
+
+
+def _read(
+    name: str,
+    folder: Path,
+    config: Mapping[str, Any],
+    taxonomy: Taxonomy,
+    consent: Consent,
+    warn: Callable[[str], object],
+) -> tuple[dict[str, pd.DataFrame], pd.Series]:
+    """The checked rows of each file by its suffix, columns by their roles; and whose row each of ``.day`` is, unread ones too."""
+    user = str(config["USER_ID_FIELD"])
+    frames: dict[str, pd.DataFrame] = {}
+    day_ids = pd.Series([], dtype=object, name=user)
+    for suffix in ("day", "imp", "item", "user"):
+        path = folder / f"{name}.{suffix}"
+        if path.is_file() and suffix in ("item", "user", *(config["additional_feat_suffix"] or ())):
+            file = read_atomic_file(path, config)
+            if suffix == "day":
+                day_ids = file.text.get(user, day_ids)
+                file = consent.readable(file, user)
+                if consent.asked and file.text.empty:
+                    warn(f"{path.name}: no row is of a person who consents, so the engagement ranking is never re-ranked.")
+                    continue
+            frames[suffix] = _named(checked(file, suffix, config, taxonomy), config)
+        elif suffix in WITHOUT:
+            warn(f"No {path.name}: {WITHOUT[suffix]}.")
+    return frames, day_ids
 
 
 def _named(frame: pd.DataFrame, config: Mapping[str, Any]) -> pd.DataFrame:
@@ -109,20 +136,22 @@ def _named(frame: pd.DataFrame, config: Mapping[str, Any]) -> pd.DataFrame:
     return frame.rename(columns={**own, **roles})
 
 
-def _people(name: str, people: pd.DataFrame | None, views: pd.DataFrame, warn: Callable[[str], object]) -> pd.DataFrame:
-    """Everybody's profile and consent: who has no row in a ``.user`` with consents has given none."""
+def _people(
+    name: str, people: pd.DataFrame | None, views: pd.DataFrame, consent: Consent, warn: Callable[[str], object]
+) -> pd.DataFrame:
+    """Everybody's consent, and the profile of who consents: who has no row in a ``.user`` with consents has given none."""
     everybody = pd.DataFrame({"user": pd.Index(views["user"].unique())})
     if people is None:
-        return everybody.assign(profile="", consent=1.0)
-    given = "consent" in people
-    wanted = people.assign(**{column: people.get(column, value) for column, value in (("profile", ""), ("consent", 1.0))})
-    everybody = everybody.merge(wanted[["user", "profile", "consent"]], on="user", how="outer")
-    unasked = everybody["consent"].isna()
-    if given and unasked.any():
+        return everybody.assign(profile="", consent=True)
+    unasked = ~everybody["user"].isin(people["user"])
+    if consent.asked and unasked.any():
         warn(
             f"{name}.user: {int(unasked.sum())} people of {name}.inter have no row, so no consent: nothing of their days is read."
         )
-    return everybody.fillna({"profile": "", "consent": 0.0 if given else 1.0})
+    wanted = people.assign(profile=people.get("profile", ""))[["user", "profile"]]
+    everybody = everybody.merge(wanted, on="user", how="outer").fillna({"profile": ""})
+    consents = consent.of(everybody["user"])
+    return everybody.assign(profile=everybody["profile"].where(consents, ""), consent=consents)
 
 
 def _reports(name: str, frame: pd.DataFrame, taxonomy: Taxonomy, warn: Callable[[str], object]) -> pd.DataFrame:
@@ -169,9 +198,18 @@ def _days(
 
 
 def _partners(
-    name: str, frames: dict[str, pd.DataFrame], views: pd.DataFrame, config: Mapping[str, Any], warn: Callable[[str], object]
+    name: str,
+    frames: dict[str, pd.DataFrame],
+    views: pd.DataFrame,
+    config: Mapping[str, Any],
+    consent: Consent,
+    day_ids: pd.Series,
+    warn: Callable[[str], object],
 ) -> list[Partners]:
     """Compare each file's ids with those of the interactions.
+
+    The rows that ``.day`` has of people who do not consent are not counted, and those people are not named. An id that no other
+    file knows is nobody's, and may be spelled wrongly.
 
     Raises:
         DataError: too many have no partner, or the files spell them differently.
@@ -187,14 +225,21 @@ def _partners(
         ("imp", "user", True),
         ("imp", "item", True),
     ):
-        if suffix not in frames:
+        if suffix not in frames and not (suffix == "day" and len(day_ids)):
             continue
         of = known[which]
         if lost and which in frames:  # people and items that a file of their own names need no interaction
             of = pd.concat([of, frames[which][which]])
-        compared = partners(f"{name}.{suffix}", frames[suffix][which].rename(columns[which]), of)
+        if suffix != "day":
+            mine = frames[suffix][which]
+        else:
+            mine = day_ids[consent.of(day_ids) | ~day_ids.isin(of)]
+            of = of[consent.of(of)]
+        compared = partners(f"{name}.{suffix}", mine.rename(columns[which]), of)
         said = compared.check(share, lost, "have no emotion" if which == "item" else "are left out")
-        if said:
+        if said and not (suffix == "user" and consent.asked):  # who has no row has not consented, which is said elsewhere
             warn(said)
+        if suffix == "user" and consent.asked:
+            compared = replace(compared, absent_example="")
         found.append(compared)
     return found

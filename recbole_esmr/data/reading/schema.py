@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from recbole_esmr.data.reading.atomic import AtomicFile, check_ids, read_atomic_file, refuse
+from recbole_esmr.data.reading.consent import answers, consent_field
 from recbole_esmr.data.reading.times import time_zone
 from recbole_esmr.data.reading.zones import zone_of_rows
 from recbole_esmr.emotion import Taxonomy
@@ -29,6 +30,8 @@ class Column:
         filled: whether every row needs a value.
         whole: whether values must be whole numbers.
         dates: whether it may hold ISO dates instead, as a token.
+        answer: whether it says yes or no, as a number or a token; :mod:`~recbole_esmr.data.reading.consent` says what of it is
+            missing.
     """
 
     role: str
@@ -39,6 +42,7 @@ class Column:
     filled: bool = False
     whole: bool = False
     dates: bool = False
+    answer: bool = False
 
 
 _USER = Column("USER_ID_FIELD", "token", required=True, filled=True)
@@ -73,7 +77,7 @@ SCHEMA: dict[str, tuple[Column, ...]] = {
         _USER,
         Column("TIMEZONE_FIELD", "token"),
         Column("PROFILE_FIELD", "token"),
-        Column("CONSENT_FIELD", "float", 0, 1, filled=True, whole=True),
+        Column("CONSENT_FIELD", "float", answer=True),
     ),
     "day": (
         _USER,
@@ -116,11 +120,22 @@ def read_atomic(path: str | Path, suffix: str, config: Mapping[str, object], tax
     Raises:
         DataError: the first thing that is wrong, with file, line, column, value and the mend.
     """
-    file = read_atomic_file(path, config)
+    return checked(read_atomic_file(path, config), suffix, config, taxonomy)
+
+
+def checked(file: AtomicFile, suffix: str, config: Mapping[str, object], taxonomy: Taxonomy) -> pd.DataFrame:
+    """What :func:`read_atomic` makes of a file that is read already; rows that were left out of it are not looked at.
+
+    Raises:
+        DataError: the first thing that is wrong, with file, line, column, value and the mend.
+    """
     path, frame = file.path, file.text.copy()
     _check_header(file, suffix, config)
+    consent = consent_field(config) if suffix == "user" else None
     for name, kind in file.types.items():
-        if kind == "token" and name == str(config["TIME_FIELD"]):
+        if name == consent:
+            frame[name] = answers(path, file.text[name])
+        elif kind == "token" and name == str(config["TIME_FIELD"]):
             frame[name] = file.times(name, zone_of_rows(file, config))
         elif kind == "token" and name == str(config["DAY_FIELD"]):
             frame[name] = file.days(name, zone_of_rows(file, config))
@@ -129,7 +144,7 @@ def read_atomic(path: str | Path, suffix: str, config: Mapping[str, object], tax
     require_rows(file, suffix)
     for column in SCHEMA[suffix]:
         name = str(config[column.role])
-        if name in frame:
+        if name in frame and not column.answer:
             _check_column(path, frame[name], column)
     emotion = str(config["EMOTION_FIELD"])
     if suffix in ("item", "day") and emotion in frame:
@@ -190,6 +205,8 @@ def _row_of(suffix: str) -> str:
 def _check_header(file: AtomicFile, suffix: str, config: Mapping[str, object]) -> None:
     for column in SCHEMA[suffix]:
         name = str(config[column.role])
+        if column.answer:
+            continue
         if name not in file.types:
             if column.required:
                 raise _missing(file, name, column.type, column.role)

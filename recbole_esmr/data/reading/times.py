@@ -140,7 +140,7 @@ def seconds_of_dates(text: pd.Series, zone: str | pd.Series = "UTC", date_format
         seconds[offset] = _since_1970(moments.dt.tz_localize(None))
     plain = ~offset & (text.str.strip() != "")
     if plain.any():
-        local = pd.to_datetime(text[plain].str.strip(), format=date_format, errors="coerce")
+        local = _without_offset(text[plain].str.strip(), date_format)
         zones = pd.Series(zone, index=text.index) if isinstance(zone, str) else zone
         for name, rows in local.groupby(zones[plain]):  # a pass for each time zone, not for each row
             first_of_two = np.ones(len(rows), dtype=bool)
@@ -167,7 +167,7 @@ def days_of_dates(text: pd.Series, date_format: str = "ISO8601") -> pd.Series:
     date = text.str.strip()
     if date_format == "ISO8601":
         date = date.mask(has_offset(date), date.str.replace(_OFFSET, "", regex=True))
-    local = pd.to_datetime(date, format=date_format, errors="coerce")
+    local = _without_offset(date, date_format)
     return np.floor(_since_1970(local) / SECONDS_A_DAY)
 
 
@@ -202,6 +202,17 @@ def weekday(day: np.ndarray) -> np.ndarray:
 def date_of(day: int) -> str:
     """The ISO date of a day counted from 1970-01-01."""
     return str(np.datetime64(int(day), "D"))
+
+
+def _without_offset(text: pd.Series, date_format: str) -> pd.Series:
+    """Naive datetimes, NaT where the text is no date; (N,) → (N,).
+
+    pandas finds an offset in ``08:0-0``, which :func:`has_offset` takes for the mistake that it is.
+    """
+    found = pd.to_datetime(text, format=date_format, errors="coerce")
+    if not pd.api.types.is_datetime64_dtype(found):
+        found = pd.to_datetime(found.map(lambda moment: pd.NaT if getattr(moment, "tzinfo", None) else moment))
+    return found
 
 
 def _since_1970(moments: pd.Series) -> pd.Series:

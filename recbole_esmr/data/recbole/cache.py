@@ -1,36 +1,48 @@
-"""RecBole's cached data sets (``save_dataset``): used only while the files that they were made of are the same."""
+"""RecBole's caches, switched off: a pickle can run code when it is read, so none is read and none is written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from logging import getLogger
 from typing import Any
 
-FINGERPRINT = "files_fingerprint"
-"""Key of the config that holds :func:`fingerprint`; nobody sets it."""
+import recbole.data.dataset as datasets
+from recbole.utils import ModelType
+
+_CLASSES = {ModelType.SEQUENTIAL: "SequentialDataset", ModelType.KNOWLEDGE: "KnowledgeBasedDataset"}
 
 
-def fingerprint(folder: str | Path, name: str) -> list[str]:
-    """The folder of a data set and, of each of its files, name, size in bytes and time of the last change in nanoseconds."""
-    folder = Path(folder).resolve()
-    files = sorted(path for path in folder.glob("*") if path.name.startswith(f"{name}.") and path.suffix != ".yaml")
-    states = [(path.name, path.stat()) for path in files if path.is_file()]
-    return [str(folder), *(f"{file} {state.st_size} {state.st_mtime_ns}" for file, state in states)]
+def create_dataset(config: Any) -> Any:
+    """RecBole's ``create_dataset``: the data set that a config asks for, always made of its files."""
+    own = f"{config['model']}Dataset"
+    cls = getattr(datasets, own if hasattr(datasets, own) else _CLASSES.get(config["MODEL_TYPE"], "Dataset"))
+    dataset = cls(config)
+    if config["save_dataset"]:
+        dataset.save()
+    return dataset
 
 
-def from_scratch(original: Callable[..., Any], dataset: Any) -> None:
-    """``Dataset._from_scratch``: a data set is made of its files, and a cached one that is left for that is named.
+def save_dataset(_: Callable[..., Any], dataset: Any) -> None:
+    """``Dataset.save``: says that nothing is written.
 
     Args:
-        original: RecBole's own method.
+        _: RecBole's own method, which pickles the data set.
         dataset: RecBole's data set.
     """
-    config = dataset.config
-    usual = Path(str(config["checkpoint_dir"])) / f"{config['dataset']}-{type(dataset).__name__}.pth"
-    cached = Path(str(config["dataset_save_path"] or usual))
-    if cached.is_file():
-        dataset.logger.warning(
-            f"{cached}: this cached data set was made of other files or with other keys, so it is not used. The files in "
-            f"{config['data_path']} are read anew."
-        )
-    original(dataset)
+    _say(f"the data set '{dataset.dataset_name}' is", "save_dataset")
+
+
+def load_split_dataloaders(config: Any) -> None:
+    """RecBole's ``load_split_dataloaders``: there are none, so they are made anew."""
+
+
+def save_split_dataloaders(config: Any, dataloaders: Any) -> None:
+    """RecBole's ``save_split_dataloaders``: says that nothing is written."""
+    _say("split data are", "save_dataloaders")
+
+
+def _say(what: str, key: str) -> None:
+    getLogger().warning(
+        f"{what} not saved: RecBole's cache is a pickle, which can run code when it is read. Each run reads the files, with the "
+        f"same result. Leave {key} out."
+    )

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from recbole.utils import FeatureType, ModelType
 
 from recbole_esmr.data.reading.times import UNITS, days_of_dates, seconds_of_dates, unit_of
 from recbole_esmr.errors import ConfigError, nearest
+from recbole_esmr.values import read_value
 
 STEPS = {
     "_filter_nan_user_or_item": (),
@@ -48,13 +47,6 @@ def check_filters(config: Any) -> None:
     for key in COUNTS:
         if config[key] is not None:
             _intervals(key, config[key], _number)
-    if config["rm_dup_inter"] not in ("first", "last") and config["rm_dup_inter"] is not None:
-        raise ConfigError(
-            f"rm_dup_inter is {config['rm_dup_inter']!r}; expected first or last, which says what of the same person and item is "
-            "kept, or ~ to keep all."
-        )
-    if config["filter_inter_by_user_or_item"] not in (True, False, None):
-        raise ConfigError(f"filter_inter_by_user_or_item is {config['filter_inter_by_user_or_item']!r}; expected True or False.")
     config["val_interval"] = _mapping(config["val_interval"])
     for key in ("val_interval", "rm_dup_inter", *COUNTS[:2]):
         if config["benchmark_filename"] is not None and config[key] not in (None, {}, _ALL):
@@ -130,6 +122,27 @@ def data_filtering(_: Callable[..., Any], dataset: Any) -> None:
     dataset._reset_index()
 
 
+def filter_inter_by_user_or_item(original: Callable[..., Any], dataset: Any) -> None:
+    """``Dataset._filter_inter_by_user_or_item``: and who is left out with their interactions, for having no row, is counted.
+
+    Args:
+        original: RecBole's own method.
+        dataset: RecBole's data set.
+    """
+    name, frame = dataset.dataset_name, dataset.inter_feat
+    if dataset.config["filter_inter_by_user_or_item"] is True:
+        for field, suffix, who in ((dataset.uid_field, "user", "people"), (dataset.iid_field, "item", "items")):
+            listed = getattr(dataset, f"{suffix}_feat")
+            absent = pd.Series(False, index=frame.index) if listed is None else ~frame[field].isin(listed[field])
+            if absent.any():
+                dataset.logger.warning(
+                    f"{name}.{suffix}: {frame[field][absent].nunique():,} {who} of {name}.inter have no row, so their "
+                    f"{int(absent.sum()):,} of {len(frame):,} interactions are left out. Add the rows, or set "
+                    "filter_inter_by_user_or_item: False to keep them."
+                )
+    original(dataset)
+
+
 def drop_unused_col(original: Callable[..., Any], dataset: Any) -> None:
     """``Dataset._drop_unused_col``: also what a context-aware model cannot read of an item that nobody has chosen yet.
 
@@ -181,8 +194,7 @@ def filter_by_field_value(_: Callable[..., Any], dataset: Any) -> None:
 
 def _mapping(given: Any) -> dict[str, Any] | None:
     if isinstance(given, str):
-        with suppress(yaml.YAMLError):
-            given = yaml.safe_load(given)
+        given = read_value(given)
     if given is not None and not isinstance(given, dict):
         raise ConfigError(
             f"val_interval is {given!r}; expected columns with intervals or lists of texts, such as "

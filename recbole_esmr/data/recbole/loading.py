@@ -16,6 +16,7 @@ import pandas as pd
 from recbole.utils import FeatureSource, FeatureType, ModelType
 
 from recbole_esmr.data.reading.atomic import AtomicFile, check_ids, read_atomic_file, refuse
+from recbole_esmr.data.reading.consent import answers, consent_field
 from recbole_esmr.data.reading.schema import require_ids, require_rows
 from recbole_esmr.data.reading.times import FROM_1970, NO_TIMES, UNITS, not_a_time, unit_of
 from recbole_esmr.data.reading.zones import zone_of_rows
@@ -141,6 +142,9 @@ def _column(dataset: Any, file: AtomicFile, name: str) -> pd.Series:
         return seconds_of(file, name, config)
     if name == _day_field(dataset) and kind in ("float", "token"):
         return file.days(name, zone_of_rows(file, config) if kind == "token" else "UTC")
+    if file.path.suffix == ".user" and name == consent_field(config):
+        yes = answers(file.path, file.text[name])
+        return yes if kind == "float" else yes.map({1.0: "1", 0.0: "0"})
     if kind == "float":
         return file.numbers(name)
     text = file.text[name]

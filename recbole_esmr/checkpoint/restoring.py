@@ -1,0 +1,53 @@
+"""Puts what a checkpoint holds into a model: everything is checked first, and only then is anything set."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from recbole_esmr.checkpoint.content import Checkpoint
+from recbole_esmr.checkpoint.weights import check_weights, load_attributes
+from recbole_esmr.errors import CheckpointError
+
+
+def id_fingerprint(dataset: Any) -> str:
+    """A hash of the users' and items' names in the order of RecBole's internal ids.
+
+    RecBole numbers them in order of appearance, so rows in another order give every weight to somebody else.
+    """
+    tokens = (dataset.field2id_token[field] for field in (dataset.uid_field, dataset.iid_field))
+    return hashlib.sha256("\n".join("\t".join(map(str, names)) for names in tokens).encode()).hexdigest()
+
+
+def other_ids(path: str | Path, dataset: Any) -> CheckpointError:
+    """The error for a checkpoint whose ids are not those of the data."""
+    return CheckpointError(
+        f"{path}: belongs to other users or items than data set '{dataset.dataset_name}' has, or to its rows in another "
+        "order. Use the very files it was trained on, or train again."
+    )
+
+
+def restore(model: Any, checkpoint: Checkpoint, path: str | Path, dataset: Any = None) -> None:
+    """Put a checkpoint's weights into a model.
+
+    Args:
+        model: a model of the same class and config.
+        checkpoint: what was loaded.
+        path: where from, for the message.
+        dataset: the data the model is to be used on, to check that its ids are those of the checkpoint; None skips the check.
+
+    Raises:
+        CheckpointError: names, shapes or ids differ, as they do when the data set or the sizes in the config differ.
+    """
+    if dataset is not None and checkpoint.ids not in (None, id_fingerprint(dataset)):
+        raise other_ids(path, dataset)
+    try:
+        check_weights(model.state_dict(), checkpoint.state_dict)
+        if "load_other_parameter" in vars(type(model)):  # one that checks what it is given; RecBole's sets all of it
+            model.load_other_parameter(checkpoint.other_parameter)
+        else:
+            load_attributes(model, checkpoint.other_parameter)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    model.load_state_dict(checkpoint.state_dict)  # checked, so it cannot fail after the rest was set

@@ -1,0 +1,53 @@
+"""An emotion encoder that was trained on other data sets: its file, written by ``recbole-esmr pretrain``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypedDict
+
+import torch
+
+from recbole_esmr.checkpoint import Checkpoint, check_types, check_weights, load_checkpoint, save_checkpoint
+from recbole_esmr.data.trace import Trace
+from recbole_esmr.errors import CheckpointError, ConfigError
+from recbole_esmr.model.emotion_encoder import EmotionEncoder, EncoderShape
+from recbole_esmr.settings import parse
+
+KIND = "EmotionEncoder"
+"""The model that the file is of."""
+
+
+class _Names(TypedDict):
+    feature_names: list[str]
+    emotions: list[str]
+    profiles: list[str]
+
+
+def save_encoder(path: str | Path, encoder: EmotionEncoder, sign: str | Path | None = None) -> None:
+    """Write an encoder with its feature schema, whole or not at all; ``sign`` is the file of a private key."""
+    save_checkpoint(path, Checkpoint(KIND, encoder.shape(), None, dict(encoder.state_dict()), {}, {}, {}), sign)
+
+
+def pretrained_encoder(
+    path: str | Path, trace: Trace, emotions: tuple[str, ...], trust: str | Path | None = None
+) -> EmotionEncoder:
+    """Read an encoder for a trace; ``trust`` is the file of the public key that must have signed it.
+
+    Raises:
+        CheckpointError: the file is none, or its encoder does not know the trace's columns, profiles or emotions.
+    """
+    source = load_checkpoint(path, KIND, trust=trust)
+    numbers = dict(source.config)
+    try:
+        check_types({name: numbers.pop(name, None) for name in _Names.__annotations__}, _Names, "config")
+        shape = parse(EncoderShape, numbers, "config")
+        if shape.hidden_size % shape.heads:
+            raise ConfigError(f"config: {shape.heads} heads do not divide a width of {shape.hidden_size}.")
+        with torch.device("meta"):  # sizes that the weights do not have are found before memory is asked for
+            check_weights(EmotionEncoder.of_shape(source.config).state_dict(), source.state_dict)
+    except (CheckpointError, ConfigError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    encoder = EmotionEncoder.of_shape(source.config)
+    encoder.load_state_dict(source.state_dict)
+    encoder.require(trace, emotions, str(path))
+    return encoder

@@ -1,0 +1,86 @@
+"""Whether a stopped training may go on: the same keys, the same files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recbole_esmr.errors import CheckpointError
+
+WITHOUT_EFFECT = {
+    "show_progress": "bars on the screen",
+    "state": "what is logged",
+    "loss_decimal_place": "what is logged",
+    "verbose": "what is logged",
+    "log_wandb": "where it is logged",
+    "wandb_project": "where it is logged",
+    "sign": "who vouches for the file",
+    "trust": "whom it is taken from",
+    "checkpoint_dir": "the file to go on from is named",
+    "data_path": "the files themselves are compared",
+    "gpu_id": "which of several GPUs; moving between a GPU and a CPU is warned of",
+    "use_gpu": "the same",
+    "save_dataset": "a file beside the training",
+    "dataset_save_path": "the same",
+    "save_dataloaders": "the same",
+    "dataloaders_save_path": "the same",
+    "nproc": "where several processes meet",
+    "world_size": "the same",
+    "ip": "the same",
+    "port": "the same",
+    "offset": "the same",
+    "config_files": "what they say is compared",
+}
+"""Keys that may differ when a training goes on, and why: no number of a result depends on them."""
+
+_NAME_FILES = ("causal_graph", "pretrained_encoder")
+"""Keys that name a file of which results depend."""
+
+
+def require_same_keys(path: str | Path, trained: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Refuse to go on with other keys than a training began with.
+
+    Args:
+        path: the checkpoint.
+        trained, given: configs as JSON holds them.
+
+    Raises:
+        CheckpointError: each key that differs, with what the checkpoint has and what was given.
+    """
+    differ = [
+        f"{key} was {trained.get(key)!r} and is {given.get(key)!r}"
+        for key in sorted({*trained, *given})
+        if key not in WITHOUT_EFFECT and trained.get(key) != given.get(key)
+    ]
+    if differ:
+        raise CheckpointError(
+            f"{path}: was trained with other keys: {'; '.join(differ)}. Give the same keys to go on, or leave --resume out to "
+            "train anew."
+        )
+
+
+def files_hash(config: Any) -> str:
+    """A hash of the content of a data set's atomic files and of the files that keys name, wherever they lie."""
+    folder, name = Path(str(config["data_path"])), str(config["dataset"])
+    files = sorted(file for file in folder.glob("*") if file.name.startswith(f"{name}.") and file.suffix != ".yaml")
+    named = [Path(str(config[key])) for key in _NAME_FILES if config[key]]
+    whole = hashlib.sha256()
+    for file in (*files, *named):
+        if file.is_file():
+            whole.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+            with file.open("rb") as content:
+                while block := content.read(2**20):
+                    whole.update(block)
+    return whole.hexdigest()
+
+
+def other_files(path: str | Path, config: Any) -> CheckpointError:
+    """The error for a training whose files have changed since it was stopped."""
+    named = [f"{key}: {config[key]}" for key in _NAME_FILES if config[key]]
+    also = f", or what {' and '.join(named)} holds," if named else ""
+    return CheckpointError(
+        f"{path}: the files of data set '{config['dataset']}' in {config['data_path']}{also} are not those that it was trained "
+        "on. Use the very files, or leave --resume out to train anew."
+    )

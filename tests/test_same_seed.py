@@ -1,0 +1,44 @@
+"""The same seed is the same result: whatever the hash seed, and as far as rounding goes on another number of threads."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+OF_ONE_RUN = ("timings", "checkpoint", "threads")
+
+
+def _result(folder: Path, command: str, hash_seed: int, threads: int, *keys: str) -> dict:
+    """What a command writes as JSON, run in a process of its own."""
+    folder.mkdir()
+    environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "OMP_NUM_THREADS": str(threads)}
+    line = [sys.executable, "-m", "recbole_esmr.cli", command, *keys, "--show_progress=False", "--output=result.json"]
+    done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert result["threads"] == threads
+    return {key: value for key, value in result.items() if key not in OF_ONE_RUN}
+
+
+def test_effects_do_not_depend_on_the_hash_seed(tmp_path, data_path):
+    """DoWhy keeps names in sets, whose order is another in each process; refutations must not follow it."""
+    keys = (f"--dataset={data_path / 'small'}", "--graph_samples=2", "--causal_placebos=10")
+    one, other = (_result(tmp_path / str(seed), "causal", seed, 1, *keys) for seed in (0, 3))
+    assert one == other
+    assert any(effect["refutations"] for effect in one["effects"]), "there is something to compare"
+
+
+@pytest.mark.slow
+def test_another_number_of_threads_moves_a_result_by_its_rounding_alone(tmp_path):
+    """The forecast stays within a thousandth, and a ranking, where a tie may fall the other way, within a few slates."""
+    one, two = (_result(tmp_path / str(threads), "run", 0, threads, "--dataset=esmr-mini") for threads in (1, 2))
+    for name in ("valence_mae", "valence_r2", "brier", "ece"):
+        assert two["emotion"]["forecast"][name] == pytest.approx(one["emotion"]["forecast"][name], rel=1e-2), name
+    assert two["engagement"]["auc"] == pytest.approx(one["engagement"]["auc"], rel=1e-2)
+    for name in ("recall@10", "ndcg@10"):
+        assert two["test_result"][name] == pytest.approx(one["test_result"][name], abs=0.02), name
