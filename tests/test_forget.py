@@ -54,7 +54,12 @@ def copies(data_path, trained, bpr, tmp_path):
     ("file", "before", "after", "rows"),
     [
         ("t.day", "user_id:token\tday:float\nu1\t1\nu10\t1\nu1\t2\n", "user_id:token\tday:float\nu10\t1\n", 2),
-        ("t.x.inter", "item_id:token\tuser_id:token\r\nu1\ta\r\nx\tu1\r\n\r\n", "item_id:token\tuser_id:token\r\nu1\ta\r\n\r\n", 1),
+        (
+            "t.x.inter",
+            "item_id:token\tuser_id:token\r\nu1\ta\r\nx\tu1\r\n\r\n",
+            "item_id:token\tuser_id:token\r\nu1\ta\r\n\r\n",
+            1,
+        ),
         ("t.inter", "\ufeffuser_id:token\tx:float\nu1\t1\nu2\t1", "\ufeffuser_id:token\tx:float\nu2\t1", 1),
         ("t.inter", "user_id:token\tfriend:token_seq\na\tb u1\nb\tu10 u11\n", "user_id:token\tfriend:token_seq\nb\tu10 u11\n", 1),
         ("t.net", "source_id:token\ttarget_id:token\nu2\tu1\nu2\tu3\n", "source_id:token\ttarget_id:token\nu2\tu3\n", 1),
