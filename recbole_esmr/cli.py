@@ -341,17 +341,15 @@ def _simulate(options: argparse.Namespace, _: list[str]) -> None:
 def _rollout(options: argparse.Namespace, keys: list[str]) -> None:
     from recbole_esmr.closed_loop import rollout
     from recbole_esmr.evaluator.rollout import survival_curve
-    from recbole_esmr.files import write_json
     from recbole_esmr.report.tables import groups_table, rollout_table
 
     result, rollouts = rollout(
         options.world, options.policy.split(","), options.users, options.items, options.days,
         range(options.seed, options.seed + options.seeds), options.log_days, options.log, options.people, options.new_people,
-        keys, options.keep, options.replicates,
+        keys, options.keep, options.replicates, output=options.output,
     )  # fmt: skip
     options.say(f"\n{rollout_table(result)}\n\n{groups_table(result)}")
     if options.output:
-        write_json(options.output, result)
         options.say(f"\nWritten: {options.output}")
     if options.figures:
         from recbole_esmr.report.figures import save_rollout

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,14 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from recbole_esmr.checkpoint import package_versions, threads
-from recbole_esmr.config import Config, ESMRSettings
-from recbole_esmr.data.dataset import ESMRDataset, load_data
+from recbole_esmr.checkpoint import load_checkpoint, package_versions, threads
+from recbole_esmr.config import ESMRSettings
+from recbole_esmr.deployment import Platform, fingerprint_of, logged
 from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
 from recbole_esmr.evaluator.rollout import Rollouts, joined, judge, rolled_out
 from recbole_esmr.evaluator.statistics import Bootstrap
 from recbole_esmr.feed import Policy
-from recbole_esmr.files import SCHEMA_VERSION, read_yaml, shipped
+from recbole_esmr.files import SCHEMA_VERSION, read_yaml, shipped, write_json
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.policy.bandit import LinUCB, Thompson
 from recbole_esmr.policy.baseline import Baseline
@@ -28,17 +26,18 @@ from recbole_esmr.policy.esmr import ESMRPolicy
 from recbole_esmr.policy.recbole import RecBolePolicy
 from recbole_esmr.policy.tabular import PositiveWhileNegative, TabularQ
 from recbole_esmr.policy.untrained import Popular, Positive, Random
-from recbole_esmr.quick_start import load_data_and_model, retrain_reranker, run_recbole
+from recbole_esmr.quick_start import load_data_and_model
 from recbole_esmr.recbole_keys import converted
 from recbole_esmr.recbole_models import MODEL_NAME, model_names
 from recbole_esmr.settings import RERANKER, SERVING, flat_keys, parse_flat
-from recbole_esmr.simulation import FeedEnv, World, load_world, simulate
+from recbole_esmr.simulation import FeedEnv, World, load_world
 from recbole_esmr.simulation.days import rollout_days
-from recbole_esmr.simulation.environment_state import EnvironmentState, load_state, log_fingerprint
+from recbole_esmr.simulation.environment_state import load_state
 from recbole_esmr.simulation.logging_policy import LoggingFeed
 from recbole_esmr.simulation.oracle import Oracle
 from recbole_esmr.simulation.twin import true_effects
 from recbole_esmr.simulation.world import GROUPS
+from recbole_esmr.work import Work, content_hash, fingerprint, hidden_beside
 
 UNTRAINED = ("random", "pop", "positive", "logging")
 """Policies that need no model."""
@@ -53,66 +52,6 @@ BASELINES: dict[str, type[Baseline]] = {
 
 BY_ESMR = ("engagement", "oracle", *BASELINES)
 """Policies that need a trained ESMR for its engagement ranker."""
-
-
-@dataclass(frozen=True)
-class Platform:
-    """A log and the people in it, standing where the log ended.
-
-    Attributes:
-        environment: world, sizes, seed and environment state.
-        log: folder of the atomic files.
-        work: folder for checkpoints; done: the models trained there so far.
-        arguments: RecBole and ESMR keys for what is trained here.
-        seed: of the training, and of what happens to the people from now on.
-    """
-
-    environment: EnvironmentState
-    log: Path
-    work: Path
-    arguments: tuple[str, ...]
-    seed: int
-    done: set[str] = field(default_factory=set)
-
-    def option(self, name: str) -> str | None:
-        """The value of ``--name=…`` among the arguments."""
-        return next((word.partition("=")[2] for word in self.arguments if word.startswith(f"--{name}=")), None)
-
-    def trained(self, model: str) -> Path:
-        """The checkpoint of a model trained on the log; trained once in a rollout, never taken from an earlier one."""
-        path = self.work / f"{model}.pth"
-        if model not in self.done:
-            self.done.add(model)
-            values = {"seed": self.seed, "checkpoint_dir": str(self.work), "show_progress": False, "state": "WARNING"}
-            result = run_recbole(model, str(self.log), config_dict=values, arguments=self.arguments)
-            Path(result["checkpoint"]).replace(path)
-        return path
-
-    def variant(self, changes: dict[str, str]) -> tuple[Path, dict[str, str]]:
-        """A checkpoint of ESMR for changed keys, and those of them that are to be given when it is loaded.
-
-        The stages that a change does not touch are those of :meth:`trained`, so that variants differ in nothing else.
-        """
-        base = self.trained(MODEL_NAME)
-        learned = {key: value for key, value in changes.items() if key not in flat_keys(ESMRSettings, SERVING)}
-        if not learned:
-            return base, changes
-        name = "+".join([MODEL_NAME, *(f"{key}={value}" for key, value in sorted(learned.items()))])
-        path = self.work / f"{name}.pth"
-        if name not in self.done:
-            self.done.add(name)
-            retrain_reranker(base, {**learned, "sign": self.option("sign")}, path)
-        return path, changes
-
-    def env(self, users: np.ndarray) -> FeedEnv:
-        """The world with the given people."""
-        environment = self.environment
-        return FeedEnv(environment.world, users, environment.items, environment.seed, rollout_seed=self.seed)
-
-    def data(self) -> ESMRDataset:
-        """The log as ESMR reads it."""
-        dataset, *_ = load_data(Config(MODEL_NAME, str(self.log), arguments=self.arguments))
-        return dataset
 
 
 def rollout(
@@ -130,6 +69,7 @@ def rollout(
     keep: str | Path | None = None,
     replicates: int = 1000,
     show_progress: bool = True,
+    output: str | Path | None = None,
 ) -> tuple[dict[str, Any], dict[str, Rollouts]]:
     """Let people live under several policies, with the same random numbers, and judge the policies.
 
@@ -148,9 +88,11 @@ def rollout(
         log, people: a simulated data set and its environment state.
         new_people: whether people who are not in the log are met instead.
         arguments: RecBole and ESMR keys for what is trained here, as ``--key=value``.
-        keep: folder for logs, states and checkpoints; they are thrown away unless given.
+        keep: folder for logs, states, checkpoints and rollouts. What is there and is of the same is not made again.
         replicates: of the bootstrap.
         show_progress: whether to show bars.
+        output: file to write the result to, as JSON. Unless ``keep`` is given, what is done is kept in a hidden folder beside it
+            until then, so that the same call goes on after a stop.
 
     Returns:
         what ``rollout.json`` holds, and each policy's rollouts.
@@ -172,38 +114,55 @@ def rollout(
             "a checkpoint knows the people and videos of the log it was trained on: give that log with --log and --people "
             "(`recbole-esmr simulate --output=LOG --people=PEOPLE`), or leave the checkpoint out."
         )
-    if environment is not None and log is not None and _fingerprint(log) != environment.log:
+    if environment is not None and log is not None and fingerprint_of(log) != environment.log:
         raise ConfigError(f"{people} is not of the people in {log}: give what one `recbole-esmr simulate` wrote.")
     settings = environment.world if environment is not None else load_world(world)
-    parts: dict[str, list[Rollouts]] = {label: [] for label in labels}
-    for place, seed in enumerate(seeds):
-        with ExitStack() as stack:
-            work = Path(keep) / f"seed-{seed}" if keep else Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            work.mkdir(parents=True, exist_ok=True)
+    with Work.at(Path(keep) if keep else hidden_beside(output)) as work:
+        parts: dict[str, list[Rollouts]] = {label: [] for label in labels}
+        for place, seed in enumerate(seeds):
+            own = work.part(f"seed-{seed}")
             if environment is not None and log is not None:
-                platform = Platform(environment, Path(log).resolve(), work, tuple(arguments), seed)
+                platform = Platform(environment, Path(log).resolve(), own, tuple(arguments), seed)
             else:
-                platform = _logged(settings, users, items, log_days, seed, work, tuple(arguments), show_progress)
+                platform = logged(settings, users, items, log_days, seed, own, tuple(arguments), show_progress)
+            if place == 0:
+                _check(platform, named)
             for label, policy in zip(labels, named, strict=True):
-                make = _maker(platform, policy, days)
-                parts[label].append(
-                    _rolled_out(platform, make, days, place, new_people, f"{label}, seed {seed}" if show_progress else "")
-                )
-    every = {label: joined(part) for label, part in parts.items()}
-    usual = "engagement" if "engagement" in every else labels[0]
-    shared = environment is not None
-    result = {
-        "schema_version": SCHEMA_VERSION,
-        "world": settings.name,
-        "config": {
-            "world": asdict(settings),
-            "policies": list(policies),
+                said = f"{label}, seed {seed}" if show_progress else ""
+                parts[label].append(_rolled_out(platform, policy, label, days, place, new_people, said))
+            if not (keep or output):
+                own.removed()
+        asked = {
             "users": environment.users if environment else users,
             "items": environment.items if environment else items,
             "log_days": int(environment.state["day"]) - 1 if environment else log_days,
             "days": days,
             "new_people": new_people,
             "arguments": list(arguments),
+        }
+        result, every = _result(parts, settings, policies, asked, seeds, replicates, environment is not None)
+        result["timings"] = {"total": round(perf_counter() - start, 1)}
+        if output:
+            write_json(output, result)
+        if not keep:
+            work.removed()
+    return result, every
+
+
+def _result(
+    parts: dict[str, list[Rollouts]], settings: World, policies: Sequence[str], asked: dict[str, Any], seeds: Sequence[int],
+    replicates: int, shared: bool,
+) -> tuple[dict[str, Any], dict[str, Rollouts]]:  # fmt: skip
+    """What ``rollout.json`` holds but the time, and each policy's rollouts of all seeds."""
+    every = {label: joined(part) for label, part in parts.items()}
+    usual = "engagement" if "engagement" in every else next(iter(every))
+    result = {
+        "schema_version": SCHEMA_VERSION,
+        "world": settings.name,
+        "config": {
+            "world": asdict(settings),
+            "policies": list(policies),
+            **asked,
         },
         "seed": list(seeds),
         "compared_with": usual,
@@ -214,7 +173,6 @@ def rollout(
         },
         "versions": package_versions(),
         "threads": threads(),
-        "timings": {"total": round(perf_counter() - start, 1)},
     }
     return result, every
 
@@ -276,14 +234,6 @@ def _labels(names: list[str]) -> list[str]:
     return [name if names.index(name) == i else f"{name}-{names[: i + 1].count(name)}" for i, name in enumerate(names)]
 
 
-def _logged(
-    world: World, users: int, items: int, log_days: int, seed: int, work: Path, arguments: tuple[str, ...], show: bool
-) -> Platform:
-    log, people = work.resolve() / "log", work / "people.npz"
-    simulate(world, users, items, log_days, seed, log, people=people, show_progress=show)
-    return Platform(load_state(people), log, work, arguments, seed)
-
-
 def _maker(platform: Platform, policy: _Named, days: int) -> Callable[[FeedEnv], Policy]:
     """A function that makes the policy for a world's people."""
     name = policy.name
@@ -297,27 +247,9 @@ def _maker(platform: Platform, policy: _Named, days: int) -> Callable[[FeedEnv],
         if name == "positive":
             return lambda env: Positive(names, catalogue.valence * catalogue.intensity)
         return lambda env: Popular(names, np.bincount(shown.item, weights=shown.label, minlength=len(names)))
-    path, changes = (
-        (Path(policy.checkpoint), {**policy.changes, "trust": platform.option("trust")})
-        if policy.checkpoint
-        else platform.variant(policy.changes)
-        if name in (*BY_ESMR, MODEL_NAME)
-        else (platform.trained(name), {})
-    )
+    path, changes = _checkpoint_of(platform, policy)
     config, model, dataset, *_ = load_data_and_model(path, changes)
-    if _fingerprint(dataset.dataset_path) != platform.environment.log:
-        raise ConfigError(
-            f"{path}: was trained on {dataset.dataset_path}, not on {platform.log}. Train on the log to go on from."
-        )
-    if name not in BY_ESMR and config["model"] != name:
-        raise ConfigError(f"{path}: policy '{name}' needs a checkpoint of {name}, not of {config['model']}.")
-    if name in (*BY_ESMR, "ESMR"):
-        if not isinstance(model, ESMR):
-            raise ConfigError(f"{path}: policy '{name}' needs a checkpoint of ESMR, not of {type(model).__name__}.")
-        if model.settings.days.label != "reported":
-            raise ConfigError(
-                f"{path}: was trained on labels made from behaviour; a world's people report. Train with label: reported."
-            )
+    if isinstance(model, ESMR):
         if name in BASELINES:
             baseline = BASELINES[name](model, dataset)
             return lambda env: baseline
@@ -327,24 +259,70 @@ def _maker(platform: Platform, policy: _Named, days: int) -> Callable[[FeedEnv],
     return lambda env: ranking
 
 
-def _fingerprint(folder: str | Path) -> str | None:
-    """Of a simulated log; None where the folder holds none."""
-    try:
-        return log_fingerprint(folder)
-    except OSError:
-        return None
+def _checkpoint_of(platform: Platform, policy: _Named) -> tuple[Path, dict[str, Any]]:
+    """The checkpoint that a policy deploys, trained here unless it is given, and the keys to load it with."""
+    if policy.checkpoint:
+        return Path(policy.checkpoint), {**policy.changes, "trust": platform.option("trust")}
+    if policy.name in (*BY_ESMR, MODEL_NAME):
+        return platform.variant(policy.changes)
+    return platform.trained(policy.name), {}
+
+
+def _check(platform: Platform, named: Sequence[_Named]) -> None:
+    """Refuse a policy that cannot be deployed on this platform, before anything is trained for another.
+
+    Raises:
+        ESMRError: a checkpoint of another model or log, or a model that cannot be trained on this one.
+    """
+    for policy in named:
+        if policy.checkpoint:
+            _check_checkpoint(platform, policy, Path(policy.checkpoint))
+    models = {MODEL_NAME if policy.name in BY_ESMR else policy.name for policy in named if not policy.checkpoint}
+    for name in sorted(models - {*UNTRAINED}):
+        if name == MODEL_NAME and platform.config(name)["label"] != "reported":
+            raise _other_labels("ESMR")
+        platform.check_trainable(name)
+
+
+def _check_checkpoint(platform: Platform, policy: _Named, path: Path) -> None:
+    found, wanted = load_checkpoint(path, trust=platform.option("trust")), MODEL_NAME if policy.name in BY_ESMR else policy.name
+    if found.model != wanted:
+        raise ConfigError(f"{path}: policy '{policy.name}' needs a checkpoint of {wanted}, not of {found.model}.")
+    if wanted == MODEL_NAME and found.config.get("label") != "reported":
+        raise _other_labels(path)
+    log = Path(str(found.config.get("data_path")), str(found.config.get("dataset")))
+    if fingerprint_of(log) != platform.environment.log:
+        raise ConfigError(f"{path}: was trained on {log}, not on {platform.log}. Train on the log to go on from.")
+
+
+def _other_labels(what: object) -> ConfigError:
+    return ConfigError(f"{what}: was trained on labels made from behaviour; a world's people report. Train with label: reported.")
 
 
 def _rolled_out(
-    platform: Platform, make: Callable[[FeedEnv], Policy], days: int, place: int, new_people: bool, description: str
+    platform: Platform, policy: _Named, label: str, days: int, place: int, new_people: bool, description: str
 ) -> Rollouts:
-    environment = platform.environment
+    """People's rollouts under a policy: those that are kept and were made from the same, or new ones."""
+    environment, untrained = platform.environment, policy.name in UNTRAINED
+    made_from = {
+        "policy": [policy.name, policy.changes, None if untrained else content_hash([_checkpoint_of(platform, policy)[0]])],
+        "people": [asdict(environment.world), environment.users, environment.items, environment.seed, environment.log],
+        "asked": [platform.seed, place, days, new_people, platform.arguments],
+        "versions": package_versions(),
+    }
+    name = f"rollout-{fingerprint(label)[:16]}"
+    kept = platform.work.numbers(name, made_from)
+    if kept is not None:
+        return Rollouts(**kept)
+    make = _maker(platform, policy, days)
     number, state = np.arange(environment.users), environment.state
     if new_people:
         number, state = number + environment.users, {"day": environment.state["day"]}
     env = platform.env(number)
     with torch.no_grad():
-        return rolled_out(env, rollout_days(env, make(env), days, state, description=description), seed=place)
+        found = rolled_out(env, rollout_days(env, make(env), days, state, description=description), seed=place)
+    platform.work.keep_numbers(name, made_from, found.arrays())
+    return found
 
 
 def _judged(every: dict[str, Rollouts], usual: str, replicates: int, shared: bool) -> dict[str, Any]:

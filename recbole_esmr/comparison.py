@@ -17,9 +17,14 @@ from recbole_esmr.data.recbole.columns import columns
 from recbole_esmr.errors import ConfigError, DataError, ESMRError
 from recbole_esmr.files import SCHEMA_VERSION, write_json
 from recbole_esmr.protocol import BY_TIME, defaults, require_one, shared
-from recbole_esmr.quick_start import prepare, train_and_test
-from recbole_esmr.recbole_models import build_model, is_sequential, learns_when_made, reads_features
+from recbole_esmr.quick_start import check_buildable, train_into
+from recbole_esmr.recbole_models import is_sequential, reads_features
 from recbole_esmr.report.tables import write_comparison
+from recbole_esmr.trainer.going_on import what_counts
+from recbole_esmr.work import Work
+
+WORK = ".work"
+"""Folder in the output that holds the rows that are done and the checkpoint of the one that is not."""
 
 
 @dataclass
@@ -63,7 +68,8 @@ def compare(
     Args:
         models, seeds: each model is trained with each seed.
         dataset, config_file_list, config_dict, arguments: as of :func:`~recbole_esmr.quick_start.run_recbole`.
-        output: a folder for ``protocol.json`` and, written anew after each row, the table as CSV, Markdown and LaTeX.
+        output: a folder for ``protocol.json`` and, written anew after each row, the table as CSV, Markdown and LaTeX. Until all
+            rows are finished it also holds what the same comparison goes on from when it was stopped.
 
     Raises:
         ESMRError: nothing is trained: a model's config or data are wrong, protocols differ, or there is no test part.
@@ -76,13 +82,16 @@ def compare(
     configs = made(seeds[0])
     asked = {name: _asked(config) for name, config in configs.items()}
     found = Comparison(shared(configs[names[0]]), _notes(configs, asked))
-    _write_protocol(found, names, seeds, output)
     by_seed = {seed: made(seed) for seed in seeds}
-    for name in names:
-        for seed in seeds:
-            _add_row(found, name, seed, by_seed[seed][name])
-            if output:
-                write_comparison(found.table, output)
+    with Work.at(Path(output) / WORK if output else None) as work:
+        _write_protocol(found, names, seeds, output)
+        for name in names:
+            for seed in seeds:
+                _add_row(found, name, seed, by_seed[seed][name], work)
+                if output:
+                    write_comparison(found.table, output)
+        if not found.failed:
+            work.removed()
     return found
 
 
@@ -116,18 +125,7 @@ def _asked(config: Config) -> pd.DataFrame:
     Raises:
         ESMRError: the model cannot be built on the data, or nothing would be tested.
     """
-    name = config["model"]
-    dataset, train, _, test = prepare(config)
-    if not learns_when_made(name):
-        try:
-            build_model(config, train._dataset)
-        except ESMRError:
-            raise
-        except Exception as error:  # RecBole's models say what they lack by whatever they stumble over
-            raise ConfigError(
-                f"{name}: RecBole cannot build it on data set '{config['dataset']}' ({type(error).__name__}: {error}). "
-                "Leave it out."
-            ) from error
+    name, (dataset, test) = config["model"], check_buildable(config)
     rows = test._dataset.inter_feat
     if not len(rows):
         raise DataError(
@@ -172,13 +170,24 @@ def _write_protocol(found: Comparison, models: Sequence[str], seeds: Sequence[in
         write_json(Path(output) / "protocol.json", {**made, "protocol": found.protocol, "notes": found.notes})
 
 
-def _add_row(found: Comparison, model: str, seed: int, config: Config) -> None:
+def _add_row(found: Comparison, model: str, seed: int, config: Config, work: Work) -> None:
+    """Add the row of a model and seed: one that is kept, or a new one, whose training goes on where it was stopped."""
+    name, made_from = f"{model}-{seed}", what_counts(config)
+    row = work.row(name, made_from)
+    if row is not None:
+        found.rows.append(row)
+        return
+    checkpoint = work.folder / f"{name}.pth"
+    config["checkpoint_dir"] = str(work.folder)
     try:
-        result = train_and_test(config, saved=False)
+        result = train_into(config, checkpoint)
     except Exception as error:  # what is finished must not be lost by what fails after it
         reason = str(error) if isinstance(error, ESMRError) else f"{type(error).__name__}: {error}"
         getLogger().debug("%s, seed %s", model, seed, exc_info=True)
         found.failed.append({"model": model, "seed": seed, "reason": " ".join(reason.split())})
         return
     seconds = sum(result["timings"][part] for part in ("load", "fit", "test"))
-    found.rows.append({"model": model, "seed": seed, **result["test_result"], "seconds": round(seconds, 1)})
+    row = {"model": model, "seed": seed, **result["test_result"], "seconds": round(seconds, 1)}
+    work.keep_row(name, made_from, row)
+    found.rows.append(row)
+    checkpoint.unlink(missing_ok=True)

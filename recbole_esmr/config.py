@@ -37,7 +37,7 @@ from recbole_esmr.recbole_keys import (
     NOT_FROM_DATA,
     NOT_FROM_FILES,
     check_keys,
-    check_loss,
+    check_together,
     checked,
     converted,
     known_keys,
@@ -232,7 +232,7 @@ class Config(RecBoleConfig):
     def _set_default_parameters(self):
         final = self.final_config_dict
         check_eval_args(final["eval_args"])
-        check_loss(self)
+        check_together(self)
         check_filters(self)
         self._drop_negatives_of_full_softmax()
         repeatable, final["repeatable"] = final["repeatable"], True  # else RecBole refuses its sequential models;

@@ -73,6 +73,21 @@ def held_if_dead(path: Path) -> Iterator[bool]:
 
 
 @contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a file or folder until the block ends.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    lock = _lock(path)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+@contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
     """Wait for others that replace something in this folder; not for long, for somebody may hold the lock for another reason."""
     lock, end = None, time.monotonic() + _PATIENCE

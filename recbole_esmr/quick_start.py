@@ -30,12 +30,13 @@ from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import RERANKER
 from recbole_esmr.outputs import check_output, check_room
 from recbole_esmr.recbole_keys import NOT_FROM_FILES, check_keys, checked
-from recbole_esmr.recbole_models import MODEL_NAME, build_model
+from recbole_esmr.recbole_models import MODEL_NAME, build_model, learns_when_made
 from recbole_esmr.records import init_logger
 from recbole_esmr.report.found import log_lines
 from recbole_esmr.settings import SERVING, flat_keys
 from recbole_esmr.trainer.causal import causal_stage
 from recbole_esmr.trainer.checkpointing import SafeCheckpoints, get_trainer
+from recbole_esmr.trainer.going_on import kept_training
 from recbole_esmr.trainer.readiness import check_rankable, check_trainable, unsplittable
 
 _WITH_MOMENTS = 3
@@ -98,8 +99,14 @@ def prepare(config: Config) -> tuple[Any, Any, Any, Any]:
     return dataset, train, valid, test
 
 
-def train_and_test(config: Config, saved: bool = True, queue: Any = None, resume: str | Path | None = None) -> dict[str, Any]:
-    """What :func:`run_recbole` does with a config."""
+def train_and_test(
+    config: Config,
+    saved: bool = True,
+    queue: Any = None,
+    resume: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+) -> dict[str, Any]:
+    """What :func:`run_recbole` does with a config; ``checkpoint`` is the file to write, one of a new name unless given."""
     start = perf_counter()
     logger = getLogger()
     if saved:
@@ -113,6 +120,8 @@ def train_and_test(config: Config, saved: bool = True, queue: Any = None, resume
     if saved:
         size = sum(weight.numel() * weight.element_size() for weight in recommender.parameters())
         check_room(config["checkpoint_dir"], least=size, likely=2 * _WITH_MOMENTS * size)  # a new one beside the old one
+    if checkpoint:
+        trainer.saved_model_file = str(checkpoint)
     if resume:
         _go_on_from(trainer, resume)
     loaded = perf_counter()
@@ -147,6 +156,34 @@ def train_and_test(config: Config, saved: bool = True, queue: Any = None, resume
     if config["local_rank"] == 0 and queue is not None:
         queue.put(result)
     return result
+
+
+def train_into(config: Config, path: Path) -> dict[str, Any]:
+    """Train and test with a checkpoint at ``path``, going on from what a stopped training of the same has left there."""
+    if kept_training(path, config) is not None:
+        return train_and_test(config, resume=path)
+    return train_and_test(config, checkpoint=path)
+
+
+def check_buildable(config: Config) -> tuple[Any, Any]:
+    """The data set and the test part of a config, once its model has been built on its data, before it is trained.
+
+    Raises:
+        ESMRError: the model cannot be built.
+    """
+    name = config["model"]
+    dataset, train, _, test = prepare(config)
+    if not learns_when_made(name):
+        try:
+            build_model(config, train._dataset)
+        except ESMRError:
+            raise
+        except Exception as error:  # RecBole's models say what they lack by whatever they stumble over
+            raise ConfigError(
+                f"{name}: RecBole cannot build it on data set '{config['dataset']}' ({type(error).__name__}: {error}). "
+                "Leave it out."
+            ) from error
+    return dataset, test
 
 
 def _go_on_from(trainer: Any, checkpoint: str | Path) -> None:
@@ -263,12 +300,14 @@ def retrain_reranker(model_file: str | Path, changes: dict[str, Any], output: st
     Args:
         model_file: a checkpoint of ESMR.
         changes: keys ``reward…`` and ``reranker_…``, the widths excepted.
-        output: the new checkpoint.
+        output: the new checkpoint; one that is there is gone on from where it is of the same training.
     """
     config, model, _, train_data, valid_data, _ = load_data_and_model(model_file, changes)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     trainer.saved_model_file = str(output)
     model.learned = model.learned.without(RERANKER)
+    if kept_training(output, config) is not None:
+        trainer.resume_checkpoint(output)
     trainer.fit(train_data, valid_data, verbose=False, saved=True, show_progress=False)
     trainer.tensorboard.close()
 

@@ -111,15 +111,15 @@ def test_the_protocol_is_returned_written_and_shown(few, capsys):
 
 
 def test_finished_rows_are_kept_when_a_model_fails(few, capsys, monkeypatch):
-    real, seen = comparison.train_and_test, []
+    real, seen = comparison.train_into, []
 
-    def failing(config, **keys):
+    def failing(config, checkpoint):
         if config["model"] == "Pop":
             seen.append(pd.read_csv("out/comparison.csv"))
             raise RuntimeError("=out of\nmemory")
-        return real(config, **keys)
+        return real(config, checkpoint)
 
-    monkeypatch.setattr(comparison, "train_and_test", failing)
+    monkeypatch.setattr(comparison, "train_into", failing)
     command = ["compare", "--models=BPR,Pop,ItemKNN", f"--dataset={few}", "--output=out", "--topk=[3]", "--valid_metric=NDCG@3"]
     assert main([*command, "--epochs=1", "--state=ERROR", "--show_progress=False"]) == 2
     assert seen[0]["model"].tolist() == ["BPR"], "written before the next model began"
@@ -162,7 +162,7 @@ def test_finished_rows_are_kept_when_a_model_fails(few, capsys, monkeypatch):
     ],
 )
 def test_what_a_model_needs_is_asked_before_anything_is_trained(models, keys, says, few, capsys, monkeypatch):
-    monkeypatch.setattr(comparison, "train_and_test", lambda *_, **__: pytest.fail("something was trained"))
+    monkeypatch.setattr(comparison, "train_into", lambda *_, **__: pytest.fail("something was trained"))
     words = ["compare", f"--models={models}", f"--dataset={few}", "--state=ERROR", "--show_progress=False", "--output=out"]
     short = [] if "topk" in keys else ["--topk=[3]"]
     valid = [] if "valid_metric" in keys else ["--valid_metric=NDCG@3"]

@@ -68,6 +68,10 @@ class Rollouts:
         kept = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "by_day"}
         return Rollouts(**kept, by_day=self.by_day)
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The attributes by name, to be kept in a file."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 

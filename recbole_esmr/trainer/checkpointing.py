@@ -21,6 +21,7 @@ from recbole_esmr.checkpoint import (
     json_config,
     load_checkpoint,
     other_ids,
+    package_versions,
     restore,
     save_checkpoint,
 )
@@ -40,7 +41,7 @@ class SafeCheckpoints(Trainer):
     RecBole pickles its config into every checkpoint, which torch ≥ 2.6 refuses to load, and holds the best epoch's weights alone.
     Here a checkpoint holds those for whoever uses the model, and in ``progress`` what the training goes on from:
 
-    - ``files``: a hash of what it is trained on;
+    - ``files`` and ``versions``: a hash of what it is trained on, and the packages that train it;
     - while it lasts, ``state``: all that one epoch hands to the next
       (:class:`~recbole_esmr.trainer.training_state.TrainingState`), and ``judged``: whether the weights are a validation's best;
     - once it has ended, ``ended``: the validation's result, and where the random numbers stand.
@@ -162,7 +163,7 @@ class SafeCheckpoints(Trainer):
             config=json_config(self.config),
             ids=self._ids,
             optimizer={},
-            progress={"files": self._files, **progress},
+            progress={"files": self._files, "versions": package_versions(), **progress},
             **(self._best or self._current(self.start_epoch - 1)),
         )
         save_checkpoint(path or self.saved_model_file, whole, self.config["sign"])
@@ -181,6 +182,9 @@ class SafeCheckpoints(Trainer):
         if not ({"state", "ended"} & set(checkpoint.progress)):
             self.logger.warning(f"{resume_file}: of several processes nothing is kept on the way, so the training begins anew.")
             return
+        before, now = checkpoint.progress.get("versions"), package_versions()
+        if before != now:
+            self.logger.warning(f"{resume_file}: was trained with {before}, now {now}: numbers may differ in the last digits.")
         restore(self.model, checkpoint, resume_file)
         self._resumed = checkpoint.progress
         self.best_valid_score = checkpoint.training["best_valid_score"]

@@ -9,9 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from recbole_esmr.checkpoint import Checkpoint, json_config, load_checkpoint, package_versions
 from recbole_esmr.data.reading.atomic import read_atomic_file
 from recbole_esmr.data.reading.consent import read_consent
 from recbole_esmr.errors import CheckpointError
+from recbole_esmr.work import content_hash
 
 WITHOUT_EFFECT = {
     "show_progress": "bars on the screen",
@@ -65,6 +67,25 @@ def require_same_keys(path: str | Path, trained: Mapping[str, Any], given: Mappi
         )
 
 
+def what_counts(config: Any) -> dict[str, Any]:
+    """All that a result depends on: the keys that have an effect, the files, and the versions of the packages."""
+    kept = {key: value for key, value in json_config(config).items() if key not in WITHOUT_EFFECT}
+    return {"config": kept, "files": files_hash(config), "versions": package_versions()}
+
+
+def kept_training(path: str | Path, config: Any) -> Checkpoint | None:
+    """The checkpoint at ``path`` where it is of this very training, begun by these versions; None where there is none."""
+    if not Path(path).is_file():
+        return None
+    try:
+        checkpoint = load_checkpoint(path, config["model"])
+        require_same_keys(path, checkpoint.config, json_config(config))
+    except CheckpointError:
+        return None
+    counts = {"files": files_hash(config), "versions": package_versions()}
+    return checkpoint if all(checkpoint.progress.get(name) == value for name, value in counts.items()) else None
+
+
 def files_hash(config: Any) -> str:
     """A hash of the content of a data set's atomic files and of the files that keys name, wherever they lie.
 
@@ -73,16 +94,9 @@ def files_hash(config: Any) -> str:
     folder, name = Path(str(config["data_path"])), str(config["dataset"])
     files = sorted(file for file in folder.glob("*") if file.name.startswith(f"{name}.") and file.suffix != ".yaml")
     named = [Path(str(config[key])) for key in _NAME_FILES if config[key]]
-    whole = hashlib.sha256()
-    for file in (*files, *named):
-        if file.suffix == ".day":
-            whole.update(_read_of_days(file, config))
-        elif file.is_file():
-            whole.update(f"{file.name}\0{file.stat().st_size}\0".encode())
-            with file.open("rb") as content:
-                while block := content.read(2**20):
-                    whole.update(block)
-    return whole.hexdigest()
+    whole = content_hash((*(file for file in files if file.suffix != ".day"), *named))
+    days = folder / f"{name}.day"
+    return hashlib.sha256(whole.encode() + _read_of_days(days, config)).hexdigest() if days in files else whole
 
 
 def _read_of_days(file: Path, config: Any) -> bytes:
