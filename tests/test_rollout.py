@@ -17,6 +17,7 @@ from recbole_esmr.simulation.days import item_names, rollout_days
 from tests.conftest import QUICK
 
 KEYS = [f"--{key}={value}" for key, value in QUICK.items()]
+ALWAYS = [*(word for word in KEYS if not word.startswith("--gate=")), "--gate=always"]
 SMALL = {"users": 60, "items": 80, "days": 6, "log_days": 8, "seeds": [1, 2], "replicates": 60, "show_progress": False}
 METRICS = {
     *("negative_day_share", "episode_days", "recovery_days", "volatility_sd", "volatility_rmssd", "valence", "engagement"),
@@ -27,7 +28,7 @@ METRICS = {
 @pytest.fixture(scope="module")
 def result():
     policies = ["random", "pop", "positive", "logging", "engagement", "oracle", "ESMR", "BPR"]
-    return rollout("reference", policies, arguments=[*KEYS, "--gate=always"], **SMALL)[0]
+    return rollout("reference", policies, arguments=ALWAYS, **SMALL)[0]
 
 
 def test_what_a_rollout_says(result):
@@ -86,7 +87,7 @@ def test_variants_differ_in_their_switch_alone_and_gain_is_the_part_of_the_oracl
 
 
 def test_same_seeds_same_result(result):
-    again, _ = rollout("reference", ["pop", "engagement"], arguments=[*KEYS, "--gate=always"], **SMALL)
+    again, _ = rollout("reference", ["pop", "engagement"], arguments=ALWAYS, **SMALL)
     for name in ("pop", "engagement"):
         plain = {figure: value for figure, value in again["policies"][name].items() if figure != "difference"}
         assert plain == {figure: result["policies"][name][figure] for figure in plain}
