@@ -184,15 +184,15 @@ class Config(RecBoleConfig):
         if name is None:
             raise ConfigError("no model is named. Give model=ESMR, or --model=ESMR, or `model: ESMR` in a config file.")
         if isinstance(name, str):
-            model_class(name)
+            model_class(known_keys()["model"].checked(name, "model"))
         data = dataset if dataset is not None else self.external_config_dict.get("dataset")
         if data is None:
             raise ConfigError("no data set is named. Give dataset=NAME, or --dataset=NAME, or `dataset: NAME` in a config file.")
-        folder = _as_folder(str(data))
+        data = known_keys()["dataset"].checked(str(data), "dataset")
+        folder = _as_folder(data)
         if folder is not None:
             self.external_config_dict["data_path"] = str(folder.parent)
-            dataset = folder.name
-        name, cls, dataset = super()._get_model_and_dataset(model, dataset)
+        name, cls, dataset = super()._get_model_and_dataset(model, folder.name if folder is not None else data)
         if name == MODEL_NAME:
             check_keys(self.external_config_dict, "unknown config key")
         return name, cls, dataset

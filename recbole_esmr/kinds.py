@@ -20,8 +20,8 @@ MOST = 2**31 - 1
 """The largest whole number that a key takes unless it says otherwise."""
 LARGEST = 1e300
 """The largest number."""
-LONGEST = 4096
-"""Characters of a text."""
+LONGEST, LONGEST_NAME = 4096, 255
+"""Characters of a text, which may be a path; bytes of a name in it, of which no file has more."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,12 @@ def text(words: str, empty: bool = False, control: str = "") -> Kind:
         if not isinstance(found, str) or len(found) > LONGEST or not (found or empty):
             raise Wrong
         if any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") and letter not in control for letter in found):
+            raise Wrong
+        try:
+            too_long = max(len(os.fsencode(part)) for part in found.split(os.sep)) > LONGEST_NAME
+        except UnicodeEncodeError as error:
+            raise Wrong from error
+        if too_long:
             raise Wrong
         return found
 

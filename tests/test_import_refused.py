@@ -160,8 +160,8 @@ BAD_MAPPINGS = [
     ("valence: mood", "valance: mood", "the field 'valance' means nothing here. Did you mean 'valence'?"),
     (
         "item_id: what, emotion: feels",
-        "item_id: no, emotion: feels",
-        "columns: item_id: False is no text to yaml. Put it in quotes",
+        "item_id: true, emotion: feels",
+        "columns: item_id: True is no text to yaml. Put it in quotes",
     ),
     ("[1, 7]", "[1, 1]", "expected the two ends of your scale"),
     ("[1, 7]", "[1, 4, 7]", "expected the two ends of your scale"),

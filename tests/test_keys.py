@@ -54,6 +54,8 @@ from recbole_esmr.recbole_keys import known_keys
         ("data_path", 2024, "data_path is 2024; expected a folder (a text, in quotation marks"),
         ("data_path", "a\0b", "data_path is 'a\\x00b'"),
         ("checkpoint_dir", "", "checkpoint_dir is ''"),
+        ("checkpoint_dir", "a/" + "x" * 300, "checkpoint_dir is 'a/xxx"),
+        ("data_path", "x" * 300, "data_path is 'xxx"),
         ("benchmark_filename", "train", "benchmark_filename is 'train'; expected the names of three parts"),
         ("threshold", {"watch_ratio": "half"}, "threshold: watch_ratio is 'half'; expected a number"),
         ("clip_grad_norm", {"max_norn": 5}, "clip_grad_norm: unknown key 'max_norn'. Did you mean 'max_norm'?"),
@@ -187,3 +189,9 @@ def test_any_value_of_any_key_gives_a_config_or_one_line(mine, tmp_path, key, va
         Config(model, "small", [tmp_path / "mine.yaml"], {"data_path": str(data)}, arguments=[])
     except ESMRError as error:
         assert "\n" not in str(error) and len(str(error)) < 800
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "./" + "x" * 300, "a\0b", "\ud800", ""])
+def test_a_name_that_no_folder_can_have_is_one_line(name):
+    with pytest.raises(ConfigError, match=r"dataset is .*; expected a name"):
+        Config("BPR", name, arguments=[])

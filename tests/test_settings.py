@@ -135,6 +135,7 @@ def test_bad_config_values(quick, change, says):
         ("Nothing", "small", "Known: "),
         ("ESMR", "smal", "Did you mean 'small'?"),
         ("ESMR", "elsewhere", "esmr-mini"),
+        ("ESMR", "x" * 255, "unknown data set 'xxx"),
     ],
 )
 def test_unknown_names(quick, model, dataset, says):
