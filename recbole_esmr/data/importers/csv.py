@@ -17,6 +17,7 @@ For example::
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,13 @@ def _files(source: Path, named: Any, where: str) -> list[Path]:
     folder, found = source if source.is_dir() else source.parent, []
     for name in named if isinstance(named, list) else [named]:
         path = folder / str(name)
-        matches = [path] if path.is_file() or not any(sign in str(name) for sign in "*?[") else sorted(folder.glob(str(name)))
+        exact = os.path.isfile(path) or not any(sign in str(name) for sign in "*?[")  # Path.is_file raises on a name too long
+        try:
+            matches = [path] if exact else sorted(folder.glob(str(name)))
+        except (ValueError, NotImplementedError, OSError) as error:
+            raise ConfigError(
+                f"{where}: '{name}' is no pattern of file names ({error}). Write one such as views_*.csv."
+            ) from error
         if not matches:
             raise ConfigError(f"{where}: no file in {folder} fits the pattern '{name}'.")
         found += matches
