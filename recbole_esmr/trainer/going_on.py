@@ -33,6 +33,13 @@ WITHOUT_EFFECT = {
     "port": "the same",
     "offset": "the same",
     "config_files": "what they say is compared",
+    **dict.fromkeys(
+        (
+            *("MASK_INDEX", "MASK_ITEM_SEQ", "POS_ITEMS", "NEG_ITEMS", "INVERSE_ITEM_SEQ", "REORDER_ITEM_SEQ"),
+            *("CROP_ITEM_SEQ", "CROP_ITEM_SEQ_LEN", "feature_num"),
+        ),
+        "RecBole sets it while it makes batches or the model",
+    ),
 }
 """Keys that may differ when a training goes on, and why: no number of a result depends on them."""
 
