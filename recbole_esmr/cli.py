@@ -162,6 +162,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     _data_arguments(causal)
 
+    erase = _command(
+        commands, "forget", _forget, "take people out of a data set, its caches, traces and checkpoints",
+        "forget --users=u17,u21 --dataset=datasets/mine --checkpoint=saved/ESMR.pth",
+    )  # fmt: skip
+    erase.add_argument("--users", required=True, help="ids, separated by commas, or @FILE with one a line")
+    erase.add_argument("--checkpoint", type=_path, action="append", default=[], help="that knows them; may be given again")
+    erase.add_argument(
+        "--traces", type=_path, action="append", default=[], help="another file or folder that may name them; may be given again"
+    )
+    erase.add_argument("--retrain", action="store_true", help="then train the checkpoints again on who is left")
+    erase.add_argument("--dry_run", action="store_true", help="say what would be done, and do nothing")
+    _data_arguments(erase)
+
     bring = _command(
         commands, "import", _import, "turn other data into atomic files",
         "import ldos-comoda --input=LDOS-CoMoDa.csv --output=datasets/ldos-comoda",
@@ -365,6 +378,17 @@ def _causal(options: argparse.Namespace, keys: list[str]) -> None:
 
         paths = save_effects(options.figures, result["effects"], result["graph"]["edges"])
         options.say("Written: " + ", ".join(map(str, [*paths, *save_graph(options.figures, found.graph())])))
+
+
+def _forget(options: argparse.Namespace, keys: list[str]) -> None:
+    from recbole_esmr.forget import forget
+    from recbole_esmr.report.forgotten import forgotten_lines
+
+    done = forget(
+        options.users, options.dataset, options.checkpoint, options.traces, options.config_files, keys, options.retrain,
+        options.dry_run,
+    )  # fmt: skip
+    options.say(forgotten_lines(done, options.dry_run))
 
 
 def _import(options: argparse.Namespace, _: list[str]) -> None:

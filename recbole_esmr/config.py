@@ -19,6 +19,7 @@ from recbole.utils import ModelType
 from recbole_esmr.causal.analysis import CausalSettings
 from recbole_esmr.causal.reward import Reward
 from recbole_esmr.checkpoint import check_key_files
+from recbole_esmr.checkpoint.known_ids import KnownIds
 from recbole_esmr.data.recbole.columns import check_columns
 from recbole_esmr.data.recbole.filtering import check_filters
 from recbole_esmr.data.trace import DaySettings
@@ -36,7 +37,7 @@ from recbole_esmr.recbole_keys import (
     NOT_FROM_DATA,
     NOT_FROM_FILES,
     check_keys,
-    check_loss,
+    check_together,
     checked,
     converted,
     known_keys,
@@ -84,6 +85,9 @@ class Config(RecBoleConfig):
         UnknownNameError: a model or data set that does not exist; the message lists what does.
         ConfigError: a key that neither RecBole nor ESMR knows (for ESMR), or a value out of its range.
     """
+
+    known_ids: KnownIds | None = None
+    """Of a checkpoint: the data set is numbered as it was for it."""
 
     def __init__(
         self,
@@ -228,7 +232,7 @@ class Config(RecBoleConfig):
     def _set_default_parameters(self):
         final = self.final_config_dict
         check_eval_args(final["eval_args"])
-        check_loss(self)
+        check_together(self)
         check_filters(self)
         self._drop_negatives_of_full_softmax()
         repeatable, final["repeatable"] = final["repeatable"], True  # else RecBole refuses its sequential models;

@@ -152,8 +152,8 @@ def mapping_of(kind: Kind, words: str) -> Kind:
     return Kind(words, read)
 
 
-def fields(words: str, **kinds: Kind) -> Kind:
-    """A mapping whose keys are known, each of its own kind."""
+def fields(words: str, needs: tuple[str, ...] = (), **kinds: Kind) -> Kind:
+    """A mapping whose keys are known, each of its own kind; ``needs``: those that it has in any case."""
 
     def read(value: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping):
@@ -161,6 +161,9 @@ def fields(words: str, **kinds: Kind) -> Kind:
         for key in value:
             if key not in kinds:
                 raise Wrong(f": unknown key {shown(key)}. {nearest(str(key)[:80], kinds)}")
+        for key in needs:
+            if key not in value:
+                raise Wrong(f" has no {key}; expected {words}.")
         return {key: _read(kinds[key], key, part) for key, part in value.items()}
 
     return Kind(words, read)

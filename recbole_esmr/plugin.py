@@ -91,6 +91,12 @@ METHODS = (
     ),
     (
         "recbole.data.dataset.dataset:Dataset",
+        "_get_remap_list",
+        "recbole_esmr.checkpoint.known_ids:get_remap_list",
+        "ids have the numbers of a checkpoint",
+    ),
+    (
+        "recbole.data.dataset.dataset:Dataset",
         "_filter_inter_by_user_or_item",
         "recbole_esmr.data.recbole.filtering:filter_inter_by_user_or_item",
         "who is left out",

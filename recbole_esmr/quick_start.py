@@ -18,7 +18,7 @@ from recbole.data.transform import construct_transform
 from recbole.utils import get_flops, init_seed, set_color
 
 from recbole_esmr.causal.analysis import Analysis
-from recbole_esmr.checkpoint import AtMost, Checkpoint, json_config, load_checkpoint, package_versions, restore, threads
+from recbole_esmr.checkpoint import AtMost, Checkpoint, ids_of, json_config, load_checkpoint, package_versions, restore, threads
 from recbole_esmr.config import Config, ESMRSettings
 from recbole_esmr.data.dataset import ESMRDataset, load_data, load_split
 from recbole_esmr.data.reading.consent import not_named
@@ -263,6 +263,7 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
     checkpoint = load_checkpoint(model_file, trust=changes.get("trust"))
     try:
         config = _config_of(checkpoint, changes)
+        config.known_ids = ids_of(checkpoint)
         dataset, train_data, valid_data, test_data = load_data(config)
         init_seed(config["seed"], config["reproducibility"])
         with AtMost(checkpoint.state_dict):

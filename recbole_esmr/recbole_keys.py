@@ -40,6 +40,9 @@ _COLUMNS = "a mapping such as {'inter': ['user_id', 'item_id']}"
 _INTERVAL = either("an interval such as '[5,inf)'", text(""), Kind("", lambda value: str(list_of(number(), "").read(value))))
 _KEPT = "RecBole keeps what is pre-trained as pickles, which can run code"
 
+_NEEDS_OF_TRANSFORMS = {"mask_itemseq": "mask_ratio", "crop_itemseq": "eta", "reorder_itemseq": "beta"}
+"""RecBole's transformations of a batch that read a key, and which."""
+
 KINDS: dict[str, Kind] = {
     # What is written where, and by whom
     **dict.fromkeys(("model", "dataset", "checkpoint_dir", "wandb_project", "ip"), _A_NAME),
@@ -63,13 +66,14 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("valid_neg_sample_args", "test_neg_sample_args"), _DERIVED),
     # Training
     **dict.fromkeys(("epochs", "stopping_step", "eval_step"), whole(0)),
-    **dict.fromkeys(("train_batch_size", "eval_batch_size", "MAX_ITEM_LIST_LENGTH"), whole(1)),
+    **dict.fromkeys(("train_batch_size", "eval_batch_size"), whole(1)),
+    "MAX_ITEM_LIST_LENGTH": whole(1, 10_000),
     **dict.fromkeys(("metric_decimal_place", "loss_decimal_place"), whole(0, 15)),
     "learner": one_of("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam", any_case=True),
     "learning_rate": number(above=0),
     "weight_decay": number(low=0),
     "clip_grad_norm": optional(
-        fields("a mapping such as {'max_norm': 5}", max_norm=number(above=0), norm_type=number(above=0))
+        fields("a mapping such as {'max_norm': 5}", ("max_norm",), max_norm=number(above=0), norm_type=number(above=0))
     ),
     "train_neg_sample_args": optional(
         fields(
@@ -83,7 +87,7 @@ KINDS: dict[str, Kind] = {
     ),
     **dict.fromkeys(("require_pow", "enable_amp", "enable_scaler"), flag()),
     "transform": optional(
-        one_of("mask_itemseq", "inverse_itemseq", "crop_itemseq", "reorder_itemseq", "user_defined")
+        one_of(*_NEEDS_OF_TRANSFORMS, "inverse_itemseq", "user_defined")
     ),
     # Stages whose results RecBole hands on as pickles, and a name that it would evaluate
     "use_pretrain": only(False, _KEPT),
@@ -121,7 +125,11 @@ KINDS: dict[str, Kind] = {
     "preload_weight": optional(mapping_of(_A_NAME, "a mapping such as {'ent_id': 'ent_emb'}")),
     "discretization": optional(
         mapping_of(
-            fields("a mapping such as {'method': 'ED', 'bucket': 10}", method=one_of("ED", "LD"), bucket=whole(1)),
+            either(
+                "a mapping such as {'method': 'ED', 'bucket': 10} or {'method': 'LD'}",
+                fields("", needs=("method", "bucket"), method=one_of("ED"), bucket=whole(1)),
+                fields("", needs=("method",), method=one_of("LD"), bucket=whole(1)),
+            ),
             "a mapping such as {'length': {'method': 'ED', 'bucket': 10}}",
         )
     ),
@@ -159,7 +167,7 @@ def known_keys() -> Mapping[str, Kind]:
         own = {key: value for key, value in read_yaml(file).items() if key not in KINDS}
         found |= {key: anything(as_typed=key not in held and isinstance(value, str)) for key, value in own.items()}
     named = (*general_arguments, *training_arguments, *evaluation_arguments, *dataset_arguments)
-    return {**dict.fromkeys((*named, "config_files", "loss_type"), anything()), **found, **KINDS}
+    return {**dict.fromkeys((*named, "config_files", "loss_type", "eta"), anything()), **found, **KINDS}
 
 
 def converted(values: Mapping[Any, Any]) -> dict[str, Any]:
@@ -220,15 +228,18 @@ def check_keys(given: Iterable[str], wrong: str) -> None:
             raise ConfigError(f"{wrong} {shown(key)}. {nearest(str(key)[:80], known_keys())}")
 
 
-def check_loss(config: Any) -> None:
-    """Refuse a ``loss_type`` that no sequential model of RecBole has.
+def check_together(config: Any) -> None:
+    """Refuse a ``loss_type`` that no sequential model of RecBole has, and a ``transform`` without the key that it reads.
 
     Raises:
-        ConfigError: the model, the loss, and those that there are.
+        ConfigError: the key, what it holds, and what is expected.
     """
     loss, losses = config["loss_type"], ("CE", "BPR")
     if config["MODEL_TYPE"] == ModelType.SEQUENTIAL and loss is not None and loss not in losses:
         raise ConfigError(f"{config.model}: loss_type is {shown(loss)}; expected one of {', '.join(losses)}.")
+    needs = _NEEDS_OF_TRANSFORMS.get(config["transform"])
+    if needs is not None and not isinstance(config[needs], int | float):
+        raise ConfigError(f"transform: {config['transform']} reads {needs}, which is {shown(config[needs])}. Set it to a number.")
 
 
 def _yaml_files(properties: Path) -> list[Path]:

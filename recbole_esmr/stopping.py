@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 KEEP_WHAT_IS_DONE = ("compare", "rollout")
 """Commands that go on from what they have written when they are given again."""
 
+_A_MOMENT = 0.02
 _ONE_WISH = 2.0
 """Seconds in which a second Ctrl-C is the same wish: what is being saved is saved. Later it ends the process at once."""
 
@@ -89,12 +91,21 @@ class Watch:
             raise KeyboardInterrupt
 
     def _lost(self, unraisable: Any) -> None:
-        """Raise again what came while Python could not raise it, such as in a callback of LightGBM."""
+        """Answer once more, in a moment, what came while Python could not raise it, such as in a callback of LightGBM."""
         if self._raises and issubclass(unraisable.exc_type, KeyboardInterrupt) and self.signal is not None:
             number, self.signal = self.signal, None
-            signal.raise_signal(number)
+            again = threading.Timer(_A_MOMENT, _send, (number,))
+            again.daemon = True
+            again.start()
         else:
             self._unraisable(unraisable)
+
+
+def _send(number: int) -> None:
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, number)  # it also ends a system call that waits
+    else:
+        _thread.interrupt_main(signal.Signals(number))
 
 
 def watch_command() -> None:

@@ -45,16 +45,26 @@ def test_lines_may_stand_in_any_order(trained, data_path, tmp_path):
     assert torch.allclose(model.full_sort_predict(rows), again.full_sort_predict(rows), atol=1e-5)
 
 
-def test_a_checkpoint_of_ids_in_another_order_says_so(trained, data_path, tmp_path):
-    """Where other people appear first, every weight would belong to somebody else."""
-    result, _ = trained
-    shutil.copytree(data_path / "small", tmp_path / "small")
+def _renamed(data_path, folder, names):
+    shutil.copytree(data_path / "small", folder / "small")
     for suffix in ("inter", "imp", "day", "user"):
-        path = tmp_path / f"small/small.{suffix}"
-        swapped = {"u1": "u2", "u2": "u1"}
+        path = folder / f"small/small.{suffix}"
         rows = [line.split("\t") for line in path.read_text().splitlines()]
-        path.write_text("\n".join("\t".join([swapped.get(row[0], row[0]), *row[1:]]) for row in rows) + "\n")
-    with pytest.raises(CheckpointError, match="in another order"):
+        path.write_text("\n".join("\t".join([names.get(row[0], row[0]), *row[1:]]) for row in rows) + "\n")
+
+
+def test_who_comes_first_in_the_files_changes_nobodys_weights(trained, data_path, tmp_path):
+    result, (_, _, known, *_) = trained
+    _renamed(data_path, tmp_path, {"u1": "u2", "u2": "u1"})
+    _, _, dataset, *_ = load_data_and_model(result["checkpoint"], {"data_path": str(tmp_path)})
+    assert dataset.field2id_token["user_id"].tolist() == known.field2id_token["user_id"].tolist()
+    assert dataset.inter_feat["user_id"].tolist() != known.inter_feat["user_id"].tolist()
+
+
+def test_a_checkpoint_of_other_people_says_so(trained, data_path, tmp_path):
+    result, _ = trained
+    _renamed(data_path, tmp_path, {"u1": "somebody else"})
+    with pytest.raises(CheckpointError, match="other users or items"):
         load_data_and_model(result["checkpoint"], {"data_path": str(tmp_path)})
 
 
@@ -97,7 +107,8 @@ USERS = "user_embedding.weight"
         (lambda x: {"other_parameter": {"forward": 1}}, "BPR keeps nothing, and the file forward"),
         (lambda x: {"other_parameter": {"config": {}}}, "and the file config"),
         (lambda x: {"other_parameter": {"other_parameter_name": []}}, "and the file other_parameter_name"),
-        (lambda x: {"ids": "0" * 64}, "belongs to other users or items"),
+        (lambda x: {"ids": "0" * 64}, "its ids cannot be used"),
+        (lambda x: {"ids": x.ids.replace('"user_id": "', '"user_id": "' + "0" * 16)}, "does not fit this model and data set"),
         (lambda x: {"model": "SASRec"}, "is of model SASRec, its config of 'BPR'"),
         (lambda x: {"model": "Nonsense", "config": {**x.config, "model": "Nonsense"}}, "unknown model 'Nonsense'"),
         (lambda x: {"model": "EmotionEncoder"}, "is of model EmotionEncoder"),

@@ -140,6 +140,13 @@ def test_values_that_would_be_refused_or_move_the_calendar_are_not_looked_at(tmp
     assert found[0] == found[1]
 
 
+def test_nor_is_the_profile_of_who_does_not_consent(tmp_path):
+    for other in ("x", "y"):
+        user = "user_id:token\tconsent:float\tuser_profile:token\n" + f"a\t1\tx\nb\t0\t{other}\nc\t1\tz\n"
+        trace = _load(_write(tmp_path, user=user)).trace
+        assert trace.profiles == ("x", "z") and sorted(trace.profile[1:].tolist()) == [-1, 0, 1]
+
+
 def test_a_line_with_too_few_cells_is_a_broken_file_whoever_it_is_of(tmp_path):
     with pytest.raises(DataError, match=r"tiny.day, line 5: has 2 cells and the header 5") as caught:
         _load(_write(tmp_path, user=_user("a 1", "b 0", "c 1"), day=DAY + "b\tsecret\n"))
@@ -172,7 +179,7 @@ def _silence(folder: Path, share: int = 3) -> set[str]:
 
 
 def _poison(folder: Path, silent: set[str]) -> None:
-    """Other values, other days and other numbers of rows in .day, and other profiles, of who does not consent."""
+    """Other values, other days and other numbers of rows in .day of who does not consent."""
     rng = np.random.default_rng(7)
     day = pd.read_csv(folder / "small.day", sep="\t", dtype=str, keep_default_na=False)
     theirs = day["user_id:token"].isin(silent)
@@ -182,15 +189,12 @@ def _poison(folder: Path, silent: set[str]) -> None:
     poison["day:float"] = rng.integers(-400, 400, len(poison)).astype(str)
     mixed = pd.concat([day[~theirs], poison]).sample(frac=1, random_state=2).sort_values("user_id:token", kind="stable")
     mixed.to_csv(folder / "small.day", sep="\t", index=False)
-    user = pd.read_csv(folder / "small.user", sep="\t", dtype=str)
-    user.loc[user["user_id:token"].isin(silent), "user_profile:token"] = rng.choice(["x", "y", "casual"], len(user))[0]
-    user.to_csv(folder / "small.user", sep="\t", index=False)
 
 
 _MOVES = re.compile(r"\d\d:\d\d:\d\d|\[(time:|training)[^\n]*|-[A-Z][a-z]{2}-\d\d-\d{4}_[^ \n]*|\b\d+\.\d+( ?s\b|it/s)")
 """Times, and names made of them."""
 
-_KEPT = ("config", "ids", "state_dict", "other_parameter")
+_KEPT = ("config", "ids", "state_dict", "other_parameter", "optimizer", "training", "progress")
 _SHORT = {"epochs": 1, "encoder_epochs": 1, "reranker_epochs": 1, "ranker_rounds": 5}
 
 

@@ -25,7 +25,7 @@ DROP_FROM_BOUNDING_SET, DAC_OVERRIDE, DAC_READ_SEARCH = 24, 1, 2  # <linux/prctl
 QUIET = "--state=ERROR --show_progress=False"
 RUN = f"run --model=BPR --dataset=esmr-mini --epochs=1 {QUIET}"
 ROLLOUT = "rollout --policy=random,pop --users=20 --items=40 --days=3 --log_days=10 --seeds=1 --replicates=20"
-CAUSAL = f"causal --dataset=esmr-mini --graph_samples=2 --causal_placebos=5 {QUIET}"
+CAUSAL = f"causal --dataset=esmr-mini --graph_samples=2 --causal_placebos=10 {QUIET}"
 SIMULATE = "simulate --users=200 --items=200 --days=10"
 COMMANDS = {  # {file} and {folder} are what cannot be written, {free} is a folder that can
     "run --output": RUN + " --output={file}",
@@ -45,7 +45,7 @@ COMMANDS = {  # {file} and {folder} are what cannot be written, {free} is a fold
     "import --draft": "import csv --input={free}/rows.csv --draft --mapping={file}",
 }
 ROWS = "person,video,when,seconds\n" + "".join(f"p{n % 97},v{n % 53},{1_700_000_000 + 3600 * n},{n % 60}\n" for n in range(5000))
-MAPPING = "user_id: person\nitem_id: video\ntimestamp: when\n"
+MAPPING = "inter: {file: rows.csv, columns: {user_id: person, item_id: video, timestamp: when}}\n"
 
 
 def _full(place: Path) -> None:
@@ -105,6 +105,8 @@ def tried(place: Path, words: str, spoil: Callable[[Path], None] | str, free: Pa
     if spoil == "its parent is a file":
         shutil.rmtree(target.parent)
         target.parent.write_text("old")
+    if "--draft" in words and target.is_file():  # a draft overwrites nothing
+        target.unlink()
     if callable(spoil):
         spoil(target.parent if spoil is _no_permission else place)
         if spoil is _no_permission and target.is_dir():

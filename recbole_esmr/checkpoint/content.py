@@ -34,7 +34,7 @@ class Checkpoint:
     Attributes:
         model: name of the model.
         config: the JSON part of its config; ``data_path`` is the folder that holds the data set's folder.
-        ids: fingerprint of the users' and items' ids that the weights belong to, None where unknown.
+        ids: those that the weights belong to (:class:`~recbole_esmr.checkpoint.known_ids.KnownIds`), None where unknown.
         state_dict, other_parameter, optimizer: as RecBole's trainer knows them.
         training: epoch, cur_step and best_valid_score of the trainer; empty where there was none.
         progress: what a stopped training needs to go on.

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from recbole_esmr.checkpoint.content import Checkpoint
+from recbole_esmr.checkpoint.known_ids import KnownIds
 from recbole_esmr.checkpoint.weights import check_weights, load_attributes
 from recbole_esmr.errors import CheckpointError
 
 
 def id_fingerprint(dataset: Any) -> str:
-    """A hash of the users' and items' names in the order of RecBole's internal ids.
+    """The ids of a data set as a checkpoint keeps them; the same text for the same ids with the same numbers."""
+    return KnownIds.of(dataset).text
 
-    RecBole numbers them in order of appearance, so rows in another order give every weight to somebody else.
+
+def ids_of(checkpoint: Checkpoint) -> KnownIds | None:
+    """The ids that the weights of a checkpoint belong to, None where it does not say.
+
+    Raises:
+        CheckpointError: they cannot be read; the message goes without the file.
     """
-    tokens = (dataset.field2id_token[field] for field in (dataset.uid_field, dataset.iid_field))
-    return hashlib.sha256("\n".join("\t".join(map(str, names)) for names in tokens).encode()).hexdigest()
+    return KnownIds.of_text(checkpoint.ids) if checkpoint.ids is not None else None
 
 
 def other_ids(path: str | Path, dataset: Any) -> CheckpointError:
     """The error for a checkpoint whose ids are not those of the data."""
     return CheckpointError(
-        f"{path}: belongs to other users or items than data set '{dataset.dataset_name}' has, or to its rows in another "
-        "order. Use the very files it was trained on, or train again."
+        f"{path}: belongs to other users or items than data set '{dataset.dataset_name}' has, or to other numbers of them. "
+        "Use the very files it was trained on, or train again."
     )
 
 
@@ -40,7 +45,11 @@ def restore(model: Any, checkpoint: Checkpoint, path: str | Path, dataset: Any =
     Raises:
         CheckpointError: names, shapes or ids differ, as they do when the data set or the sizes in the config differ.
     """
-    if dataset is not None and checkpoint.ids not in (None, id_fingerprint(dataset)):
+    try:
+        known = ids_of(checkpoint)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    if dataset is not None and known is not None and not known.fits(dataset):
         raise other_ids(path, dataset)
     try:
         check_weights(model.state_dict(), checkpoint.state_dict)

@@ -70,8 +70,8 @@ def of_blocks(blocks: Mapping[str, Block], device: torch.device | str = "cpu") -
         if reader.left:
             raise ValueError(f"nothing names the block {min(reader.left)[:40]!r}")
         return found
-    except (ValueError, TypeError, KeyError, IndexError, OverflowError, RuntimeError) as error:
-        what = f"there is no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0][:200]
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError, RuntimeError, MemoryError) as error:
+        what = f"there is no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise CheckpointError(f"its content cannot be used ({what}). Train again.") from error
 
 
@@ -181,7 +181,7 @@ class _Reader:
 
     def _sparse(self, content: Any) -> torch.Tensor:
         shape, indices, values = content
-        return torch.sparse_coo_tensor(self.value(indices), self.value(values), shape, check_invariants=True, is_coalesced=True)
+        return torch.sparse_coo_tensor(self.value(indices), self.value(values), shape, check_invariants=True).coalesce()
 
     def _scipy(self, content: Any) -> Any:
         kind, shape, *parts = content

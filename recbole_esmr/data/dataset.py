@@ -256,8 +256,10 @@ class ESMRDataset(SequentialDataset):
         """Profile codes with their names, and consent, (U,) each."""
         people = _numbered(self._records.people, self.field2token_id[self.uid_field], {})
         profile, consent = np.full(self.user_num, -1), np.ones(self.user_num, dtype=bool)
-        codes, names = pd.factorize(people["profile"].replace("", np.nan), sort=True)  # whatever order the lines of .user have
-        profile[people["user"]], consent[people["user"]] = codes, people["consent"]
+        names = pd.Index(people["profile"].unique()).difference([""])  # sorted, whatever order the lines of .user have
+        if self.config.known_ids is not None:
+            names = self.config.known_ids.profiles(names)
+        profile[people["user"]], consent[people["user"]] = names.get_indexer(people["profile"]), people["consent"]
         return (profile, tuple(str(name) for name in names)), consent
 
     # -- sequences and splits ----------------------------------------------------------------------------------------

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from recbole_esmr.checkpoint import Checkpoint, json_config, load_checkpoint, package_versions
+from recbole_esmr.data.reading.atomic import read_atomic_file
+from recbole_esmr.data.reading.consent import read_consent
 from recbole_esmr.errors import CheckpointError
 from recbole_esmr.work import content_hash
 
@@ -89,11 +94,25 @@ def kept_training(path: str | Path, config: Any) -> Checkpoint | None:
 
 
 def files_hash(config: Any) -> str:
-    """A hash of the content of a data set's atomic files and of the files that keys name, wherever they lie."""
+    """A hash of the content of a data set's atomic files and of the files that keys name, wherever they lie.
+
+    Of ``.day`` what is read counts: the rows of who consents, for a model that reads it.
+    """
     folder, name = Path(str(config["data_path"])), str(config["dataset"])
     files = sorted(file for file in folder.glob("*") if file.name.startswith(f"{name}.") and file.suffix != ".yaml")
     named = [Path(str(config[key])) for key in _NAME_FILES if config[key]]
-    return content_hash((*files, *named))
+    whole = content_hash((*(file for file in files if file.suffix != ".day"), *named))
+    days = folder / f"{name}.day"
+    return hashlib.sha256(whole.encode() + _read_of_days(days, config)).hexdigest() if days in files else whole
+
+
+def _read_of_days(file: Path, config: Any) -> bytes:
+    """Hashes of the rows of people's days that are read."""
+    if "day" not in (config["additional_feat_suffix"] or ()):
+        return b""
+    consent = read_consent(str(config["dataset"]), file.parent, config)
+    read = consent.readable(read_atomic_file(file, config), str(config["USER_ID_FIELD"]))
+    return bytes(pd.util.hash_pandas_object(read.text, index=False).to_numpy()) + "\t".join(read.types).encode()
 
 
 def other_files(path: str | Path, config: Any) -> CheckpointError:

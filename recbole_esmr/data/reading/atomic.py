@@ -135,6 +135,7 @@ def _text_of(path: Path, encoding: str, size: int = -1) -> str:
         encoding = "utf-16"
     try:
         known = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+        io.TextIOWrapper(io.BytesIO(), encoding=known)  # refuses Python's codecs that make no text
         decoder = codecs.getincrementaldecoder(known)()
         text = decoder.decode(raw, final=size < 0)  # the last character may be cut in two
     except LookupError as error:
@@ -145,6 +146,8 @@ def _text_of(path: Path, encoding: str, size: int = -1) -> str:
             f"{path}, line {line}: is not {encoding.upper()} (byte {error.start}). Save the file as UTF-8, or set `encoding` to "
             "what it is, for example encoding: latin-1."
         ) from error
+    except UnicodeError as error:
+        raise DataError(f"{path}: is not {encoding.upper()} ({error}). Set `encoding` to what it is.") from error
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if "\x00" in text:
         line = text.count("\n", 0, text.index("\x00")) + 1
