@@ -2,7 +2,7 @@
 
     python benchmarks/trust/kills.py --command=run --kills=30
 
-The command runs once whole. Then it is killed (SIGKILL) at moments spread evenly over that time, each time in a folder of its own,
+The command runs once whole. Then it is killed (SIGKILL) at moments spread evenly over that time, each time in its own folder,
 and goes on as the documentation says: ``run`` with ``--resume`` where a checkpoint is there, every other command by being given
 again. Ends with status 1 where a result differs in anything but times and paths.
 """
@@ -33,7 +33,10 @@ COMMANDS = {
     "simulate": ["simulate", "--users=400", "--items=400", "--days=40", "--output=out", "--people=people.npz"],
     "import": ["import", "csv", "--input=csv", "--mapping=map.yaml", "--output=out"],
 }
-ENTRY = "import sys, recbole_esmr.progress as p; p.SECONDS = {seconds}; from recbole_esmr.cli import main; sys.exit(main(sys.argv[1:]))"
+ENTRY = """import sys, recbole_esmr.progress
+recbole_esmr.progress.SECONDS = {seconds}
+from recbole_esmr.cli import main
+sys.exit(main(sys.argv[1:]))"""
 PASSING = ("timings", "seconds", "checkpoint", "checkpoint_dir", "data_path")
 """Keys of results that say when or where, and not what."""
 MAPPING = "inter: {file: views.csv, columns: {user_id: who, item_id: what, timestamp: when}}\n"
