@@ -21,10 +21,7 @@ from recbole_esmr.quick_start import check_buildable, train_into
 from recbole_esmr.recbole_models import is_sequential, reads_features
 from recbole_esmr.report.tables import write_comparison
 from recbole_esmr.trainer.going_on import what_counts
-from recbole_esmr.work import Work
-
-WORK = ".work"
-"""Folder in the output that holds the rows that are done and the checkpoint of the one that is not."""
+from recbole_esmr.work import Work, hidden_beside
 
 
 @dataclass
@@ -69,7 +66,7 @@ def compare(
         models, seeds: each model is trained with each seed.
         dataset, config_file_list, config_dict, arguments: as of :func:`~recbole_esmr.quick_start.run_recbole`.
         output: a folder for ``protocol.json`` and, written anew after each row, the table as CSV, Markdown and LaTeX. Until all
-            rows are finished it also holds what the same comparison goes on from when it was stopped.
+            rows are finished, a hidden folder beside it holds what the same comparison goes on from when it was stopped.
 
     Raises:
         ESMRError: nothing is trained: a model's config or data are wrong, protocols differ, or there is no test part.
@@ -83,7 +80,7 @@ def compare(
     asked = {name: _asked(config) for name, config in configs.items()}
     found = Comparison(shared(configs[names[0]]), _notes(configs, asked))
     by_seed = {seed: made(seed) for seed in seeds}
-    with Work.at(Path(output) / WORK if output else None) as work:
+    with Work.at(hidden_beside(output)) as work:
         _write_protocol(found, names, seeds, output)
         for name in names:
             for seed in seeds:

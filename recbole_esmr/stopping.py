@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 KEEP_WHAT_IS_DONE = ("compare", "rollout")
-"""Commands that go on from what they have written when they are given again."""
+"""Commands that go on when they are given again, from what they keep beside their output or in ``--keep``."""
 
 _A_MOMENT = 0.02
 _ONE_WISH = 2.0
@@ -34,7 +34,8 @@ def going_on(arguments: Sequence[str], checkpoint: str | None = None) -> str:
     import shlex  # it takes longer to import than all else here, which is to be there from the first moment
 
     command, words = arguments[0] if arguments else "", list(arguments)
-    goes_on = command in KEEP_WHAT_IS_DONE or any(word.startswith("--resume") for word in words)
+    kept = command in KEEP_WHAT_IS_DONE and any(word.partition("=")[0] in ("--output", "--keep") for word in words)
+    goes_on = kept or any(word.startswith("--resume") for word in words)
     if checkpoint and command not in KEEP_WHAT_IS_DONE:
         while "--resume" in words:
             place = words.index("--resume")

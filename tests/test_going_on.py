@@ -137,8 +137,8 @@ def test_failed_cells_are_tried_again_and_only_they(compared, monkeypatch):
 
 
 def test_two_at_once_in_one_folder_are_refused(compared):
-    Path("out/.work").mkdir(parents=True)
-    with locked(Path("out/.work")), pytest.raises(ConfigError, match=r"out/\.work: another process is working there"):
+    Path(".out.work").mkdir()
+    with locked(Path(".out.work")), pytest.raises(ConfigError, match=r"\.out\.work: another process is working there"):
         compared("out")
     Path("kept").mkdir()
     with locked(Path("kept")), pytest.raises(ConfigError, match="kept: another process is working there"):

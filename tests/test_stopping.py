@@ -29,8 +29,9 @@ posix = pytest.mark.skipif(os.name != "posix", reason="Unix's signals")
         ("run --dataset=x --resume=b.pth", None, "stopped. Go on with: recbole-esmr run --dataset=x --resume=b.pth"),
         ("run --resume=b.pth --dataset=x", "a.pth", "stopped. Go on with: recbole-esmr run --dataset=x --resume=a.pth"),
         ("run --resume b.pth --dataset=x", "a.pth", "stopped. Go on with: recbole-esmr run --dataset=x --resume=a.pth"),
-        ("compare --models=A,B --dataset=x", "a.pth", "stopped. Go on with: recbole-esmr compare --models=A,B --dataset=x"),
-        ("rollout --policy=pop", None, "stopped. Go on with: recbole-esmr rollout --policy=pop"),
+        ("compare --models=A --output=o", "a.pth", "stopped. Go on with: recbole-esmr compare --models=A --output=o"),
+        ("compare --models=A --dataset=x", None, "stopped. Start again with: recbole-esmr compare --models=A --dataset=x"),
+        ("rollout --policy=pop --keep k", None, "stopped. Go on with: recbole-esmr rollout --policy=pop --keep k"),
         ("", None, "stopped. Start again with: recbole-esmr"),
     ],
 )
