@@ -118,8 +118,8 @@ def whole(low: int, high: int = MOST) -> Kind:
     return Kind(f"a whole number of at least {low}{most}", read)
 
 
-def number(low: float = -math.inf, above: float = -math.inf, high: float = math.inf) -> Kind:
-    """A finite number of at least ``low``, more than ``above`` and at most ``high``."""
+def number(low: float = -math.inf, above: float = -math.inf, high: float = math.inf, unit: str = "") -> Kind:
+    """A finite number of at least ``low``, more than ``above`` and at most ``high``; ``unit`` for messages."""
 
     def read(value: Any) -> float | int:
         if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
@@ -131,7 +131,7 @@ def number(low: float = -math.inf, above: float = -math.inf, high: float = math.
 
     said = [f"of at least {low:g}"] * (low > -math.inf) + [f"above {above:g}"] * (above > -math.inf)
     said += [f"of at most {high:g}"] * (high < math.inf)
-    return Kind(" ".join(["a number", " and ".join(said)]).strip(), read)
+    return Kind(" ".join([f"a number of {unit}" if unit else "a number", " and ".join(said)]).strip(), read)
 
 
 def list_of(kind: Kind, words: str, alone: bool = False, empty: bool = True) -> Kind:

@@ -83,7 +83,7 @@ from recbole_esmr.recbole_keys import known_keys
         ("hidden_act", [1], "hidden_act is [1]; expected a text such as 'gelu'"),
         ("MODEL_TYPE", 1, "MODEL_TYPE is 1; expected nothing, for it follows from the model"),
         ("max_days", 0, "max_days is 0; expected a whole number of at least 1"),
-        ("memory_limit", "1 GB", "memory_limit is '1 GB'; expected a number above 0"),
+        ("memory_limit", "1 GB", "memory_limit is '1 GB'; expected a number of GiB above 0"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_named_before_recbole_sees_it(mine, tmp_path, key, value, says):
