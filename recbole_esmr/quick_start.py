@@ -39,8 +39,8 @@ from recbole_esmr.trainer.checkpointing import SafeCheckpoints, get_trainer
 from recbole_esmr.trainer.going_on import kept_training
 from recbole_esmr.trainer.readiness import check_rankable, check_trainable, unsplittable
 
-_WITH_MOMENTS = 3
-"""Numbers that a checkpoint holds for each weight: itself, and Adam's two moments."""
+_WITH_MOMENTS = 4
+"""Numbers that a checkpoint of a training under way holds for each weight: the best, the last, and Adam's two moments."""
 
 
 def run_recbole(
