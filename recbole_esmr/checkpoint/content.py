@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _RECOMPUTED = (
     *("device", "MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "valid_metric_bigger", "single_spec", "local_rank"),
-    "files_fingerprint",
     *("sign", "trust"),  # paths of this machine, and nobody else's business
 )
 _RECOMPUTED_ARGS = ("train_neg_sample_args", "valid_neg_sample_args", "test_neg_sample_args")
