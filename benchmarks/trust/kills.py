@@ -99,7 +99,7 @@ def reached(folder: Path) -> str:
         where += [
             ", ".join(name for name in within if name != "done")[:40] if "done" not in within else f"epoch {within['done']}"
         ]
-        where += [f"epoch {state['done']}"] * ("done" in state)
+        where += [f"epoch {state['done']}"] if "done" in state else []
         said.append(f"{held.model} " + ("ended" if "ended" in held.progress else " ".join(part for part in where if part)))
     return "; ".join(said) or "nothing yet"
 
