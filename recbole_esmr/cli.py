@@ -23,6 +23,7 @@ _NEEDS = {
     "simulate": "recbole_esmr.simulation",
     "rollout": "recbole_esmr.closed_loop",
     "causal": "recbole_esmr.quick_start",
+    "forget": "recbole_esmr.forget",
     "import": "recbole_esmr.data.importers",
 }
 """What takes seconds to import of each command: it is imported while Ctrl-C ends the process at once."""

@@ -44,8 +44,10 @@ def test_what_is_tried_here_runs_in_recbole_itself(tmp_path):
     evaluate = StockConfig._convert_config_dict.recboles_own
     for code in CODE:
         evaluate(None, {"learner": code})
+        assert (tmp_path / "canary").exists(), code
         (tmp_path / "canary").unlink()
     pickle.loads(pickle.dumps(_Canary()))
+    assert (tmp_path / "canary").exists()
     (tmp_path / "canary").unlink()
 
 

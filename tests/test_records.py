@@ -44,6 +44,7 @@ def test_a_folder_that_another_process_makes_meanwhile_is_no_error(tmp_path, mon
     monkeypatch.setattr(Path, "exists", lambda path: path == tmp_path)
     os.makedirs(tmp_path / "log" / "BPR")
     ensure_dir(str(tmp_path / "log" / "BPR"))
+    assert os.path.isdir(tmp_path / "log" / "BPR")
 
 
 @pytest.mark.parametrize("model", ["BPR", "Pop"])
