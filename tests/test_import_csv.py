@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from recbole_esmr.data.importers import import_data
@@ -75,6 +75,7 @@ ids = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\r\
 
 
 @given(st.lists(st.tuples(ids, ids).filter(lambda pair: all(name.strip() for name in pair)), min_size=1, max_size=12))
+@example([("\ufeff", "0"), ("\ufeffb", "\ufeff")])
 @settings(max_examples=60, deadline=None)
 def test_any_ids_are_written_as_they_were_read(pairs):
     with tempfile.TemporaryDirectory() as folder:

@@ -199,7 +199,7 @@ def _cells(path: Path, body: str, names: list[str], separator: str) -> pd.DataFr
     if not filled.any():
         return pd.DataFrame(columns=names, dtype=object)
     text = pd.read_csv(
-        io.StringIO(body, newline=""),
+        io.StringIO("\ufeff" + body, newline=""),  # pandas takes one mark away, even where it is the beginning of an id
         sep=separator,
         names=names,
         dtype=str,
