@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib.util
 import os
 import re
@@ -33,6 +34,14 @@ def test_every_pin_is_one_version():
     assert all(re.fullmatch(r'[a-z0-9-]+==[^\s*]+( ; python_version (<|>=) "3\.11")?', line) for line in pins)
     names = [line.split("==")[0] for line in pins if " ; " not in line]
     assert len(set(names)) == len(names)
+
+
+def test_the_wheel_holds_every_room():
+    declared = configparser.ConfigParser()
+    declared.read(ROOT / "setup.cfg")
+    rooms = {".".join(file.parent.relative_to(ROOT).parts) for file in (ROOT / "recbole_esmr").rglob("__init__.py")}
+    data = {"recbole_esmr.datasets", "recbole_esmr.properties"}
+    assert set(declared["options"]["packages"].split()) == rooms | data
 
 
 @pytest.mark.slow
