@@ -59,8 +59,6 @@ def _run_command(arguments: Sequence[str], watch: Watch, say: Printer) -> None:
     options, rest = parser.parse_known_args(arguments, argparse.Namespace(say=say))
     if rest and not options.takes_keys:
         parser.error(f"unknown argument {rest[0]}; see recbole-esmr {options.command} --help")
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
     if options.command in _NEEDS:
         importlib.import_module(_NEEDS[options.command])
     watch.raising()

@@ -1,4 +1,4 @@
-"""What RecBole 1.2.1 needs of other libraries' past, what is put in its place, and why, in two tables.
+"""What RecBole 1.2.1 needs of other libraries' past, what is put in its place, and why, in three tables.
 
 Each row reaches RecBole's own modules alone: numpy, scipy and ray stay as they are for everybody else, and RecBole itself is
 never edited. Methods of RecBole that a library has changed under it stand in :data:`recbole_esmr.plugin.METHODS`.
@@ -14,8 +14,11 @@ from contextlib import contextmanager
 from functools import cache, partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
+from inspect import Parameter, signature
 from types import ModuleType
 from typing import Any
+
+from recbole_esmr.errors import MissingPackageError
 
 LATE = (
     # package, the part of it that RecBole imports at its start, why it comes when it is first used
@@ -48,6 +51,7 @@ def _numpys_int() -> Any:
 
 
 _EMBEDDING = ("layers", "abstract_recommender", "context_aware_recommender.ffm")
+_SEQUENCES = ("dataset", "kg_dataset", "sequential_dataset")
 _GRAPHS = (
     *("general_recommender.lightgcn", "general_recommender.ngcf", "general_recommender.ncl", "general_recommender.gcmc"),
     *("general_recommender.spectralcf", "knowledge_aware_recommender.kgin", "knowledge_aware_recommender.mcclk"),
@@ -65,10 +69,59 @@ PAST: tuple[tuple[str, str, Mapping[str, Callable[[], Any]], str], ...] = (
 )
 
 
+def _lengths(of: Any) -> Any:
+    """``len``; of a column its cells' lengths, (N,), which is what ``Series.agg(len)`` meant before pandas 3."""
+    import pandas as pd
+
+    return of.map(len) if isinstance(of, pd.Series) else len(of)
+
+
+class _Amp:
+    """What RecBole's trainer asks of ``torch.cuda.amp``."""
+
+    @staticmethod
+    def GradScaler(enabled: bool) -> Any:
+        """A scaler of gradients on a GPU."""
+        import torch
+
+        return torch.amp.GradScaler("cuda", enabled=enabled)
+
+    @staticmethod
+    def autocast(enabled: bool) -> Any:
+        """Half precision on a GPU."""
+        import torch
+
+        return torch.autocast("cuda", enabled=enabled)
+
+
+class _Tune:
+    """``ray.tune``, whose ``report`` has somewhere to report to only where ray is loaded: in a trial of its own."""
+
+    def __init__(self, tune: ModuleType) -> None:
+        self._tune = tune
+
+    def report(self, **metrics: float) -> None:
+        """What RecBole's objective says of a training; ray took the metrics as keywords until 2.6 and takes a dict since."""
+        if not isinstance(sys.modules.get("ray.tune", self._tune), LateModule):
+            takes_dict = all(one.kind != Parameter.VAR_KEYWORD for one in signature(self._tune.report).parameters.values())
+            self._tune.report(metrics) if takes_dict else self._tune.report(**metrics)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tune, name)
+
+
+OWN: tuple[tuple[str, str, Callable[[Any], Any], str], ...] = (
+    # RecBole's module, a name in it, what it is made of what it was (None where it is Python's own), why
+    *((f"recbole.data.dataset.{part}", "len", lambda _: _lengths, "pandas 3 gives len the column") for part in _SEQUENCES),
+    ("recbole.trainer.trainer", "amp", lambda _: _Amp, "torch 2.4 warns of torch.cuda.amp"),
+    ("recbole.quick_start.quick_start", "tune", _Tune, "no ray, no trial; and ray 2.7 takes a dict"),
+)
+
+
 @contextmanager
 def stood_in() -> Iterator[None]:
     """While RecBole is imported, what stands in :data:`LATE` is a stand-in; a package that is loaded already stays as it is."""
-    placed = {name: _stand_in(name, part) for name, part, _ in LATE if name not in sys.modules}
+    placed = {name: _stand_in(name, part) for name, part, _ in LATE if sys.modules.get(name) is None}
     sys.modules.update(placed)
     try:
         yield
@@ -87,11 +140,16 @@ class LateModule(ModuleType):
         package = self.__name__.partition(".")[0]
         if isinstance(sys.modules.get(package), LateModule):  # asked while RecBole is still being imported
             del sys.modules[package]
-        with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", message="pkg_resources is deprecated"
-            )  # ray imports it, which warns that it will go
-            return getattr(importlib.import_module(self.__name__), name)
+        with warnings.catch_warnings():  # ray imports pkg_resources, which warns that it will go
+            warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+            try:
+                return getattr(importlib.import_module(self.__name__), name)
+            except ModuleNotFoundError as error:
+                raise MissingPackageError(
+                    f"{package} is not installed, and {self.__name__}.{name} was asked for. RecBole's tuning with hyperopt needs "
+                    f"no {package}; for its tuning with {package}: pip install '{package}[{self.__name__.rpartition('.')[2]}]'.",
+                    name=package,
+                ) from error
 
 
 def _stand_in(package: str, part: str) -> LateModule:
@@ -103,9 +161,15 @@ def _stand_in(package: str, part: str) -> LateModule:
 
 @cache
 def put_back() -> None:
-    """Give RecBole's modules the names in :data:`PAST`, as soon as each is loaded."""
+    """Give RecBole's modules what stands in :data:`PAST` and :data:`OWN`, as soon as each is loaded."""
     for place, name, names, _ in PAST:
         when_loaded(place, partial(_with_old_names, name=name, names=names))
+    for place, name, made, _ in OWN:
+        when_loaded(place, partial(_with_own, name=name, made=made))
+
+
+def _with_own(module: ModuleType, name: str, made: Callable[[Any], Any]) -> None:
+    setattr(module, name, made(vars(module).get(name)))
 
 
 def _with_old_names(module: ModuleType, name: str, names: Mapping[str, Callable[[], Any]]) -> None:
@@ -119,10 +183,11 @@ def _with_old_names(module: ModuleType, name: str, names: Mapping[str, Callable[
 
 
 class WhenLoaded(MetaPathFinder):
-    """Does something with a module at the end of its first import."""
+    """Does things with a module at the end of its first import; says what is missing where there is none."""
 
-    def __init__(self, name: str, what: Callable[[ModuleType], None]) -> None:
-        self.name, self._what = name, what
+    def __init__(self, name: str, missing: str = "") -> None:
+        self.name, self.missing = name, missing
+        self.todo: list[Callable[[ModuleType], None]] = []
 
     def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         """The module's own spec, whose loader does it afterwards; None for every other module."""
@@ -130,20 +195,33 @@ class WhenLoaded(MetaPathFinder):
             return None
         found = (finder.find_spec(fullname, path, target) for finder in sys.meta_path if finder is not self)
         spec = next((spec for spec in found if spec is not None), None)
+        if spec is None and self.missing:
+            raise MissingPackageError(self.missing, name=fullname)
         if spec is not None and spec.loader is not None:
             run = spec.loader.exec_module
 
             def exec_module(module: ModuleType) -> None:
                 run(module)
-                self._what(module)
+                for what in self.todo:
+                    what(module)
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 
 
-def when_loaded(name: str, what: Callable[[ModuleType], None]) -> None:
-    """Do something with a module: now where it is loaded, and otherwise at the end of its first import."""
+def when_loaded(name: str, what: Callable[[ModuleType], None], missing: str = "") -> None:
+    """Do something with a module: now where it is loaded, and otherwise at the end of its first import.
+
+    Args:
+        name: of the module.
+        what: to do with it.
+        missing: the line that who imports it is told where it is not installed; Python's own where it is empty.
+    """
     if name in sys.modules:
         what(sys.modules[name])
-    elif not any(isinstance(finder, WhenLoaded) and finder.name == name for finder in sys.meta_path):
-        sys.meta_path.insert(0, WhenLoaded(name, what))
+        return
+    waiting = next((finder for finder in sys.meta_path if isinstance(finder, WhenLoaded) and finder.name == name), None)
+    if waiting is None:
+        waiting = WhenLoaded(name, missing)
+        sys.meta_path.insert(0, waiting)
+    waiting.todo.append(what)

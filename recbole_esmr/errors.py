@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 _LONGEST = 1_000
 """Characters of a message; of a longer one, as of an id of 10,000 characters, the middle is left out."""
@@ -47,6 +48,10 @@ class IdentificationError(ESMRError):
     """A causal effect that the assumed graph does not identify, or that the data are too few to estimate."""
 
 
+class MissingPackageError(ESMRError, ModuleNotFoundError):
+    """A package that is not installed; the message says how to install it."""
+
+
 class Interrupted(KeyboardInterrupt):
     """A training that was stopped (Ctrl-C, SIGTERM) and can go on.
 
@@ -63,6 +68,11 @@ def _shown(character: str) -> str:
     if character in "\r\n":
         return " "
     return character if character.isprintable() else character.encode("unicode_escape").decode()
+
+
+def plain(value: Any) -> Any:
+    """The value itself of a number or text of numpy's, which numpy 2 shows as ``np.float64(50.0)``; anything else as it is."""
+    return value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else value
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

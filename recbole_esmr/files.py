@@ -115,7 +115,7 @@ def write_atomic_files(
 
 
 def _check_cells(name: str, frame: pd.DataFrame) -> None:
-    for column in frame.select_dtypes(object):
+    for column in frame.select_dtypes(exclude=["number", "bool"]):
         wrong = frame[column].astype(str).str.contains("[\t\r\n\0]")
         if wrong.any():
             raise DataError(

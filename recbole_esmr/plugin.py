@@ -77,6 +77,13 @@ METHODS = (
     ("recbole.trainer.hyper_tuning:HyperTuning", "_build_space_from_file", "recbole_esmr.tuning:space_of_file", "the same"),
     ("recbole.data.dataset.dataset:Dataset", "save", "recbole_esmr.data.recbole.cache:save_dataset", "no pickles"),
     ("recbole.data.dataset.dataset:Dataset", "_load_feat", "recbole_esmr.data.recbole.loading:load_feat", "ids are text"),
+    ("recbole.data.dataset.dataset:Dataset", "_fill_nan", "recbole_esmr.data.recbole.loading:fill_nan", "pandas 3 copies"),
+    (
+        "recbole.data.dataset.dataset:Dataset",
+        "_dataframe_to_interaction",
+        "recbole_esmr.data.recbole.loading:dataframe_to_interaction",
+        "pandas 3 hands out what must not be written to",
+    ),
     (
         "recbole.data.dataset.dataset:Dataset",
         "_load_inter_feat",
@@ -176,9 +183,15 @@ def data_keys() -> tuple[str, ...]:
     return *read_yaml(shipped("properties") / "overall.yaml"), "day_split", "label"
 
 
+_NO_RECBOLE = (
+    "RecBole is not installed. Run `pip install --no-deps recbole==1.2.1`; all else that it needs is there. (Past Python 3.11 pip "
+    "cannot install it by itself, because of ray, which it asks for and does not need.)"
+)
+
+
 def teach() -> None:
     """Register now where RecBole is loaded already, and otherwise when it comes."""
-    compat.when_loaded("recbole", lambda _: register())
+    compat.when_loaded("recbole", lambda _: register(), missing=_NO_RECBOLE)
 
 
 def _module(name: str) -> ModuleType:

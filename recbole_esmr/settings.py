@@ -18,7 +18,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from recbole_esmr.errors import ConfigError, nearest
+from recbole_esmr.errors import ConfigError, nearest, plain
 
 T = TypeVar("T")
 
@@ -148,6 +148,7 @@ def _check(value: Any, hint: Any, declared: Mapping[str, Any], where: str) -> An
 
 
 def _check_scalar(value: Any, kind: type, declared: Mapping[str, Any], where: str) -> Any:
+    value = plain(value)
     unit = f" {declared['unit']}" if declared["unit"] else ""
     if isinstance(value, int) and abs(value) >= _LARGEST:
         raise ConfigError(

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from recbole_esmr.errors import ConfigError
+from recbole_esmr.errors import ConfigError, plain
 
 MAX_OPTION = 100_000
 """Characters of one value on the command line."""
@@ -106,7 +106,7 @@ def yaml_text(values: dict[str, Any]) -> str:
 
 def shown(value: Any, most: int = 80) -> str:
     """A value as messages show it: on one line, its beginning where it has more than ``most`` characters."""
-    text = repr(value[: most + 1] if isinstance(value, str) else value)
+    text = repr(value[: most + 1] if isinstance(value, str) else plain(value))
     return text if len(text) <= most + 2 else f"{text[:most]}…"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import recbole_esmr  # noqa: F401  (teaches RecBole the plug-in)
+from recbole_esmr.errors import ESMRError
 from recbole_esmr.simulation import load_world, simulate
 
 QUICK = {
@@ -37,6 +39,19 @@ def _workplace(tmp_path, monkeypatch):
     """RecBole writes log/ and saved/ where it stands, and reads sys.argv."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["pytest"])
+
+
+@pytest.fixture(autouse=True)
+def _plain_numbers(monkeypatch):
+    """No message shows a number as ``np.float64(50.0)``, whichever test brings it about (numpy 2 would)."""
+
+    def checked(self, *said, **names):
+        found = re.search(r"\bnp\.(float|u?int|str_|bool|array)", " ".join(map(str, said)))
+        if found:
+            pytest.fail(f"a message shows numpy's own way of writing: {said}")
+        super(ESMRError, self).__init__(*said, **names)
+
+    monkeypatch.setattr(ESMRError, "__init__", checked)
 
 
 @pytest.fixture(scope="session")

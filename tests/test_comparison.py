@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -211,7 +212,7 @@ def test_cells_that_a_spreadsheet_would_run_are_escaped():
     )
     lines = csv_text(frame).split("\n")
     assert lines[0] == "model,'=n" and lines[1] == "'=cmd|' /C calc'!A0,-1.5", "numbers stay as they are"
-    assert [line[:2] for line in lines[2:6]] == ["'+", "'-", "'@", "'\t"] and "'\rx,6.0" in csv_text(frame)
+    assert [line[:2] for line in lines[2:6]] == ["'+", "'-", "'@", "'\t"] and re.search('"?\'\rx"?,6.0', csv_text(frame))
     assert lines[-3:] == ["a=b,7.0", ",8.0", ""]
 
 

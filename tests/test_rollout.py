@@ -124,8 +124,10 @@ def test_chunks_of_people_are_judged_as_all_at_once():
         return rolled_out(env, rollout_days(env, Positive(item_names(60), env.catalogue.tone.numpy()), 5, counts=False), 0)
 
     whole, parts = lived(np.arange(90)), joined([lived(np.arange(40)), lived(np.arange(40, 90))])
-    for name in ("valence", "negative_share", "episodes", "recoveries", "hours", "active"):
+    for name in ("valence", "negative_share", "episodes", "recoveries", "active"):
         assert np.array_equal(getattr(whole, name), getattr(parts, name)), name
+    # torch's exponential rounds the last bit by where a number lies among its neighbours, in some builds
+    np.testing.assert_allclose(whole.hours, parts.hours, rtol=1e-6)
 
 
 def test_the_command_deploys_checkpoints_prints_a_table_and_draws(tmp_path, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -158,6 +159,7 @@ def test_what_needs_no_recbole_loads_none():
     assert loaded & {"recbole", "torch", "pandas", "scipy", "sklearn"} == set() and "recbole_esmr" in loaded
 
 
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="RecBole by itself needs ray")
 def test_heavy_packages_load_where_they_are_used():
     loaded = _loaded("import recbole.quick_start, recbole.trainer")
     new = _loaded("import recbole.quick_start, recbole.trainer, recbole_esmr, recbole_esmr.quick_start") - loaded

@@ -64,8 +64,8 @@ def _no_emotion(folder):
 
 def _backwards(folder):
     def swap(frame):
-        frame.loc[frame["user_id:token"] == "u1", "timestamp:float"] = frame["timestamp:float"].astype(float) * -1
-        return frame
+        time = frame["timestamp:float"].astype(float)
+        return frame.assign(**{"timestamp:float": time.where(frame["user_id:token"] != "u1", -time)})
 
     _edit(folder, "inter", swap)
 

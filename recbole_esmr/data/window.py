@@ -8,7 +8,7 @@ from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.trace import DENSE
 from recbole_esmr.emotion import Taxonomy
-from recbole_esmr.errors import ConfigError, DataError
+from recbole_esmr.errors import ConfigError, DataError, plain
 from recbole_esmr.memory import GIB, free_memory
 
 LONGEST = 36_525
@@ -29,7 +29,7 @@ def first_day_read(first: int, last: int, max_days: int | None) -> int:
         DataError: more than :data:`LONGEST` days would be read.
     """
     if max_days is not None and (not isinstance(max_days, int) or isinstance(max_days, bool) or max_days < 1):
-        raise ConfigError(f"max_days is {max_days!r}; expected a whole number of days of at least 1, or ~ for all days.")
+        raise ConfigError(f"max_days is {plain(max_days)!r}; expected a whole number of days of at least 1, or ~ for all days.")
     begin = first if max_days is None else max(first, last - max_days + 1)
     if last - begin >= LONGEST:
         raise DataError(
@@ -72,7 +72,7 @@ def require_memory(dataset: str, people: int, days: int, needed: int, limit: flo
         ConfigError: ``limit`` is no number above 0.
     """
     if limit is not None and (not isinstance(limit, (int, float)) or isinstance(limit, bool) or limit <= 0):
-        raise ConfigError(f"memory_limit is {limit!r}; expected a number of GiB above 0, or ~ for what is free.")
+        raise ConfigError(f"memory_limit is {plain(limit)!r}; expected a number of GiB above 0, or ~ for what is free.")
     allowed = free_memory() if limit is None else int(limit * GIB)
     if needed <= allowed:
         return

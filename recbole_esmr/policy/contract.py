@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_esmr.data.reading.schema import SCHEMA, Column
-from recbole_esmr.errors import DataError, closest, nearest
+from recbole_esmr.errors import DataError, closest, nearest, plain
 from recbole_esmr.feed import Feedback, Observation
 
 LARGEST = 1e15
@@ -76,7 +76,7 @@ class Contract:
                 raise DataError(f"reset: {what} have the shape {names.shape}; expected one name each, a row of them.")
         again = pd.Index(named["items"]).duplicated()
         if again.any():
-            raise DataError(f"reset: the item {named['items'][again][0]!r} is there twice. Name each item once.")
+            raise DataError(f"reset: the item {plain(named['items'][again][0])!r} is there twice. Name each item once.")
         if consent is not None:
             _require(consent, "reset: consent", "b", (len(people),))
         return cls(named["users"], len(items), None if labels is None else tuple(labels), tuple(columns))
@@ -200,7 +200,7 @@ class Contract:
 
     def _check_day(self, what: str, day: Any) -> None:
         if not isinstance(day, int | np.integer) or isinstance(day, bool):
-            raise DataError(f"{what}: day is {day!r}; expected a whole number, the calendar day.")
+            raise DataError(f"{what}: day is {plain(day)!r}; expected a whole number, the calendar day.")
         if self.day is not None and day != self.day:
             raise DataError(
                 f"{what} of day {day}: the evening of day {self.day - 1} was read, so day {self.day} comes next. Give the "

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from recbole_esmr.data.importers.mapping import Part
 from recbole_esmr.data.importers.numeric import are_numbers
@@ -44,8 +45,7 @@ def once(frame: pd.DataFrame, key: str, table: Table, columns: Mapping[str, str]
             )
     merged = known.groupby(key, sort=False, as_index=False).first()[list(frame.columns)]
     merged.index = frame.index[~frame[key].duplicated()]
-    text = frame.select_dtypes(object).columns
-    return merged.assign(**{name: merged[name].fillna("") for name in text})
+    return _without_gaps(merged, frame)
 
 
 def refuse_several(frame: pd.DataFrame, table: Table, columns: Mapping[str, str]) -> None:
@@ -93,12 +93,17 @@ def aggregated(frame: pd.DataFrame, rules: Mapping[str, str], order: pd.Series, 
     days = pd.MultiIndex.from_frame(frame.loc[firsts, keys])
     merged = pd.DataFrame({name: values.reindex(days) for name, values in found.items()}, index=days).reset_index()
     merged = merged[list(frame.columns)].set_index(firsts)
-    return merged.assign(**{name: merged[name].fillna("") for name in frame.select_dtypes(object).columns})
+    return _without_gaps(merged, frame)
+
+
+def _without_gaps(merged: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Empty text where the columns that are text in ``frame`` hold nothing."""
+    return merged.assign(**{name: merged[name].fillna("") for name in frame if not is_numeric_dtype(frame[name])})
 
 
 def default_rule(values: pd.Series) -> str:
     """The rule of a field for which the mapping names none."""
-    return "last" if values.dtype == object or values.dropna().isin([0, 1]).all() else "mean"
+    return "last" if not is_numeric_dtype(values) or values.dropna().isin([0, 1]).all() else "mean"
 
 
 def order_of(table: Table, part: Part, rows: pd.Index) -> pd.Series:

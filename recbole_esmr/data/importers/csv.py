@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from recbole_esmr.data.importers.combine import aggregated, default_rule, once, order_of, refuse_several
 from recbole_esmr.data.importers.fields import TIMEZONE, known
@@ -86,6 +87,8 @@ def _files(source: Path, named: Any, where: str) -> list[Path]:
         path = folder / str(name)
         exact = os.path.isfile(path) or not any(sign in str(name) for sign in "*?[")  # Path.is_file raises on a name too long
         try:
+            if not exact and any("**" in part and part != "**" for part in Path(str(name)).parts):  # Python 3.13 takes it for *
+                raise ValueError("'**' is only allowed as an entire path component")
             matches = [path] if exact else sorted(folder.glob(str(name)))
         except (ValueError, NotImplementedError, OSError) as error:
             raise ConfigError(
@@ -152,7 +155,7 @@ def _is_own_text(views: pd.DataFrame, name: str) -> bool:
 
     RecBole's context-aware models want every text column of an interaction also for the items that they rank, which have none.
     """
-    return name not in known("inter") and views[name].dtype == object
+    return name not in known("inter") and not is_numeric_dtype(views[name])
 
 
 def _typed(frame: pd.DataFrame, suffix: str) -> pd.DataFrame:
@@ -160,6 +163,6 @@ def _typed(frame: pd.DataFrame, suffix: str) -> pd.DataFrame:
     names = {}
     for name in frame:
         column = known(suffix).get(str(name))
-        is_text = column.type == "token" if column is not None else frame[name].dtype == object
+        is_text = column.type == "token" if column is not None else not is_numeric_dtype(frame[name])
         names[name] = f"{name}:{'token' if is_text else 'float'}"
     return frame.rename(columns=names)

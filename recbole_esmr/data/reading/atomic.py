@@ -14,7 +14,7 @@ import pandas as pd
 
 from recbole_esmr.data.reading.raw import raw_bytes
 from recbole_esmr.data.reading.times import days_of_dates, days_of_seconds, has_offset, seconds_of_dates
-from recbole_esmr.errors import DataError
+from recbole_esmr.errors import DataError, plain
 
 TYPES = ("token", "float", "token_seq", "float_seq")
 NO_NUMBER = ("", "nan", "na", "n/a", "null", "none", "<na>", "#n/a")
@@ -244,7 +244,7 @@ def refuse(path: Path, values: pd.Series, wrong: pd.Series, mend: str) -> None:
     count = int(wrong.sum())
     more = f" ({count} such lines)" if count > 1 else ""
     value = values.loc[line]
-    shown = "empty" if value == "" or value != value else f"{value:.15g}" if isinstance(value, float) else repr(value)
+    shown = "empty" if value == "" or value != value else f"{value:.15g}" if isinstance(value, float) else repr(plain(value))
     raise DataError(f"{path}, line {line}, column '{values.name}': the value is {shown}; {mend}{more}.")
 
 

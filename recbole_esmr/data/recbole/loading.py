@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,44 @@ def load_inter_feat(original: Callable[..., Any], dataset: Any, token: str, data
         elif dataset.benchmark_filename_list is None:
             order = order_of_time(frame, dataset.time_field, [dataset.uid_field, dataset.iid_field])
             dataset.inter_feat = frame.iloc[order].reset_index(drop=True)
+
+
+def fill_nan(_: Callable[..., Any], dataset: Any) -> None:
+    """``Dataset._fill_nan``: padding for an unknown id, the column's mean for an unknown number, an empty list for a sequence.
+
+    RecBole fills a column that pandas 3 hands out as a copy, so there nothing would be filled.
+
+    Args:
+        _: RecBole's own method.
+        dataset: RecBole's data set.
+    """
+    for name in dataset.feat_name_list:
+        feat = getattr(dataset, name)
+        for field in feat:
+            kind = dataset.field2type[field]
+            if kind == FeatureType.TOKEN:
+                feat[field] = feat[field].fillna(0)
+            elif kind == FeatureType.FLOAT:
+                feat[field] = feat[field].fillna(feat[field].mean())
+            else:
+                nothing = np.array([], dtype=np.int64 if kind == FeatureType.TOKEN_SEQ else float)
+                feat[field] = feat[field].apply(lambda cell, nothing=nothing: nothing if isinstance(cell, float) else cell)
+
+
+def dataframe_to_interaction(original: Callable[..., Any], dataset: Any, data: pd.DataFrame) -> Any:
+    """``Dataset._dataframe_to_interaction``, from columns that are tensors' own: those of pandas 3 are not to be written to.
+
+    Args:
+        original: RecBole's own method, which asks each column for its ``values``.
+        dataset: RecBole's data set.
+        data: a column a field.
+
+    Returns:
+        RecBole's interaction, a tensor a field.
+    """
+    columns = {name: column.to_numpy() for name, column in data.items()}
+    own = {name: column if column.flags.writeable else column.copy() for name, column in columns.items()}
+    return original(dataset, {name: SimpleNamespace(values=column) for name, column in own.items()})
 
 
 def ordered_by_time(config: Any) -> bool:
