@@ -15,7 +15,7 @@ from recbole_esmr.checkpoint import package_versions
 from recbole_esmr.config import Config
 from recbole_esmr.data.recbole.columns import columns
 from recbole_esmr.errors import ConfigError, DataError, ESMRError
-from recbole_esmr.files import SCHEMA_VERSION, write_json
+from recbole_esmr.files import SCHEMA_VERSION
 from recbole_esmr.protocol import BY_TIME, defaults, require_one, shared
 from recbole_esmr.quick_start import check_buildable, train_into
 from recbole_esmr.recbole_models import is_sequential, reads_features
@@ -65,8 +65,8 @@ def compare(
     Args:
         models, seeds: each model is trained with each seed.
         dataset, config_file_list, config_dict, arguments: as of :func:`~recbole_esmr.quick_start.run_recbole`.
-        output: a folder for ``protocol.json`` and, written anew after each row, the table as CSV, Markdown and LaTeX. Until all
-            rows are finished, a hidden folder beside it holds what the same comparison goes on from when it was stopped.
+        output: a folder for the table as CSV, Markdown and LaTeX and ``protocol.json``, written together when the last row is
+            there. Until then a hidden folder beside it holds what the same comparison goes on from when it was stopped.
 
     Raises:
         ESMRError: nothing is trained: a model's config or data are wrong, protocols differ, or there is no test part.
@@ -81,12 +81,11 @@ def compare(
     found = Comparison(shared(configs[names[0]]), _notes(configs, asked))
     by_seed = {seed: made(seed) for seed in seeds}
     with Work.at(hidden_beside(output)) as work:
-        _write_protocol(found, names, seeds, output)
         for name in names:
             for seed in seeds:
                 _add_row(found, name, seed, by_seed[seed][name], work)
-                if output:
-                    write_comparison(found.table, output)
+        if output:
+            write_comparison(found.table, _protocol(found, names, seeds), output)
         if not found.failed:
             work.removed()
     return found
@@ -161,10 +160,10 @@ def _notes(configs: Mapping[str, Config], asked: Mapping[str, pd.DataFrame]) -> 
     return notes
 
 
-def _write_protocol(found: Comparison, models: Sequence[str], seeds: Sequence[int], output: str | Path | None) -> None:
-    if output:
-        made = {"schema_version": SCHEMA_VERSION, "models": list(models), "seeds": list(seeds), "versions": package_versions()}
-        write_json(Path(output) / "protocol.json", {**made, "protocol": found.protocol, "notes": found.notes})
+def _protocol(found: Comparison, models: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
+    """What ``protocol.json`` holds."""
+    made = {"schema_version": SCHEMA_VERSION, "models": list(models), "seeds": list(seeds), "versions": package_versions()}
+    return {**made, "protocol": found.protocol, "notes": found.notes}
 
 
 def _add_row(found: Comparison, model: str, seed: int, config: Config, work: Work) -> None:

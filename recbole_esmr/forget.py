@@ -16,10 +16,11 @@ from recbole_esmr.checkpoint import Checkpoint, ids_of, load_checkpoint, save_ch
 from recbole_esmr.checkpoint.known_ids import KnownIds
 from recbole_esmr.config import Config
 from recbole_esmr.data.reading.consent import not_named
+from recbole_esmr.data.reading.raw import raw_bytes
 from recbole_esmr.erasure.rows import Cut, without_people
 from recbole_esmr.erasure.search import MAGIC, found_in
 from recbole_esmr.erasure.weights import Erased, erase
-from recbole_esmr.errors import CheckpointError, ConfigError
+from recbole_esmr.errors import CheckpointError, ConfigError, DataError
 from recbole_esmr.folders import written_together
 from recbole_esmr.outputs import expanded
 from recbole_esmr.quick_start import train_and_test
@@ -126,8 +127,10 @@ def _names(users: str | Sequence[str]) -> set[str]:
     if isinstance(users, str) and users.startswith("@"):
         path = expanded(users[1:])
         try:
-            users = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+            users = raw_bytes(path, "Give a UTF-8 file with one id a line.").decode("utf-8-sig").splitlines()
+        except DataError as error:
+            raise ConfigError(f"--users=@{error}") from error
+        except UnicodeDecodeError as error:
             raise ConfigError(f"--users=@{path}: cannot be read ({error}). Give a UTF-8 file with one id a line.") from error
     elif isinstance(users, str):
         users = users.split(",")

@@ -114,8 +114,7 @@ def whole(low: int, high: int = MOST) -> Kind:
             raise Wrong
         return int(value)
 
-    most = "" if high == MOST else f" and at most {high}"
-    return Kind(f"a whole number of at least {low}{most}", read)
+    return Kind(f"a whole number of at least {low} and at most {high}", read)
 
 
 def number(low: float = -math.inf, above: float = -math.inf, high: float = math.inf, unit: str = "") -> Kind:

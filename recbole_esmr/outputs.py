@@ -156,6 +156,8 @@ def _check(path: Path, target: Path, folder: bool, replaced: bool) -> None:
         return
     if any(len(os.fsencode(part)) > _LONGEST_NAME for part in target.parts):
         raise OSError(errno.ENAMETOOLONG, "")
+    if target.is_symlink():  # links were followed, so this one leads to itself
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     if target.exists() and target.is_dir() != folder:
         raise ConfigError(
             f"{path}: is a {'file' if folder else 'folder'}. Give the path of a {'folder' if folder else 'file'} to write."

@@ -184,8 +184,8 @@ def data_keys() -> tuple[str, ...]:
 
 
 _NO_RECBOLE = (
-    "RecBole is not installed. Run `pip install --no-deps recbole==1.2.1`; all else that it needs is there. (Past Python 3.11 pip "
-    "cannot install it by itself, because of ray, which it asks for and does not need.)"
+    "RecBole is not installed. Run `pip install --no-deps recbole==1.2.1`; all else that it needs is there. (Past Python 3.11 "
+    "pip cannot install it by itself, because of ray, which it asks for and does not need.)"
 )
 
 

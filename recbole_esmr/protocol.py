@@ -24,7 +24,7 @@ before it the validation; what was seen may be shown again; sequential models re
 
 EMOTION_METRICS = ("NegativeExposure", "ExpectedValence")
 
-_MODE = re.compile(r"full|labeled|(uni|pop)[1-9]\d*")
+_MODE = re.compile(r"full|labeled|(uni|pop)[1-9]\d{0,4}")
 
 FILTERS = ("val_interval", "user_inter_num_interval", "item_inter_num_interval", "rm_dup_inter", "filter_inter_by_user_or_item")
 SHARED = (
@@ -117,7 +117,7 @@ def check_eval_args(given: Any) -> None:
         if not isinstance(mode, str) or not _MODE.fullmatch(mode):
             raise ConfigError(
                 f"eval_args: mode is {shown(mode)}; expected full, labeled, or a number of sampled items such as uni100 or "
-                "pop100."
+                "pop100, of at most five digits."
             )
 
 
@@ -149,7 +149,11 @@ def _check_split(split: Any) -> None:
         if value not in parts:
             raise ConfigError(f"eval_args: split LS is {shown(value)}; expected one of {', '.join(parts)}.")
         return
-    shares = isinstance(value, list) and len(value) == 3 and all(isinstance(share, int | float) and share >= 0 for share in value)
+    shares = (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(isinstance(share, int | float) and 0 <= share <= 1e9 for share in value)
+    )
     if not shares or not value[0] > 0:
         raise ConfigError(
             f"eval_args: split {kind} is {shown(value)}; expected three shares, for training, validation and test, the first "

@@ -40,6 +40,9 @@ _COLUMNS = "a mapping such as {'inter': ['user_id', 'item_id']}"
 _INTERVAL = either("an interval such as '[5,inf)'", text(""), Kind("", lambda value: str(list_of(number(), "").read(value))))
 _KEPT = "RecBole keeps what is pre-trained as pickles, which can run code"
 
+_MOST_SAMPLED = 10_000
+"""Items that are sampled against one that was taken; of more, RecBole is asked for all of them by ``mode: full``."""
+
 _NEEDS_OF_TRANSFORMS = {"mask_itemseq": "mask_ratio", "crop_itemseq": "eta", "reorder_itemseq": "beta"}
 """RecBole's transformations of a batch that read a key, and which."""
 
@@ -58,7 +61,8 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("save_dataset", "save_dataloaders"), flag()),
     **dict.fromkeys(("sign", "trust"), optional(text("the path of a file"))),  # of keys, for checkpoints
     "seed": whole(0, 2**32 - 1),
-    **dict.fromkeys(("worker", "local_rank", "offset", "port"), whole(0)),
+    **dict.fromkeys(("local_rank", "offset", "port"), whole(0)),
+    "worker": whole(0, 256),
     **dict.fromkeys(("nproc", "world_size"), whole(-1)),
     **dict.fromkeys(("dataset_save_path", "dataloaders_save_path", "warm_up"), _PICKLE),
     **dict.fromkeys(("pre_model_path", "pretrain_path", "mf_pretrain_path", "mlp_pretrain_path"), _PICKLE),
@@ -70,8 +74,8 @@ KINDS: dict[str, Kind] = {
     "MAX_ITEM_LIST_LENGTH": whole(1, 10_000),
     **dict.fromkeys(("metric_decimal_place", "loss_decimal_place"), whole(0, 15)),
     "learner": one_of("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam", any_case=True),
-    "learning_rate": number(above=0),
-    "weight_decay": number(low=0),
+    "learning_rate": number(above=0, high=1e6),
+    "weight_decay": number(low=0, high=1e6),
     "clip_grad_norm": optional(
         fields("a mapping such as {'max_norm': 5}", ("max_norm",), max_norm=number(above=0), norm_type=number(above=0))
     ),
@@ -79,10 +83,10 @@ KINDS: dict[str, Kind] = {
         fields(
             "a mapping such as {'distribution': 'uniform', 'sample_num': 1}",
             distribution=optional(one_of("uniform", "popularity")),
-            sample_num=either("a whole number of at least 1", whole(1), one_of("none")),
-            alpha=either("a number of at least 0", number(low=0), one_of("none")),
+            sample_num=either(f"a whole number from 1 to {_MOST_SAMPLED:,}", whole(1, _MOST_SAMPLED), one_of("none")),
+            alpha=either("a number from 0 to 10", number(low=0, high=10), one_of("none")),
             dynamic=flag(),
-            candidate_num=whole(0),
+            candidate_num=whole(0, _MOST_SAMPLED),
         )
     ),
     **dict.fromkeys(("require_pow", "enable_amp", "enable_scaler"), flag()),
@@ -94,6 +98,9 @@ KINDS: dict[str, Kind] = {
     "train_method": only("no_pretrain", _KEPT),
     "phase": only("teacher_training", _KEPT),
     "teacher": one_of("CrossNet", "CIN", "DAGFM"),
+    # Sizes of models that are whole numbers in all of them
+    **dict.fromkeys(("embedding_size", "hidden_size", "inner_size", "n_heads"), whole(1, 1_000_000)),
+    "n_layers": whole(0, 1_000),
     # Evaluation
     "eval_args": mapping_of(anything(), f"a mapping such as {BY_TIME['eval_args']}"),
     "metrics": list_of(_A_NAME, "metrics such as [Recall, NDCG]", alone=True, empty=False),

@@ -13,7 +13,7 @@ from recbole.data.dataset import KnowledgeBasedDataset
 from recbole.utils import ModelType, get_model
 
 from recbole_esmr.data.recbole.columns import columns
-from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
+from recbole_esmr.errors import ConfigError, ESMRError, UnknownNameError, nearest
 
 MODEL_NAME = "ESMR"
 _DECISION_TREES = ("LightGBM", "XGBoost")
@@ -60,16 +60,27 @@ def build_model(config: Any, dataset: Any) -> Any:
     """The model that a config asks for, made for a training part.
 
     Raises:
-        ConfigError: a ``loss_type`` that the model does not have; the message lists those that it has.
+        ConfigError: a ``loss_type`` that the model does not have, which the message lists; or anything else over which one of
+            RecBole's models stumbles, for they say in many ways what they lack.
     """
+    name = config["model"]
+    made = model_class(name)
     try:
-        return model_class(config["model"])(config, dataset)
-    except (NotImplementedError, AssertionError) as error:
-        said = re.search(r"'loss_type' in \[(.*)\]", str(error))
-        if said is None:
+        return made(config, dataset)
+    except ESMRError:
+        raise
+    except Exception as error:
+        if name == MODEL_NAME:
             raise
-        known = said[1].replace("'", "")
-        raise ConfigError(f"{config['model']}: loss_type is {config['loss_type']!r}; expected one of {known}.") from error
+        said = re.search(r"'loss_type' in \[(.*)\]", str(error))
+        if said is not None:
+            known = said[1].replace("'", "")
+            raise ConfigError(f"{name}: loss_type is {config['loss_type']!r}; expected one of {known}.") from error
+        reason = " ".join(str(error).split("\n")[0].split())
+        raise ConfigError(
+            f"{name}: RecBole cannot build it on data set '{config['dataset']}' ({type(error).__name__}: {reason}). Change the "
+            "model's keys if they were set, or leave it out."
+        ) from error
 
 
 def is_sequential(name: str) -> bool:

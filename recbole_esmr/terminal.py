@@ -16,6 +16,8 @@ def line_of(error: BaseException) -> str:
     """One line for an error that the user can mend; any other goes on."""
     if isinstance(error, ESMRError):
         return " ".join(str(error).splitlines())
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):  # torch's own is a RuntimeError
+        return f"there is too little memory ({' '.join(str(error).split())[:200]}). Make batches, sizes or the data smaller."
     if isinstance(error, OSError):
         name = f"{error.filename}: " if error.filename else ""
         return f"{name}{error.strerror or error}. Give a path that can be read or written."

@@ -116,18 +116,38 @@ def test_finished_rows_are_kept_when_a_model_fails(few, capsys, monkeypatch):
 
     def failing(config, checkpoint):
         if config["model"] == "Pop":
-            seen.append(pd.read_csv("out/comparison.csv"))
+            seen.extend(path.name for path in Path().rglob("*") if path.name.startswith("BPR-2020"))
+            assert not Path("out/comparison.csv").exists(), "an older table stays until the new one is whole"
             raise RuntimeError("=out of\nmemory")
         return real(config, checkpoint)
 
     monkeypatch.setattr(comparison, "train_into", failing)
     command = ["compare", "--models=BPR,Pop,ItemKNN", f"--dataset={few}", "--output=out", "--topk=[3]", "--valid_metric=NDCG@3"]
     assert main([*command, "--epochs=1", "--state=ERROR", "--show_progress=False"]) == 2
-    assert seen[0]["model"].tolist() == ["BPR"], "written before the next model began"
+    assert seen, "kept before the next model began"
     table = pd.read_csv("out/comparison.csv").set_index("model")
     assert table["ndcg@3"].notna().to_dict() == {"BPR": True, "ItemKNN": True, "Pop": False}
     assert table.loc["Pop", "failed"] == "RuntimeError: =out of memory"
     assert "Pop, seed 2020: RuntimeError: =out of memory" in capsys.readouterr().err
+
+
+def test_an_older_comparison_stays_whole_until_the_new_one_is(few, monkeypatch):
+    command = ["compare", f"--dataset={few}", "--output=out", "--topk=[3]", "--valid_metric=NDCG@3", "--epochs=1"]
+    command += ["--state=ERROR", "--show_progress=False"]
+    assert main([*command, "--models=BPR"]) == 0
+    older = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    real = comparison.train_into
+
+    def stopped(config, checkpoint):
+        if config["model"] == "Pop":
+            raise KeyboardInterrupt
+        return real(config, checkpoint)
+
+    monkeypatch.setattr(comparison, "train_into", stopped)
+    assert main([*command, "--models=BPR,Pop"]) == 130
+    assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == older
+    monkeypatch.setattr(comparison, "train_into", real)
+    assert main([*command, "--models=BPR,Pop"]) == 0 and Path("out/comparison.csv").read_bytes() != older["comparison.csv"]
 
 
 @pytest.mark.parametrize(

@@ -64,10 +64,8 @@ def test_where_recbole_is_missing_one_line_says_how_to_get_it():
         "import sys\nfrom importlib.machinery import PathFinder\nfound = PathFinder.find_spec"
         "\nPathFinder.find_spec = lambda name, *rest: None if name == 'recbole' else found(name, *rest)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", f"{hidden}\nfrom recbole_esmr.__main__ import main\nsys.argv = ['x', 'check', '--dataset=esmr-mini']"
-         "\nsys.exit(main())"], capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    code = f"{hidden}\nfrom recbole_esmr.__main__ import main\nsys.argv = ['x', 'check', '--dataset=esmr-mini']\nsys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stdout == "" and len(done.stderr.splitlines()) == 1
     assert "pip install --no-deps recbole==1.2.1" in done.stderr
     done = _done(

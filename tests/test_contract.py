@@ -217,6 +217,8 @@ def test_a_refused_day_leaves_no_trace(trained, kind):
     bad = [replace(right, watch_ratio=np.where(np.arange(5) == 2, value, ratio)) for value in values]
     bad += [replace(right, slates=slates.astype(float)), replace(right, slates=slates - 100), replace(right, day="15")]
     bad += [replace(right, active=np.zeros(len(users), dtype=bool)), replace(right, watch_ratio=ratio[:, :2])]
+    bad += [replace(right, watch_ratio=np.ma.masked_array(np.full_like(ratio, under), mask=True)) for under in (np.nan, 1e30)]
+    bad += [replace(right, day=day) for day in (10**18, -(10**40))]
     if kind in ("esmr", "linucb"):
         bad += [replace(right, emotion=np.full(len(users), "sulky"))]
         with pytest.raises(ConfigError):
@@ -232,6 +234,26 @@ def test_a_refused_day_leaves_no_trace(trained, kind):
         one.observe(right)
     later = morning_of(len(users), len(items), 5, day=16)
     assert np.array_equal(policy.recommend(later), twin.recommend(later))
+
+
+@pytest.mark.parametrize("kind", ["esmr", "random", "popular"])
+def test_a_policy_that_serves_nobody_says_so(trained, kind):
+    policy = {"esmr": lambda: esmr_policy(trained), "random": lambda: Random(1), "popular": lambda: Popular([], [])}[kind]()
+    with pytest.raises(DataError, match=r"serves nobody yet. Call reset\(users, items\)"):
+        policy.recommend(morning_of(3, 4, 2))
+    with pytest.raises(DataError, match="serves nobody yet"):
+        policy.observe(_evening())
+    for users, items in ((np.array([], dtype=str), ITEMS), (PEOPLE, np.array([], dtype=str))):
+        with pytest.raises(DataError, match="are none"):
+            policy.reset(users, items)
+
+
+@pytest.mark.parametrize("goal", [5, [5, None, None], ["uplift"], {"uplift": 1}])
+def test_a_goal_that_is_none_is_named(trained, goal):
+    policy = esmr_policy(trained)
+    policy.reset(PEOPLE, names_of(trained, "item_id"))
+    with pytest.raises(ConfigError, match="goal"):
+        policy.recommend(morning_of(3, len(names_of(trained, "item_id")), 2), goal=goal)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

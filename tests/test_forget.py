@@ -165,6 +165,15 @@ def test_columns_of_people_are_zeroed_where_a_model_has_them():
 # -- the command ---------------------------------------------------------------------------------------------------------
 
 
+def test_everybody_can_be_forgotten_and_the_search_still_ends(copies, capsys):
+    names = {line.split("\t")[0] for line in (copies / "small/small.user").read_text().splitlines()[1:]}
+    call = ["forget", f"--users={','.join(sorted(names))}", f"--dataset={copies / 'small'}"]
+    for _ in range(2):  # of empty files, too
+        assert cli.main(call) == 0
+        assert "no name is left" in capsys.readouterr().out
+    assert len((copies / "small/small.inter").read_text().splitlines()) == 1
+
+
 def test_forgotten_people_are_nowhere_and_the_checkpoints_still_load(copies, trained, capsys):
     saved = copies / "saved"
     saved.mkdir()
@@ -234,7 +243,7 @@ def test_training_again_leaves_them_out(copies):
     ("users", "keys", "says"),
     [
         (" , ", {}, "no person is named"),
-        ("@nowhere.txt", {}, "--users=@nowhere.txt: cannot be read"),
+        ("@nowhere.txt", {}, "--users=@nowhere.txt: no such file"),
         ("u1", {"traces": ["nowhere"]}, "--traces=nowhere: no such file or folder"),
         ("u1", {"checkpoints": ["nowhere.pth"]}, "nowhere.pth: no such checkpoint"),
     ],

@@ -33,7 +33,7 @@ MAY = {
     "protocol": {"errors", "values"},
     "feed": set(),
     "progress": {"errors"},
-    "compat": set(),
+    "compat": {"errors"},
     "plugin": {"files", "compat"},
     "checkpoint": {"errors", "outputs", "writing"},
     "records": {"leftovers", "outputs"},

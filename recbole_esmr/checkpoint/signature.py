@@ -11,6 +11,9 @@ from typing import Any
 from recbole_esmr.errors import CheckpointError, ConfigError
 from recbole_esmr.outputs import expanded
 
+_LONGEST_KEY = 100_000
+"""Bytes that are read of a file with a key, which has a few hundred."""
+
 
 def signature(text: bytes, key_file: str | Path) -> str:
     """``PUBLIC:SIGNATURE`` of a text, in hexadecimal digits.
@@ -86,8 +89,12 @@ def _key(path: str | Path, option: str, kind: str, make: str) -> Any:
         raise ConfigError(f"{option}: signatures need the package cryptography: pip install 'recbole-esmr[sign]'") from error
     if not isinstance(path, str | Path):
         raise ConfigError(f"{option} is {path!r}; expected the path of a file with a {kind} key.")
+    file = expanded(path)
     try:
-        content = expanded(path).read_bytes()
+        if file.exists() and not file.is_file():  # a pipe would be waited for, a device may have no end
+            raise ConfigError(f"{option}: {path}: cannot be read (it is no file). Give a file with a {kind} key: {make}")
+        with file.open("rb") as opened:
+            content = opened.read(_LONGEST_KEY)
     except OSError as error:
         raise ConfigError(
             f"{option}: {path}: cannot be read ({error.strerror}). Give a file with a {kind} key: {make}"

@@ -92,7 +92,7 @@ def _lines_of(lines: list[str], path: Path, names: set[str], config: Mapping[str
         return _quoted_lines(lines, places, separator, names)
     cells = pd.Series(lines[1:], dtype=object).str.rstrip("\r\n").str.split(separator, regex=False)
     for place in places:
-        cell = cells.str[place]
+        cell: Any = cells.str[place].astype(object)  # where all lines are empty, pandas makes numbers of them
         if types[place].endswith("_seq"):
             cell = cell.str.split(str(config["seq_separator"])).explode()
         found = cell.isin(names)

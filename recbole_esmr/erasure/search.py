@@ -54,7 +54,8 @@ def _in_text(text: str, names: set[str], config: Mapping[str, Any]) -> Iterator[
     cells = pd.Series(lines[1:], dtype=object).str.rstrip("\r").str.split(separator, regex=False)
     for place, (name, kind) in enumerate(zip(columns, types, strict=True)):
         if kind.startswith("token") and name != str(config["ITEM_ID_FIELD"]):
-            parts = cells.str[place].str.split(str(config["seq_separator"]) if kind == "token_seq" else "\0").explode()
+            cell: Any = cells.str[place].astype(object)  # where all lines are empty, pandas makes numbers of them
+            parts = cell.str.split(str(config["seq_separator"]) if kind == "token_seq" else "\0").explode()
             theirs = parts.isin(names)
             if theirs.any():
                 yield f"line {int(theirs[theirs].index[0]) + 2}, column '{name}'"

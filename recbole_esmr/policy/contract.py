@@ -13,6 +13,8 @@ from recbole_esmr.data.reading.schema import SCHEMA, Column
 from recbole_esmr.errors import DataError, closest, nearest, plain
 from recbole_esmr.feed import Feedback, Observation
 
+LATEST_DAY = 1_000_000
+"""As of the column ``day`` of files."""
 LARGEST = 1e15
 """A behaviour column of a day has no number beyond it: the networks compute in 32 bits, where its square is still one."""
 
@@ -74,6 +76,8 @@ class Contract:
         for what, names in named.items():
             if names.ndim != 1:
                 raise DataError(f"reset: {what} have the shape {names.shape}; expected one name each, a row of them.")
+            if not len(names):
+                raise DataError(f"reset: {what} are none. Name those that are served.")
         again = pd.Index(named["items"]).duplicated()
         if again.any():
             raise DataError(f"reset: the item {plain(named['items'][again][0])!r} is there twice. Name each item once.")
@@ -199,12 +203,17 @@ class Contract:
             _require(value, f"{what}: behaviour '{name}'", "iuf", people)
 
     def _check_day(self, what: str, day: Any) -> None:
+        if not len(self.people):
+            raise DataError(f"{what}: the policy serves nobody yet. Call reset(users, items) first.")
         if not isinstance(day, int | np.integer) or isinstance(day, bool):
             raise DataError(f"{what}: day is {plain(day)!r}; expected a whole number, the calendar day.")
+        if abs(int(day)) > LATEST_DAY:
+            raise DataError(f"{what}: day is {plain(day)!r}; expected a calendar day of at most {LATEST_DAY:,} in size.")
         if self.day is not None and day != self.day:
             raise DataError(
                 f"{what} of day {day}: the evening of day {self.day - 1} was read, so day {self.day} comes next. Give the "
-                "days in order, one evening each; of a day on which nobody was here, an evening with nobody active."
+                "days in order, one evening each; of a day on which nobody was here, an evening with nobody active. If the days "
+                "were counted wrongly from the first, begin anew with reset."
             )
 
 
@@ -215,7 +224,7 @@ def _require(value: Any, what: str, kinds: str, shape: tuple[int | None, ...]) -
     """Refuse what is no array of a kind and shape; None stands for any length."""
     wanted = "(" + ", ".join("any" if size is None else str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"
     expected = f"expected an array of {_KINDS[kinds]} with the shape {wanted}"
-    if not isinstance(value, np.ndarray):
+    if type(value) is not np.ndarray:  # a masked array would hide what is under its mask
         raise DataError(f"{what} is of {type(value).__name__}; {expected}.")
     fits = value.ndim == len(shape) and all(want in (None, size) for want, size in zip(shape, value.shape, strict=True))
     if value.dtype.kind not in kinds or not fits:
@@ -239,3 +248,7 @@ def _repeated(slates: np.ndarray) -> np.ndarray:
     again = np.zeros(slates.shape, dtype=bool)
     np.put_along_axis(again, order[:, 1:], (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0), axis=1)
     return again
+
+
+NOT_BEGUN = Contract(np.empty(0, dtype=str), 0)
+"""Of a policy that was not reset yet: it refuses every morning and evening."""

@@ -10,15 +10,15 @@ import numpy as np
 from recbole_esmr.data.dataset import ESMRDataset
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.log import Log
-from recbole_esmr.errors import ConfigError, nearest
+from recbole_esmr.errors import ConfigError, nearest, plain
 from recbole_esmr.feed import Feedback, Observation
 from recbole_esmr.model.beliefs import Beliefs, believe
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.gate import ALWAYS
 from recbole_esmr.model.ranking import GOALS, WATCH_TIME, Benefit, Candidates, Ranking, rank
-from recbole_esmr.policy.contract import BEHAVIOUR, Contract
+from recbole_esmr.policy.contract import BEHAVIOUR, NOT_BEGUN, Contract
 from recbole_esmr.policy.online_calibration import OnlineCalibration
-from recbole_esmr.policy.recbole import known_ids
+from recbole_esmr.policy.recbole import known_ids, known_items
 
 CROWD = 50
 """People from which on a day's engagement budget is spent by its own multiplier, and items are known by what these people watch;
@@ -49,7 +49,7 @@ class ESMRPolicy:
         ranking: the last one, with all its parts, for who was here; None before it.
     """
 
-    contract: Contract
+    contract: Contract = NOT_BEGUN
     log: Log
     beliefs: Beliefs
     ranking: Ranking | None
@@ -78,7 +78,7 @@ class ESMRPolicy:
         self.contract = Contract.of(users, items, consent, self._rankers.taxonomy.labels, columns)
         log = self._trained_on.of(known_ids(self._dataset, self._dataset.uid_field, users))
         self.log = log if consent is None else log.with_consent(consent)
-        self._item = known_ids(self._dataset, self._dataset.iid_field, items)
+        self._item = known_items(self._dataset, items)
         self._number = np.full(len(self._unit), -1)
         self._number[self._item] = np.arange(len(items))
         self._number[0] = -1
@@ -199,10 +199,12 @@ class ESMRPolicy:
 
 
 def _goals(goal: str | Sequence[str | None] | None, users: int) -> np.ndarray:
+    if not (goal is None or isinstance(goal, Sequence | np.ndarray)):
+        raise ConfigError(f"goal is {plain(goal)!r}; expected one of {', '.join(GOALS)} or None, or a list with one each.")
     every = [goal] * users if goal is None or isinstance(goal, str) else list(goal)
     for wanted in every:
-        if wanted is not None and wanted not in GOALS:
-            raise ConfigError(f"there is no goal {wanted!r}. {nearest(str(wanted), GOALS)}")
+        if wanted is not None and (not isinstance(wanted, str) or wanted not in GOALS):
+            raise ConfigError(f"there is no goal {plain(wanted)!r}. {nearest(str(wanted), GOALS)}")
     if len(every) != users:
         raise ConfigError(f"{len(every)} goals for {users} people: give one for all, or one each.")
     return np.array([wanted or "" for wanted in every])

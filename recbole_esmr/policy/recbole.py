@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from logging import getLogger
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from recbole_esmr.feed import Feedback, Observation, top_slates
 from recbole_esmr.model.scoring import ItemScores
-from recbole_esmr.policy.contract import Contract
+from recbole_esmr.policy.contract import NOT_BEGUN, Contract
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -25,6 +26,8 @@ class RecBolePolicy:
         longest: items of a history that a sequential model reads.
     """
 
+    contract: Contract = NOT_BEGUN
+
     def __init__(self, model: torch.nn.Module, dataset: Dataset, longest: int) -> None:
         self._scores = ItemScores(model, next(model.parameters()).device)
         self._dataset, self._longest = dataset, longest
@@ -32,7 +35,7 @@ class RecBolePolicy:
     def reset(self, users: np.ndarray, items: np.ndarray) -> None:
         self.contract = Contract.of(users, items)
         self._user = known_ids(self._dataset, self._dataset.uid_field, users)
-        self._item = known_ids(self._dataset, self._dataset.iid_field, items)
+        self._item = known_items(self._dataset, items)
         self._history, self._length = self._logged()
 
     def recommend(self, observation: Observation) -> np.ndarray:
@@ -88,6 +91,17 @@ def known_ids(dataset: Dataset, field: str, names: np.ndarray) -> np.ndarray:
     """RecBole's internal ids of names, (n,) int64, 0 for a name that it does not know."""
     token_id = dataset.field2token_id[field]
     return np.array([token_id.get(str(name), 0) for name in names], dtype=np.int64)
+
+
+def known_items(dataset: Dataset, names: np.ndarray) -> np.ndarray:
+    """RecBole's internal ids of items, (n,) int64, 0 for those that it does not know; warns where it knows none of them."""
+    found = known_ids(dataset, dataset.iid_field, names)
+    if not found.any():
+        getLogger().warning(
+            "reset: the model knows none of the %d items, such as %r, so feeds stay empty; it was trained on items such as %r.",
+            *(len(found), str(names[0]), str(dataset.field2id_token[dataset.iid_field][1])),
+        )
+    return found
 
 
 def _appended(history: np.ndarray, length: np.ndarray, item: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recbole_esmr.feed import Feedback, Observation, top_slates
-from recbole_esmr.policy.contract import Contract
+from recbole_esmr.policy.contract import NOT_BEGUN, Contract
 
 
 class Random:
@@ -14,6 +14,8 @@ class Random:
     Args:
         seed: of the policy's own numbers; the same seed gives the same slates to the same people.
     """
+
+    contract: Contract = NOT_BEGUN
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -36,6 +38,8 @@ class Random:
 
 class _OneOrder:
     """The same order of items for everybody, by a score of each item."""
+
+    contract: Contract = NOT_BEGUN
 
     def __init__(self, names: np.ndarray, score: np.ndarray) -> None:
         self._known = dict(zip(names, score, strict=True))

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recbole_esmr.files import write_json
 from recbole_esmr.folders import written_together
+
+
+def _why_empty(config: dict[str, Any], parts: Sequence[str]) -> str:
+    """Why a run has no figures for parts of the data."""
+    unasked = [key for key in ("epochs", "eval_step") if config.get(key) == 0]
+    if unasked and parts == ["validation"]:
+        return f"{' and '.join(unasked)} is 0, so nothing was validated."
+    return f"eval_args {config['eval_args']['split']} leaves no such part of these data."
 
 
 def run_table(result: dict[str, Any]) -> str:
@@ -20,8 +29,7 @@ def run_table(result: dict[str, Any]) -> str:
         parts += [_text(pd.DataFrame([figures or {} for figures in judged.values()], index=list(judged)), index=True)]
     empty = [part for part, figures in judged.items() if not figures]
     if empty:
-        split = result["config"]["eval_args"]["split"]
-        parts += [f"No figures for {' and '.join(empty)}: eval_args {split} leaves no such part of these data."]
+        parts += [f"No figures for {' and '.join(empty)}: {_why_empty(result['config'], empty)}"]
     if result["emotion"]:
         parts += [
             "",
@@ -182,8 +190,8 @@ def csv_text(frame: pd.DataFrame) -> str:
     return frame.apply(lambda column: column.map(harmless)).rename(columns=harmless).to_csv(index=False)
 
 
-def write_comparison(frame: pd.DataFrame, folder: str | Path) -> list[Path]:
-    """Write a comparison as CSV, Markdown and LaTeX, all at once; returns the paths."""
+def write_comparison(frame: pd.DataFrame, protocol: dict[str, Any], folder: str | Path) -> list[Path]:
+    """Write a comparison as CSV, Markdown and LaTeX with its protocol as JSON, all at once; returns the paths."""
     content = {
         "comparison.csv": csv_text(frame),
         "comparison.md": markdown(frame),
@@ -192,7 +200,8 @@ def write_comparison(frame: pd.DataFrame, folder: str | Path) -> list[Path]:
     with written_together(folder) as new:
         for name, text in content.items():
             (new / name).write_text(text, encoding="utf-8")
-    return [Path(folder) / name for name in content]
+        write_json(new / "protocol.json", protocol)
+    return [Path(folder) / name for name in (*content, "protocol.json")]
 
 
 def markdown(frame: pd.DataFrame) -> str:

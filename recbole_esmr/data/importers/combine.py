@@ -98,7 +98,7 @@ def aggregated(frame: pd.DataFrame, rules: Mapping[str, str], order: pd.Series, 
 
 def _without_gaps(merged: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     """Empty text where the columns that are text in ``frame`` hold nothing."""
-    return merged.assign(**{name: merged[name].fillna("") for name in frame if not is_numeric_dtype(frame[name])})
+    return merged.assign(**{str(name): merged[name].fillna("") for name in frame if not is_numeric_dtype(frame[name])})
 
 
 def default_rule(values: pd.Series) -> str:
