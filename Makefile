@@ -1,6 +1,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Past Python 3.11 RecBole's ray has no wheel: another set of versions, and RecBole without what it asks for.
+NEW := $(shell $(PYTHON) -c 'import sys; print("-py312" * (sys.version_info >= (3, 12)))' 2>/dev/null)
+CONSTRAINTS := constraints$(NEW).txt
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
 .PHONY: run test test-slow lint wheel hashes sbom audit clean
 
@@ -22,31 +26,32 @@ wheel: $(VENV)/linted ## wheel and source archive of the last commit in dist/, t
 	$(BIN)/python tools/build.py dist
 
 hashes: $(VENV)/linted ## constraints-hashes.txt from constraints.txt, for pip install --no-deps --require-hashes
-	$(BIN)/python tools/hashes.py constraints.txt constraints-hashes.txt
+	$(BIN)/python tools/hashes.py constraints.txt constraints-hashes.txt 3.10 3.11
 
 sbom: $(VENV)/supply ## sbom.json: what is installed, as CycloneDX
 	$(BIN)/cyclonedx-py environment --output-reproducible --output-file sbom.json $(BIN)/python
 
 audit: $(VENV)/supply ## known vulnerabilities of what is pinned; needs the network
-	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	$(BIN)/pip-audit --requirement $(CONSTRAINTS) --no-deps --disable-pip
 
-$(VENV)/installed: setup.cfg pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11))' || \
-	  { echo "recbole-esmr needs Python 3.10 or 3.11 (RecBole's ray has no later wheel): install python3.11, then: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+$(VENV)/installed: setup.cfg pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "recbole-esmr needs Python 3.10 to 3.13: install python3.13, then: make PYTHON=python3.13 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	  { echo "Python's venv module is missing: on Debian or Ubuntu, apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt 'setuptools<81' wheel
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[test]'
-	$(BIN)/pip check
+	$(PIP) 'setuptools<81' wheel
+	$(PIP) --no-build-isolation -e '.[test]'
+	$(if $(NEW),$(PIP) --no-deps recbole)
+	$(BIN)/python tools/pip_check.py
 	@touch $@
 
 $(VENV)/linted: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PIP) -e '.[dev]'
 	@touch $@
 
 $(VENV)/supply: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[supply]'
+	$(PIP) -e '.[supply]'
 	@touch $@
 
 clean:

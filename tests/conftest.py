@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import sys
@@ -36,7 +37,8 @@ SHARED = Path(__file__).parents[2] / "shared"
 
 @pytest.fixture(autouse=True)
 def _workplace(tmp_path, monkeypatch):
-    """RecBole writes log/ and saved/ where it stands, and reads sys.argv."""
+    """RecBole writes log/ and saved/ where it stands, reads sys.argv, and leaves its level in Python's root logger."""
+    monkeypatch.setattr(logging.root, "level", logging.WARNING)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["pytest"])
 

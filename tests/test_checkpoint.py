@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from recbole_esmr.causal.effects import Effect
-from recbole_esmr.checkpoint import Checkpoint, load_checkpoint, restore, restore_optimizer, save_checkpoint
+from recbole_esmr.checkpoint import AtMost, Checkpoint, load_checkpoint, restore, restore_optimizer, save_checkpoint
 from recbole_esmr.errors import CheckpointError, ConfigError, ESMRError
 from recbole_esmr.model.engagement_ranker import EngagementFeatures
 from recbole_esmr.model.learned import Learned
@@ -115,7 +115,7 @@ USERS = "user_embedding.weight"
         (lambda x: {"config": {}}, "its config of None on data set None"),
         (_config(dataset=["small"]), "dataset is ['small']"),
         (_config(dataset="mars"), "unknown data set 'mars'"),
-        (_config(embedding_size=10**9), "far larger model than its weights"),
+        (_config(embedding_size=10**9), "embedding_size is 1000000000; expected a whole number"),
         (_config(embedding_size=-1), "its config and this data set make no model"),
         (_config(embedding_size="x"), "its config and this data set make no model"),
         (_config(embedding_size=32), "size mismatch"),
@@ -338,3 +338,10 @@ def test_the_budgets_multiplier_is_found_anew_when_a_floor_changes(trained):
     by_hand = find_multipliers(strict.log, strict.beliefs(), strict.rankers, strict.settings.serving)
     assert strict.learned.multiplier == by_hand
     assert load_data_and_model(path)[1].learned.multiplier == trained[1][1].learned.multiplier, "nothing changed: as trained"
+
+
+def test_a_model_far_larger_than_its_weights_is_refused_before_it_is_made():
+    with pytest.raises(CheckpointError, match="far larger model than its weights"), AtMost({"weight": torch.ones(2)}):
+        torch.nn.Embedding(10**6, 10**6)
+    with AtMost({"weight": torch.ones(2)}):
+        assert torch.nn.Embedding(10, 10).weight.shape == (10, 10)

@@ -1,8 +1,8 @@
 """Write the hashes of the constraints, as pip's own resolver finds them: ``make hashes``.
 
-    python tools/hashes.py constraints.txt constraints-hashes.txt
+    python tools/hashes.py constraints.txt constraints-hashes.txt 3.10 3.11
 
-Every line of the constraints is asked for on Python 3.10 and 3.11 on the platform this runs on, wheels alone. So
+Every line of the constraints is asked for on these Pythons on the platform this runs on, wheels alone. So
 ``pip install --no-deps --require-hashes -r constraints-hashes.txt`` installs the very files that were tested, or nothing.
 """
 
@@ -19,14 +19,12 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-PYTHONS = ("3.10", "3.11")
-
 
 def main() -> None:
-    source, target = map(Path, sys.argv[1:])
+    (source, target), pythons = map(Path, sys.argv[1:3]), sys.argv[3:]
     lines = [line for line in source.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
     hashes: dict[str, set[str]] = defaultdict(set)
-    for python in PYTHONS:
+    for python in pythons:
         asked = {line: Requirement(line) for line in lines}
         asked = {
             line: one for line, one in asked.items() if one.marker is None or one.marker.evaluate({"python_version": python})
@@ -35,7 +33,7 @@ def main() -> None:
         for line, one in asked.items():
             hashes[line].add(found[canonicalize_name(one.name)])
     head = (
-        f"# Written by `make hashes` from {source.name}, for Python {' and '.join(PYTHONS)} on {platform.system()} "
+        f"# Written by `make hashes` from {source.name}, for Python {' and '.join(pythons)} on {platform.system()} "
         f"{platform.machine()}; torch's CPU build.\n# pip install --no-deps --require-hashes -r {target.name}\n"
     )
     body = "".join(line + "".join(f" \\\n    --hash=sha256:{one}" for one in sorted(hashes[line])) + "\n" for line in lines)
