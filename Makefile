@@ -6,13 +6,16 @@ NEW := $(shell $(PYTHON) -c 'import sys; print("-py312" * (sys.version_info >= (
 CONSTRAINTS := constraints$(NEW).txt
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: run test test-slow lint wheel hashes sbom audit clean
+.PHONY: run test test-search test-slow lint wheel hashes sbom audit clean
 
 run: $(VENV)/installed ## train ESMR on the small data set, print its table, write run.json
 	$(BIN)/recbole-esmr run --model=ESMR --dataset=esmr-mini --output=run.json
 
 test: $(VENV)/installed ## the tests, a few minutes on 2 cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist=loadfile -m "not slow"
+
+test-search: $(VENV)/installed ## the tests with properties, on examples that no run has seen
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist=loadfile -m "not slow" --hypothesis-profile=search
 
 test-slow: $(VENV)/installed ## the slow statistical tests
 	$(BIN)/python -m pytest -m slow

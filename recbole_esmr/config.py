@@ -42,7 +42,7 @@ from recbole_esmr.recbole_keys import (
     converted,
     known_keys,
 )
-from recbole_esmr.recbole_models import MODEL_NAME, check_needs, load_knowledge, model_class, sample_labels
+from recbole_esmr.recbole_models import MODEL_NAME, check_needs, check_pickles, load_knowledge, model_class, sample_labels
 from recbole_esmr.rl.double_q import RerankerSettings
 from recbole_esmr.settings import flat_keys, parse_flat, section
 from recbole_esmr.values import shown
@@ -125,6 +125,15 @@ class Config(RecBoleConfig):
             raise ConfigError(f"retriever_config: {error}") from error
         config["device"] = self["device"]
         return config
+
+    def check_trainable(self) -> None:
+        """Refuse what a training would stumble over. A config of RecBole's models that only loads data need not pass it.
+
+        Raises:
+            ConfigError: the key, or what the model needs, and how to mend it.
+        """
+        check_judged(self)
+        check_needs(self)
 
     def compatibility_settings(self):
         """Leave numpy as it is: RecBole gives it old names, for everybody; :mod:`recbole_esmr.compat` gives them to RecBole."""
@@ -247,12 +256,12 @@ class Config(RecBoleConfig):
         final.update(repeatable=repeatable, data_path=str(self._dataset_path))
         final["emotion_taxonomy"] = load_taxonomy(final["emotion_taxonomy"]).setting
         check_key_files(final.get("sign"), final.get("trust"))
-        check_judged(self)
         check_columns(self)
         sample_labels(self)
         load_knowledge(self)
-        check_needs(self)
+        check_pickles(self)
         if self.model == MODEL_NAME:
+            self.check_trainable()
             self._check_esmr()
 
     def _drop_negatives_of_full_softmax(self) -> None:

@@ -41,7 +41,12 @@ CALLED = (
         for name in ("create_dataset", "load_split_dataloaders", "save_split_dataloaders")
         for place in ("recbole.data.utils", "recbole.data")
     ),
-    ("recbole.quick_start.quick_start", "create_dataset", "recbole_esmr.data.recbole.cache:create_dataset", "no pickles"),
+    (
+        "recbole.quick_start.quick_start",
+        "create_dataset",
+        "recbole_esmr.data.recbole.cache:create_dataset_to_train_on",
+        "no pickles; refused before it is loaded",
+    ),
     (
         "recbole.data.utils",
         "FullSortEvalDataLoader",

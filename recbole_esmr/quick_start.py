@@ -82,6 +82,7 @@ def prepare(config: Config) -> tuple[Any, Any, Any, Any]:
     Raises:
         DataError: there is too little to train on, or the largest ``topk`` is more than there are items.
     """
+    config.check_trainable()
     init_seed(config["seed"], config["reproducibility"])
     init_logger(config)
     getLogger().info(sys.argv)

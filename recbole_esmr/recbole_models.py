@@ -115,6 +115,16 @@ def load_knowledge(config: Any) -> None:
         config["load_col"] = {**dict.fromkeys(_KNOWLEDGE, "*"), **config["load_col"]}
 
 
+def check_pickles(config: Any) -> None:
+    """Refuse a file that a model of RecBole's would unpickle.
+
+    Raises:
+        ConfigError: the model and the file.
+    """
+    if config["model"] == "LDiffRec" and config["n_cate"] > 1:
+        _need_numbers(Path(str(config["data_path"])) / "item_emb.npy")
+
+
 def check_needs(config: Any) -> None:
     """Refuse what a model's training would stumble over: files, columns and labels that are not there.
 
@@ -146,8 +156,6 @@ def check_needs(config: Any) -> None:
         _need_histories(config)
     if config["selected_features"]:
         _need_item_columns(config)
-    if model == "LDiffRec" and config["n_cate"] > 1:
-        _need_numbers(Path(str(config["data_path"])) / "item_emb.npy")
 
 
 def _has_labels(config: Any) -> bool:

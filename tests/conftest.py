@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import recbole_esmr  # noqa: F401  (teaches RecBole the plug-in)
 from recbole_esmr.errors import ESMRError
@@ -30,6 +31,10 @@ QUICK = {
     "state": "ERROR",
 }
 """ESMR keys that train in seconds."""
+
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("search", derandomize=False, max_examples=300)
+settings.load_profile("repeatable")  # the same examples in every run; `make test-search` looks for new ones
 
 SHARED = Path(__file__).parents[2] / "shared"
 """Real data to check against; not part of the project, so the tests that need it are skipped without it."""

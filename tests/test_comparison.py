@@ -331,6 +331,6 @@ def test_parts_without_histories_are_not_for_sequential_models(few):
     keys = {**FEW, "benchmark_filename": ["train", "valid", "test"], "eval_args": BY_TIME["eval_args"]}
     Config("BPR", str(few), config_dict=keys, arguments=[])
     with pytest.raises(ConfigError, match=r"SASRec: of the parts .* reads histories from a column 'item_id_list:token_seq'"):
-        Config("SASRec", str(few), config_dict=keys, arguments=[])
+        Config("SASRec", str(few), config_dict=keys, arguments=[]).check_trainable()
     with pytest.raises(ConfigError, match="rm_dup_inter: RecBole filters no parts of benchmark_filename"):
         Config("BPR", str(few), config_dict={**keys, "rm_dup_inter": "first"}, arguments=[])

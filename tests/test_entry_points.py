@@ -78,6 +78,20 @@ def test_split_by_ratio(quick):
     assert 0 < result["test_result"]["recall@10"] <= 1
 
 
+def test_a_config_that_no_training_can_use_may_load_data_and_is_refused_by_recboles_own_entry(data_path, quick):
+    """RecBole's own tests build such configs: another topk beside its default valid_metric, models whose packages are missing."""
+    from recbole.config import Config
+    from recbole.data import create_dataset
+    from recbole.quick_start import run_recbole as recboles_own
+
+    keys = {**quick, "data_path": str(data_path), "topk": [3], "metrics": ["Recall"], "valid_metric": "MRR@10"}
+    assert create_dataset(Config("BPR", "small", config_dict=keys)).item_num == 61
+    with pytest.raises(recbole_esmr.errors.ConfigError, match="valid_metric is MRR@10; expected one of metrics"):
+        recboles_own("BPR", "small", config_dict=keys)
+    with pytest.raises(recbole_esmr.errors.ConfigError, match="valid_metric is MRR@10; expected one of metrics"):
+        Config("ESMR", "small", config_dict=keys)
+
+
 def test_objective_function_and_hyper_tuning(quick, tmp_path):
     space = {"choice": {"gate_streak": [1, 3]}}
     fixed = tmp_path / "fixed.yaml"

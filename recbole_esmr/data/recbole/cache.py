@@ -32,6 +32,16 @@ def save_dataset(_: Callable[..., Any], dataset: Any) -> None:
     _say(f"the data set '{dataset.dataset_name}' is", "save_dataset")
 
 
+def create_dataset_to_train_on(config: Any) -> Any:
+    """:func:`create_dataset` of RecBole's own quick start, once the config can be trained with.
+
+    Raises:
+        ConfigError: it cannot; the message says why and how to mend it.
+    """
+    config.check_trainable()
+    return create_dataset(config)
+
+
 def load_split_dataloaders(config: Any) -> None:
     """RecBole's ``load_split_dataloaders``: there are none, so they are made anew."""
 
