@@ -1,4 +1,4 @@
-"""Importers: their data run with every model, what the user changed stays, and a draft imports as it is."""
+"""Importers: their data run with every model, and what the user changed stays."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from recbole_esmr.cli import main
 from recbole_esmr.config import Config
 from recbole_esmr.data.importers import import_data
-from recbole_esmr.data.importers.draft import draft_mapping
 from recbole_esmr.data.importers.esmr_release import BEHAVIOUR
 from recbole_esmr.errors import DataError
 from recbole_esmr.files import read_yaml
@@ -66,7 +64,7 @@ def _ldos(folder) -> None:
     codes.to_csv(folder / "LDOS-CoMoDa.csv", index=False, header=False)
 
 
-def _five_columns(folder, encoding="utf-8-sig") -> None:
+def five_columns(folder, encoding="utf-8-sig") -> None:
     """One export: person, activity, local date and time, time zone, mood from 1 to 7; some rows are there twice."""
     log = _log()
     log["when"] = (pd.Timestamp("2024-03-25") + pd.to_timedelta(log["day"], unit="D")).dt.strftime("%Y-%m-%d ")
@@ -98,8 +96,8 @@ def imported(tmp_path_factory):
     for name, make, form, mapping in (
         ("release", _release, "esmr-release", None),
         ("films", _ldos, "ldos-comoda", None),
-        ("five", _five_columns, "csv", FIVE),
-        ("dates", _five_columns, "csv", ONLY_DAYS),
+        ("five", five_columns, "csv", FIVE),
+        ("dates", five_columns, "csv", ONLY_DAYS),
     ):
         source = root / f"{name}-source"
         source.mkdir()
@@ -124,7 +122,7 @@ def test_what_an_importer_writes_runs_with_every_model(imported, name, model):
 
 @pytest.mark.parametrize("model", ["FM", "DeepFM"])
 def test_a_text_that_only_views_have_hinders_no_model(tmp_path, model):
-    _five_columns(tmp_path)
+    five_columns(tmp_path)
     _again(tmp_path, FIVE.replace("timestamp: when", "timestamp: when, place: zone"))
     assert "place:token" in (tmp_path / "mine" / "mine.inter").read_text().splitlines()[0].split("\t")
     values = {"epochs": 1, "state": "ERROR", "show_progress": False}
@@ -257,8 +255,8 @@ def test_lines_of_films_that_are_there_twice_are_said(tmp_path):
 # -- the five columns: from the files to the table in two commands --------------------------------------------------------
 
 
-def test_an_export_of_five_columns_in_two_commands(tmp_path, capsys):
-    _five_columns(tmp_path)
+def test_an_export_offive_columns_in_two_commands(tmp_path, capsys):
+    five_columns(tmp_path)
     (tmp_path / "map.yaml").write_text(FIVE)
     assert main(["import", "csv", "--input=.", "--mapping=map.yaml", "--output=diary"]) == 0
     said = capsys.readouterr().out.splitlines()
@@ -281,7 +279,7 @@ def test_an_export_of_five_columns_in_two_commands(tmp_path, capsys):
 
 
 def test_lists_are_no_longer_than_the_few_items_that_there_are(tmp_path):
-    _five_columns(tmp_path)
+    five_columns(tmp_path)
     text = (tmp_path / "export.csv").read_text(encoding="utf-8-sig")
     few = "".join(
         line for line in text.splitlines(keepends=True) if line.split(",")[1] in ("activity", "act 1", "act 2", "act 3")
@@ -302,7 +300,7 @@ def _again(folder, mapping=FIVE):
 
 
 def test_what_the_user_changed_in_the_yaml_stays(tmp_path):
-    _five_columns(tmp_path)
+    five_columns(tmp_path)
     _again(tmp_path)
     path = tmp_path / "mine" / "mine.yaml"
     text = path.read_text().replace("topk:\n- 10\n", "topk: [5, 10]   # ours\n") + "# my note\nmax_day_gap: 900\n"
@@ -321,7 +319,7 @@ def test_what_the_user_changed_in_the_yaml_stays(tmp_path):
 
 @pytest.mark.parametrize("text", ["{topk: [5], repeatable: true}\n", "---\ntopk: [5]\n...\n", "topk: [5]", "# nothing\n", ""])
 def test_a_yaml_of_the_users_own_hand_is_completed(tmp_path, text):
-    _five_columns(tmp_path)
+    five_columns(tmp_path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "mine.yaml").write_text(text)
     for _ in range(2):
@@ -332,7 +330,7 @@ def test_a_yaml_of_the_users_own_hand_is_completed(tmp_path, text):
 
 
 def test_files_of_an_earlier_import_do_not_stay_in_the_new_data(tmp_path):
-    _five_columns(tmp_path)
+    five_columns(tmp_path)
     _again(tmp_path)
     (tmp_path / "mine" / "README.md").write_text("mine")
     report = _again(tmp_path, "".join(line for line in FIVE.splitlines(keepends=True) if not line.startswith("day")))
@@ -341,7 +339,7 @@ def test_files_of_an_earlier_import_do_not_stay_in_the_new_data(tmp_path):
 
 
 def test_a_taxonomy_of_ones_own_travels_with_the_data_and_the_checkpoint(tmp_path, monkeypatch):
-    _five_columns(tmp_path)
+    five_columns(tmp_path)
     (tmp_path / "maps").mkdir()
     (tmp_path / "maps" / "two.yaml").write_text("up: [0.5, 0.1]\ndown: [-0.5, 0]\n")
     (tmp_path / "maps" / "map.yaml").write_text(FIVE + "taxonomy: two.yaml\n")
@@ -357,102 +355,3 @@ def test_a_taxonomy_of_ones_own_travels_with_the_data_and_the_checkpoint(tmp_pat
     config, *_ = load_data_and_model(result["checkpoint"], {"data_path": str(tmp_path / "moved")})
     assert config["emotion_taxonomy"] == labels
     assert Config("ESMR", str(tmp_path / "moved" / "mine"), arguments=[])["emotion_taxonomy"] == labels
-
-
-# -- drafts -------------------------------------------------------------------------------------------------------------
-
-
-def _written(folder, **files: str) -> None:
-    folder.mkdir(exist_ok=True)
-    for name, text in files.items():
-        (folder / f"{name}.csv").write_text(text)
-
-
-PLAIN = {
-    "views_1": "pid;video_id;watched_at;watch_time\n001;7;24.03.2024 21:00;12,5\n002;8;25.03.2024 09:00;30\n",
-    "views_2": "pid;video_id;watched_at;watch_time\n001;8;26.03.2024 21:00;15\n",
-    "videos": "video_id;emotion;length;genre\n7;Happy;25;news\n8;Angry;30;fun\n",
-    "diary": "pid;date;PA;NA;steps\n001;2024-03-24;4;2;100\n001;2024-03-24;5;1;NA\n002;2024-03-25;1;5;80\n",
-    "people": "pid;profile;consent\n001;keen;1\n002;casual;1\n",
-    "notes": "text\nnothing\n",
-}
-
-
-def test_a_draft_of_a_plain_set_imports_as_it_is(tmp_path):
-    _written(tmp_path / "exports", **PLAIN)
-    text = draft_mapping(tmp_path / "exports")
-    said = yaml.safe_load(text)
-    assert said["inter"]["file"] == ["views_1.csv", "views_2.csv"]
-    assert said["inter"]["columns"] == {
-        "user_id": "pid",
-        "item_id": "video_id",
-        "timestamp": "watched_at",
-        "watch_seconds": "watch_time",
-    }
-    assert said["inter"]["date_format"] == {"timestamp": "%d.%m.%Y %H:%M"}
-    assert said["emotions"] == {"Happy": "happy", "Angry": "angry"} and said["missing"] == ["NA"]
-    assert said["day"]["columns"]["valence"] == {"positive": "PA", "negative": "NA"} and said["day"]["scale"] == {
-        "valence": [1, 5]
-    }
-    assert said["day"]["aggregate"] == {"valence": "mean"}
-    assert said["user"]["columns"] == {"user_id": "pid", "user_profile": "profile", "consent": "consent"}
-    assert "# not used: notes.csv (text)" in text and "steps: steps" in text
-    (tmp_path / "map.yaml").write_text(text)
-    report = import_data("csv", tmp_path / "exports", tmp_path / "mine", tmp_path / "map.yaml")
-    assert report.rows == {"user": 2, "item": 2, "inter": 3, "day": 2}
-    assert pd.read_csv(tmp_path / "mine" / "mine.inter", sep="\t")["watch_ratio:float"].tolist() == [0.5, 1, 0.5]
-
-
-def test_a_draft_finds_files_in_upper_case(tmp_path):
-    (tmp_path / "VIEWS.CSV").write_text("user,item,day\na,x,1\na,y,2\n")
-    assert yaml.safe_load(draft_mapping(tmp_path))["inter"]["file"] == "VIEWS.CSV"
-
-
-@pytest.mark.parametrize(
-    ("files", "part", "expected"),
-    [
-        (
-            {"feed": "user,item,time,clicked\na,x,1,1\na,y,2,0\n"},
-            "imp",
-            {"user_id": "user", "item_id": "item", "day": "time", "label": "clicked"},
-        ),
-        ({"v": "user,item,date\na,x,2024-03-24\n"}, "inter", {"user_id": "user", "item_id": "item", "timestamp": "date"}),
-        ({"v": "user,item,day\na,x,1\na,y,2\n"}, "inter", {"user_id": "user", "item_id": "item", "day": "day"}),
-        ({"v": "user,item,time,genre\na,x,1,news\nb,x,2,news\n"}, "item", {"item_id": "item", "category": "genre"}),
-    ],
-)
-def test_what_a_draft_makes_of_columns(tmp_path, files, part, expected):
-    _written(tmp_path, **files)
-    assert yaml.safe_load(draft_mapping(tmp_path))[part]["columns"] == expected
-
-
-def test_a_draft_of_the_five_columns_and_of_labels_that_nobody_knows(tmp_path):
-    _five_columns(tmp_path)
-    said = yaml.safe_load(draft_mapping(tmp_path / "export.csv"))
-    assert {suffix: said[suffix]["columns"] for suffix in ("inter", "user", "day")} == {
-        suffix: part["columns"] for suffix, part in yaml.safe_load(FIVE).items() if suffix in ("inter", "user", "day")
-    }
-    _written(tmp_path / "b", v="user,item,date,feeling\na,x,03/04/2024,joy\na,x,03/05/2024,woe\n")
-    text = draft_mapping(tmp_path / "b")
-    assert "# joy: WHICH" in text and text.count("# which of these?") == 4, "two formats, of inter and of day"
-    (tmp_path / "b" / "map.yaml").write_text(text)
-    with pytest.raises(DataError, match="say which"):
-        import_data("csv", tmp_path / "b", tmp_path / "out", tmp_path / "b" / "map.yaml")
-
-
-def test_the_draft_command_prints_or_writes_and_overwrites_nothing(tmp_path, capsys):
-    _written(tmp_path / "exports", **PLAIN)
-    assert main(["import", "csv", "--input=exports", "--draft"]) == 0
-    printed = capsys.readouterr().out
-    assert main(["import", "csv", "--input=exports", "--draft", "--mapping=map.yaml"]) == 0
-    assert (tmp_path / "map.yaml").read_text() == printed
-    for words, says in (
-        (["csv", "--input=exports", "--draft", "--mapping=map.yaml"], "map.yaml: is there already"),
-        (["ldos-comoda", "--input=exports", "--draft"], "--draft is for csv"),
-        (["csv", "--input=exports", "--mapping=map.yaml"], "import needs --output=FOLDER"),
-        (["csv", "--input=none", "--mapping=map.yaml", "--output=o"], "--input=none: no such file or folder"),
-        (["csv", "--input=none", "--draft"], "--input=none: no such file or folder"),
-    ):
-        capsys.readouterr()
-        assert main(["import", *words]) == 2
-        assert says in capsys.readouterr().err

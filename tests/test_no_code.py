@@ -82,6 +82,7 @@ def test_no_value_is_code(mine, tmp_path, monkeypatch, key):
         mine(line)
         _tried("ESMR", "small", config_dict=usual, arguments=[])
         mine()
+    assert not list(tmp_path.rglob("canary*")), "a value was evaluated"
 
 
 @pytest.mark.parametrize(

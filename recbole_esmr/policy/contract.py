@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recbole_esmr.data.reading.schema import SCHEMA, Column
+from recbole_esmr.data.reading.schema import LAST_DAY, SCHEMA, Column
 from recbole_esmr.errors import DataError, closest, nearest, plain
 from recbole_esmr.feed import Feedback, Observation
 
-LATEST_DAY = 1_000_000
-"""As of the column ``day`` of files."""
 LARGEST = 1e15
 """A behaviour column of a day has no number beyond it: the networks compute in 32 bits, where its square is still one."""
 
@@ -207,8 +205,8 @@ class Contract:
             raise DataError(f"{what}: the policy serves nobody yet. Call reset(users, items) first.")
         if not isinstance(day, int | np.integer) or isinstance(day, bool):
             raise DataError(f"{what}: day is {plain(day)!r}; expected a whole number, the calendar day.")
-        if abs(int(day)) > LATEST_DAY:
-            raise DataError(f"{what}: day is {plain(day)!r}; expected a calendar day of at most {LATEST_DAY:,} in size.")
+        if abs(int(day)) > LAST_DAY:
+            raise DataError(f"{what}: day is {plain(day)!r}; expected a calendar day of at most {LAST_DAY:,.0f} in size.")
         if self.day is not None and day != self.day:
             raise DataError(
                 f"{what} of day {day}: the evening of day {self.day - 1} was read, so day {self.day} comes next. Give the "

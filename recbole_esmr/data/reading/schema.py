@@ -47,15 +47,15 @@ class Column:
 
 _USER = Column("USER_ID_FIELD", "token", required=True, filled=True)
 _ITEM = Column("ITEM_ID_FIELD", "token", required=True, filled=True)
-_LAST_DAY = 1e6  # RecBole keeps numbers in 32 bits, where 20240131 is 20240132
-_DAY = Column("DAY_FIELD", "float", -_LAST_DAY, _LAST_DAY, required=True, filled=True, whole=True, dates=True)
+LAST_DAY = 1e6  # RecBole keeps numbers in 32 bits, where 20240131 is 20240132
+_DAY = Column("DAY_FIELD", "float", -LAST_DAY, LAST_DAY, required=True, filled=True, whole=True, dates=True)
 
 SCHEMA: dict[str, tuple[Column, ...]] = {
     "inter": (
         _USER,
         _ITEM,
         Column("TIME_FIELD", "float", filled=True, dates=True),
-        Column("DAY_FIELD", "float", -_LAST_DAY, _LAST_DAY, filled=True, whole=True, dates=True),
+        Column("DAY_FIELD", "float", -LAST_DAY, LAST_DAY, filled=True, whole=True, dates=True),
         Column("WATCH_RATIO_FIELD", "float", 0, 1, filled=True),
     ),
     "imp": (
