@@ -26,14 +26,16 @@ from recbole_esmr.data.trace import DaySettings
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import ConfigError, UnknownNameError, closest, nearest
 from recbole_esmr.files import read_yaml, shipped
+from recbole_esmr.kinds import Kind
 from recbole_esmr.model.emotion_encoder import EncoderSettings
 from recbole_esmr.model.engagement_ranker import RankerSettings
 from recbole_esmr.model.ranking import ServingRule
 from recbole_esmr.model.retriever import RetrieverSettings
 from recbole_esmr.outputs import expanded
 from recbole_esmr.plugin import data_keys
-from recbole_esmr.protocol import check_eval_args, check_judged, in_words
+from recbole_esmr.protocol import check_eval_args, check_judged, check_rows, in_words
 from recbole_esmr.recbole_keys import (
+    AS_RECBOLE,
     NOT_FROM_DATA,
     NOT_FROM_FILES,
     check_keys,
@@ -88,6 +90,10 @@ class Config(RecBoleConfig):
 
     known_ids: KnownIds | None = None
     """Of a checkpoint: the data set is numbered as it was for it."""
+    rows_of_recboles_models = "shared"
+    """What ``rows`` is for a model of RecBole's unless somebody sets it."""
+    kinds: Mapping[str, Kind] = {}
+    """Of keys that hold something else than :func:`recbole_esmr.recbole_keys.known_keys` says."""
 
     def __init__(
         self,
@@ -142,7 +148,7 @@ class Config(RecBoleConfig):
 
     def _convert_config_dict(self, config_dict):
         """Texts as the values that they stand for, each of the kind that its key holds; RecBole evaluates them as Python."""
-        return converted(config_dict)
+        return converted(config_dict, self.kinds)
 
     def _load_config_files(self, file_list):
         values: dict[str, Any] = {}
@@ -152,7 +158,7 @@ class Config(RecBoleConfig):
 
     def _file(self, path: Path, never: Mapping[str, str] | None = None) -> dict[str, Any]:
         """What a yaml file sets; the path of a taxonomy is relative to that file."""
-        values = checked(read_yaml(path), f"{path}: ", never)
+        values = checked(read_yaml(path), f"{path}: ", never, self.kinds)
         taxonomy = values.get("emotion_taxonomy")
         if taxonomy is not None:
             try:
@@ -174,7 +180,7 @@ class Config(RecBoleConfig):
             if given.get(key, value) != value:
                 raise ConfigError(f"--{key} is given twice, as {shown(given[key])} and {shown(value)}. Give it once.")
             given[key] = value
-        return checked(converted(given), never=NOT_FROM_FILES)
+        return checked(converted(given, self.kinds), never=NOT_FROM_FILES, kinds=self.kinds)
 
     def _options(self) -> Sequence[str]:
         if self._arguments is not None:
@@ -212,6 +218,8 @@ class Config(RecBoleConfig):
         for path in (own / "overall.yaml", own / f"model/{model}.yaml"):
             if path.is_file():
                 self.internal_config_dict |= self._file(path)
+        if model != MODEL_NAME:
+            self.internal_config_dict["rows"] = self.rows_of_recboles_models
         self.internal_config_dict |= self._defaults
         beside = self._dataset_path / f"{dataset}.yaml"
         if beside.is_file():
@@ -241,6 +249,7 @@ class Config(RecBoleConfig):
     def _set_default_parameters(self):
         final = self.final_config_dict
         check_eval_args(final["eval_args"])
+        check_rows(final["rows"], self.model == MODEL_NAME)
         check_together(self)
         check_filters(self)
         self._drop_negatives_of_full_softmax()
@@ -315,6 +324,14 @@ class Config(RecBoleConfig):
         if model_class(retriever.name).type not in (ModelType.GENERAL, ModelType.SEQUENTIAL, ModelType.TRADITIONAL):
             key = "backbone" if retriever.backbone else "retriever"
             raise ConfigError(f"{key}: {retriever.name} is neither a general nor a sequential model of RecBole.")
+
+
+class ConfigOfRecBole(Config):
+    """What ``recbole.config.Config`` is once the plug-in is there: its own models are given their rows in RecBole's own way, and
+    its keys hold what RecBole takes."""
+
+    rows_of_recboles_models = "recbole"
+    kinds = AS_RECBOLE
 
 
 def _as_folder(dataset: str) -> Path | None:

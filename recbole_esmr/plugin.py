@@ -22,12 +22,17 @@ FOUND = (
     ("recbole.model.sequential_recommender.esmr", "ESMR", "recbole_esmr.model.esmr:ESMR", "get_model finds it"),
     ("recbole.trainer", "ESMRTrainer", "recbole_esmr.trainer.esmr_trainer:ESMRTrainer", "get_trainer finds it"),
     ("recbole.data.dataset", "ESMRDataset", "recbole_esmr.data.dataset:ESMRDataset", "create_dataset finds it"),
-    ("recbole.config", "Config", "recbole_esmr.config:Config", "reads the plug-in's yaml files and data sets"),
+    ("recbole.config", "Config", "recbole_esmr.config:ConfigOfRecBole", "reads the plug-in's yaml files and data sets"),
 )
 
 CALLED = (
     # RecBole's module, a name that it calls, what is called from now on, why
-    ("recbole.quick_start.quick_start", "Config", "recbole_esmr.config:Config", "reads the plug-in's yaml files and data sets"),
+    (
+        "recbole.quick_start.quick_start",
+        "Config",
+        "recbole_esmr.config:ConfigOfRecBole",
+        "reads the plug-in's yaml files and data sets",
+    ),
     ("recbole.trainer.trainer", "Collector", "recbole_esmr.evaluator.metrics:Collector", "gathers what the metrics need"),
     ("recbole.trainer.trainer", "DistributedDataParallel", "recbole_esmr.trainer.checkpointing:distributed_model", "CPU"),
     ("recbole.utils", "get_trainer", "recbole_esmr.trainer.checkpointing:get_trainer", "checkpoints torch ≥ 2.6 loads"),
@@ -106,6 +111,12 @@ METHODS = (
         "_get_remap_list",
         "recbole_esmr.checkpoint.known_ids:get_remap_list",
         "ids have the numbers of a checkpoint",
+    ),
+    (
+        "recbole.data.dataset.dataset:Dataset",
+        "_filter_nan_user_or_item",
+        "recbole_esmr.data.recbole.filtering:filter_nan_user_or_item",
+        "rows without a person and others without an item",
     ),
     (
         "recbole.data.dataset.dataset:Dataset",

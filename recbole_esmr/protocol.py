@@ -26,8 +26,14 @@ EMOTION_METRICS = ("NegativeExposure", "ExpectedValence")
 
 _MODE = re.compile(r"full|labeled|(uni|pop)[1-9]\d{0,4}")
 
+ROWS = ("shared", "recbole")
+"""Values of the key ``rows``. ``shared``: each model is given the same rows, in one order, and one split. ``recbole``: lines
+that RecBole reads are read, and what it leaves out is left out with a warning; rows of one moment stand as in the file; histories
+are split, and not the interactions that they end with."""
+
 FILTERS = ("val_interval", "user_inter_num_interval", "item_inter_num_interval", "rm_dup_inter", "filter_inter_by_user_or_item")
 SHARED = (
+    "rows",
     *("eval_args", "repeatable", "metrics", "topk", "valid_metric", "metric_decimal_place", "MAX_ITEM_LIST_LENGTH"),
     *("benchmark_filename", "load_col", "unload_col", "unused_col", "threshold", *FILTERS),
     *("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD", "data_path", "dataset"),
@@ -105,7 +111,7 @@ def check_eval_args(given: Any) -> None:
     for key in given:
         if key not in known:
             raise ConfigError(f"eval_args: unknown key {shown(key)}. {nearest(str(key)[:80], known)}")
-    for key, choices in (("order", ("RO", "TO")), ("group_by", ("user", "none", None))):
+    for key, choices in (("order", ("RO", "TO")), ("group_by", ("user", "none", "None", None))):
         if given.get(key, choices[0]) not in choices:
             raise ConfigError(f"eval_args: {key} is {shown(given[key])}; expected one of {', '.join(map(str, choices))}.")
     if "split" in given:
@@ -119,6 +125,23 @@ def check_eval_args(given: Any) -> None:
                 f"eval_args: mode is {shown(mode)}; expected full, labeled, or a number of sampled items such as uni100 or "
                 "pop100, of at most five digits."
             )
+
+
+def as_recbole(config: Mapping[str, Any]) -> bool:
+    """Whether a model is given its rows in RecBole's own way."""
+    return bool(config["rows"] == "recbole")
+
+
+def check_rows(given: Any, is_esmr: bool) -> None:
+    """Refuse a value of ``rows`` that there is not, and RecBole's own for ESMR.
+
+    Raises:
+        ConfigError: what it is, and what is expected.
+    """
+    if given not in ROWS:
+        raise ConfigError(f"rows is {shown(given)}; expected {' or '.join(ROWS)}.")
+    if is_esmr and given != "shared":
+        raise ConfigError("rows: ESMR's data are always read as shared. Leave rows out, or set rows: shared.")
 
 
 def check_judged(config: Any) -> None:

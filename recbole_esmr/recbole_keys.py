@@ -154,6 +154,9 @@ KINDS: dict[str, Kind] = {
 }  # fmt: skip
 """Keys of RecBole and of the plug-in's ``overall.yaml``. Those of RecBole's models hold what their yaml files hold."""
 
+AS_RECBOLE: dict[str, Kind] = {"learner": _A_NAME, "learning_rate": number(low=0, high=1e6)}
+"""Keys of which RecBole's own entry points take more: of an optimizer that there is not RecBole warns, and takes Adam."""
+
 NOT_FROM_FILES = {"local_rank": "the processes of one training are given it when they start"}
 """Keys that no file and no command line sets, and why: this one opens a network connection."""
 NOT_FROM_DATA = NOT_FROM_FILES | dict.fromkeys(
@@ -178,19 +181,23 @@ def known_keys() -> Mapping[str, Kind]:
     return {**dict.fromkeys((*named, "config_files", "loss_type", "eta"), anything()), **found, **KINDS}
 
 
-def converted(values: Mapping[Any, Any]) -> dict[str, Any]:
+def converted(values: Mapping[Any, Any], kinds: Mapping[str, Kind] | None = None) -> dict[str, Any]:
     """Values of the command line or of a ``config_dict``, where texts stand for values, as RecBole uses them.
+
+    Args:
+        values: by key; of unknown keys they stay as they are.
+        kinds: of keys that hold something else here than :func:`known_keys` says.
 
     Raises:
         ConfigError: the first key that holds something else than it should.
     """
-    found, known = {}, known_keys()
+    found, known = {}, {**known_keys(), **(kinds or {})}
     for key, value in values.items():
         try:
             found[key] = known.get(key, anything()).of_option(value) if isinstance(value, str) else value
         except ConfigError as error:
             raise ConfigError(f"{key}: {error}") from error
-    return checked(found)
+    return checked(found, kinds=kinds)
 
 
 def convert(_: Callable[..., Any], config: Any, values: dict[str, Any]) -> dict[str, Any]:
@@ -204,18 +211,24 @@ def convert(_: Callable[..., Any], config: Any, values: dict[str, Any]) -> dict[
     return converted(values)
 
 
-def checked(values: Mapping[Any, Any], where: str = "", never: Mapping[str, str] | None = None) -> dict[str, Any]:
+def checked(
+    values: Mapping[Any, Any],
+    where: str = "",
+    never: Mapping[str, str] | None = None,
+    kinds: Mapping[str, Kind] | None = None,
+) -> dict[str, Any]:
     """The values of a file, of the command line or of a ``config_dict``, as RecBole uses them.
 
     Args:
         values: by key; of unknown keys they stay as they are.
         where: what messages begin with, for example ``mine.yaml: ``.
         never: keys that are not set there, and why.
+        kinds: of keys that hold something else here than :func:`known_keys` says.
 
     Raises:
         ConfigError: the first key that holds something else than it should.
     """
-    found, known = {}, known_keys()
+    found, known = {}, {**known_keys(), **(kinds or {})}
     for key, value in values.items():
         if not isinstance(key, str):
             raise ConfigError(f"{where}a key is {shown(key)}; expected a text such as epochs.")

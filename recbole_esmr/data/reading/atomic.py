@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,12 +92,13 @@ class AtomicFile:
         return found
 
 
-def read_atomic_file(path: str | Path, config: Mapping[str, object]) -> AtomicFile:
+def read_atomic_file(path: str | Path, config: Mapping[str, object], surplus: Callable[[str], None] | None = None) -> AtomicFile:
     """Read an atomic file as text: quotation marks are text, no cell is taken for a missing value or a number.
 
     Args:
         path: the file; a byte order mark and the line ends of any system are read.
         config: gives ``field_separator`` and ``encoding`` (UTF-8 unless given).
+        surplus: is told of lines that have more cells than the header, whose last cells are then left out; None refuses them.
 
     Raises:
         DataError: no such file, another encoding, a header that is not ``name:type``, or a line with more or fewer cells.
@@ -107,7 +108,7 @@ def read_atomic_file(path: str | Path, config: Mapping[str, object]) -> AtomicFi
     if not head:
         raise DataError(f"{path}: is empty. The first line holds the columns as name:type.")
     types = _types(path, head, separator)
-    return AtomicFile(path, types, _cells(path, body, list(types), separator))
+    return AtomicFile(path, types, _cells(path, body, list(types), separator, surplus))
 
 
 def read_header(path: str | Path, config: Mapping[str, object]) -> dict[str, str]:
@@ -179,7 +180,7 @@ def _types(path: Path, head: str, separator: str) -> dict[str, str]:
     return types
 
 
-def _cells(path: Path, body: str, names: list[str], separator: str) -> pd.DataFrame:
+def _cells(path: Path, body: str, names: list[str], separator: str, surplus: Callable[[str], None] | None = None) -> pd.DataFrame:
     """The cells of the lines after the header; empty lines are left out, but count as lines."""
     if len(separator) > 1:
         body, separator = body.replace(separator, "\x1f"), "\x1f"
@@ -189,7 +190,13 @@ def _cells(path: Path, body: str, names: list[str], separator: str) -> pd.DataFr
     inside = np.searchsorted(starts, np.flatnonzero(raw == ord(separator)), side="right") - 1
     cells = np.bincount(inside, minlength=len(starts)) + 1
     filled = ends > starts
-    ragged = filled & (cells != len(names))
+    more, ragged = filled & (cells > len(names)), filled & (cells != len(names))
+    if surplus is not None and more.any():
+        surplus(
+            f"{path}, line {int(more.argmax()) + 2}: has more cells than the header, as {int(more.sum())} of {int(filled.sum())} "
+            "lines have. The cells beyond it are left out."
+        )
+        ragged &= ~more
     if ragged.any():
         at = int(ragged.argmax())
         raise DataError(
@@ -202,6 +209,7 @@ def _cells(path: Path, body: str, names: list[str], separator: str) -> pd.DataFr
         io.StringIO("\ufeff" + body, newline=""),  # pandas takes one mark away, even where it is the beginning of an id
         sep=separator,
         names=names,
+        usecols=range(len(names)),
         dtype=str,
         na_filter=False,
         quoting=3,  # QUOTE_NONE
@@ -248,14 +256,24 @@ def refuse(path: Path, values: pd.Series, wrong: pd.Series, mend: str) -> None:
     raise DataError(f"{path}, line {line}, column '{values.name}': the value is {shown}; {mend}{more}.")
 
 
-def check_ids(path: Path, text: pd.Series) -> None:
+def check_ids(path: Path, text: pd.Series, nobody: Callable[[str], None] | None = None) -> None:
     """Refuse ids that are none.
+
+    Args:
+        path: of the file.
+        text: (N,) the ids, indexed by line.
+        nobody: is told how many are empty, whose rows the caller leaves out; None refuses them.
 
     Raises:
         DataError: one is empty, or is ``[PAD]``, which is RecBole's name for its padding.
     """
     empty = text.str.strip() == ""
-    if empty.any():
+    if nobody is not None and empty.any():
+        nobody(
+            f"{path}, column '{text.name}': {int(empty.sum())} of {len(text)} rows have no id, line {empty.idxmax()} the first. "
+            "They are left out."
+        )
+    elif empty.any():
         refuse(path, text, empty, "every row needs one. Fill it in or leave the row out")
     taken = text == "[PAD]"
     if taken.any():

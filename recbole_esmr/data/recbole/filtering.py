@@ -122,6 +122,19 @@ def data_filtering(_: Callable[..., Any], dataset: Any) -> None:
     dataset._reset_index()
 
 
+def filter_nan_user_or_item(_: Callable[..., Any], dataset: Any) -> None:
+    """``Dataset._filter_nan_user_or_item``: rows without a person or item go; the reader has said which.
+
+    Args:
+        _: RecBole's own method, which stumbles where one row has no person and another no item.
+        dataset: RecBole's data set.
+    """
+    for name in dataset.feat_name_list:
+        frame = getattr(dataset, name)
+        ids = [field for field in (dataset.uid_field, dataset.iid_field) if field in frame]
+        setattr(dataset, name, frame.dropna(subset=ids))
+
+
 def filter_inter_by_user_or_item(original: Callable[..., Any], dataset: Any) -> None:
     """``Dataset._filter_inter_by_user_or_item``: and who is left out with their interactions, for having no row, is counted.
 

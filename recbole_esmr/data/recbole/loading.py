@@ -22,6 +22,7 @@ from recbole_esmr.data.reading.schema import require_ids, require_rows
 from recbole_esmr.data.reading.times import FROM_1970, NO_TIMES, UNITS, not_a_time, unit_of
 from recbole_esmr.data.reading.zones import zone_of_rows
 from recbole_esmr.errors import ConfigError, DataError, closest, nearest
+from recbole_esmr.protocol import as_recbole
 
 _IDS = {
     FeatureSource.INTERACTION: ("USER_ID_FIELD", "ITEM_ID_FIELD"),
@@ -54,7 +55,7 @@ def load_feat(_: Callable[..., Any], dataset: Any, filepath: str, source: Any) -
     load, unload = dataset._get_load_and_unload_col(source)
     if load == set() and source not in _NEEDED:
         return None
-    file = read_atomic_file(filepath, dataset.config)
+    file = read_atomic_file(filepath, dataset.config, _told(dataset))
     ids = {role: str(dataset.config[role]) for role in _IDS.get(source, ()) if dataset.config[role] is not None}
     require_ids(file, ids)
     if source in _IDS:
@@ -85,7 +86,8 @@ def load_inter_feat(original: Callable[..., Any], dataset: Any, token: str, data
     """``Dataset._load_inter_feat``: then the rows in the order of their exact times, where RecBole orders by time.
 
     Rows of one moment have no order of their own. They get one that depends on what they say and not on where they stand in
-    the file. The files of ``benchmark_filename`` keep theirs, because RecBole cuts them by row.
+    the file. The files of ``benchmark_filename`` keep theirs, because RecBole cuts them by row. With ``rows: recbole`` all
+    rows keep theirs until ids are numbered; :func:`dataframe_to_interaction` puts them in order.
 
     Args:
         original: RecBole's own method.
@@ -107,7 +109,7 @@ def load_inter_feat(original: Callable[..., Any], dataset: Any, token: str, data
             frame[dataset.time_field] = np.arange(len(frame), dtype=float)
             frame.attrs["line_order"] = True
             dataset.set_field_property(dataset.time_field, FeatureType.FLOAT, FeatureSource.INTERACTION, 1)
-        elif dataset.benchmark_filename_list is None:
+        elif dataset.benchmark_filename_list is None and not as_recbole(dataset.config):
             order = order_of_time(frame, dataset.time_field, [dataset.uid_field, dataset.iid_field])
             dataset.inter_feat = frame.iloc[order].reset_index(drop=True)
 
@@ -137,6 +139,9 @@ def fill_nan(_: Callable[..., Any], dataset: Any) -> None:
 def dataframe_to_interaction(original: Callable[..., Any], dataset: Any, data: pd.DataFrame) -> Any:
     """``Dataset._dataframe_to_interaction``, from columns that are tensors' own: those of pandas 3 are not to be written to.
 
+    With ``rows: recbole`` the interactions are put in the order of their exact times before; those of one moment stay as they
+    stand. RecBole orders them afterwards, when times are 32-bit numbers.
+
     Args:
         original: RecBole's own method, which asks each column for its ``values``.
         dataset: RecBole's data set.
@@ -145,6 +150,8 @@ def dataframe_to_interaction(original: Callable[..., Any], dataset: Any, data: p
     Returns:
         RecBole's interaction, a tensor a field.
     """
+    if data is dataset.inter_feat and _sorted_late(dataset):
+        data = data.sort_values(dataset.time_field, kind="stable")
     columns = {name: column.to_numpy() for name, column in data.items()}
     own = {name: column if column.flags.writeable else column.copy() for name, column in columns.items()}
     return original(dataset, {name: SimpleNamespace(values=column) for name, column in own.items()})
@@ -153,6 +160,11 @@ def dataframe_to_interaction(original: Callable[..., Any], dataset: Any, data: p
 def ordered_by_time(config: Any) -> bool:
     """Whether RecBole needs the order of time: to split by it, or to make sequences."""
     return config["MODEL_TYPE"] == ModelType.SEQUENTIAL or (config["eval_args"] or {}).get("order") == "TO"
+
+
+def _sorted_late(dataset: Any) -> bool:
+    config = dataset.config
+    return ordered_by_time(config) and as_recbole(config) and dataset.benchmark_filename_list is None
 
 
 def order_of_time(frame: pd.DataFrame, time: str, names: list[str]) -> np.ndarray:
@@ -169,6 +181,11 @@ def order_of_time(frame: pd.DataFrame, time: str, names: list[str]) -> np.ndarra
     plain = [name for name in frame if not isinstance(frame[name].iloc[0], np.ndarray)]
     keys = (pd.util.hash_pandas_object(frame[columns], index=False).to_numpy() for columns in (plain, names))
     return np.lexsort((*keys, frame[time].to_numpy()))
+
+
+def _told(dataset: Any) -> Callable[[str], None] | None:
+    """Who is told of what RecBole's own way with data leaves out; None where it is refused."""
+    return dataset.logger.warning if as_recbole(dataset.config) else None
 
 
 def _day_field(dataset: Any) -> str:
@@ -188,9 +205,9 @@ def _column(dataset: Any, file: AtomicFile, name: str) -> pd.Series:
         return file.numbers(name)
     text = file.text[name]
     if kind == "token" and name in (dataset.uid_field, dataset.iid_field):
-        check_ids(file.path, text)
+        check_ids(file.path, text, _told(dataset))
     if kind == "token":
-        return text.where(text != "", np.nan)
+        return text.where(text.str.strip() != "" if name in (dataset.uid_field, dataset.iid_field) else text != "", np.nan)
     separator = config["seq_separator"]
     parts = text.map(lambda cell: [part for part in cell.split(separator) if part])
     if kind == "float_seq":

@@ -2,7 +2,7 @@
 
 RecBole makes histories first and splits what is left, n − 1 rows of a person's n interactions. So a person of two interactions is
 tested on the second by BPR and trained on it by SASRec, and shares such as [0.8, 0.1, 0.1] cut at other places. Here the
-interactions are split, and the histories follow.
+interactions are split, and the histories follow. With ``rows: recbole`` it is RecBole's split all the same.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 
 from recbole_esmr.errors import DataError
+from recbole_esmr.protocol import as_recbole
 
 _PLACE = "place in the order of people and time"
 TEST = 2
@@ -43,7 +44,8 @@ def build(_: Callable[..., Any], dataset: Any) -> list[Any]:
             f"data set '{dataset.dataset_name}': nobody has two interactions, and {dataset.config['model']} learns what follows "
             "what. Give longer histories, or take a model such as BPR or Pop."
         )
-    places = _split_places(dataset, plain)
+    split = np.flatnonzero(has_past) if as_recbole(dataset.config) else np.arange(len(user))
+    places = [split[place] for place in _split_places(dataset, plain[torch.from_numpy(split)])]
     dataset.plain, dataset.plain_part = plain, np.zeros(len(user), dtype=np.int8)
     for part, place in enumerate(places):
         dataset.plain_part[place] = part
