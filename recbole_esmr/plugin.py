@@ -96,6 +96,12 @@ METHODS = (
     ),
     (
         "recbole.data.dataset.dataset:Dataset",
+        "get_preload_weight",
+        "recbole_esmr.data.recbole.loading:preload_weight",
+        "KSR multiplies 64 bits by 32",
+    ),
+    (
+        "recbole.data.dataset.dataset:Dataset",
         "_load_inter_feat",
         "recbole_esmr.data.recbole.loading:load_inter_feat",
         "exact order of time",

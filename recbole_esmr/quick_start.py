@@ -30,7 +30,7 @@ from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import RERANKER
 from recbole_esmr.outputs import check_output, check_room
 from recbole_esmr.recbole_keys import NOT_FROM_FILES, check_keys, checked
-from recbole_esmr.recbole_models import MODEL_NAME, build_model, learns_when_made
+from recbole_esmr.recbole_models import MODEL_NAME, build_model, learns_when_made, one_line
 from recbole_esmr.records import init_logger
 from recbole_esmr.report.found import log_lines
 from recbole_esmr.settings import SERVING, flat_keys
@@ -118,7 +118,7 @@ def train_and_test(
     logger.info(recommender)
     _say_flops(config, recommender, data)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, recommender)
-    if saved:
+    if saved and isinstance(trainer, SafeCheckpoints):
         size = sum(weight.numel() * weight.element_size() for weight in recommender.parameters())
         check_room(config["checkpoint_dir"], least=size, likely=2 * _WITH_MOMENTS * size)  # a new one beside the old one
     if checkpoint:
@@ -127,7 +127,8 @@ def train_and_test(
         _go_on_from(trainer, resume)
     loaded = perf_counter()
     show = config["show_progress"]
-    with trainer.stoppable(saved) if isinstance(trainer, SafeCheckpoints) else nullcontext():
+    stoppable = trainer.stoppable(saved) if isinstance(trainer, SafeCheckpoints) else nullcontext()
+    with stoppable, one_line(config, "RecBole's model stopped in its training"):
         best_valid_score, best_valid_result = trainer.fit(train_data, valid_data, saved=saved, show_progress=show)
         trained = perf_counter()
         test_result = trainer.evaluate(test_data, load_best_model=saved, show_progress=show)
@@ -148,7 +149,7 @@ def train_and_test(
         "versions": package_versions(),
         "threads": threads(),
         **_esmr_report(recommender, int(config["seed"])),
-        "checkpoint": str(trainer.saved_model_file) if saved else None,
+        "checkpoint": str(trainer.saved_model_file) if saved and isinstance(trainer, SafeCheckpoints) else None,
     }
     stages = dict(recommender.learned.timings) if isinstance(recommender, ESMR) else {}
     result["timings"] = {k: round(v, 2) for k, v in timings.items()} | stages
@@ -195,8 +196,8 @@ def _say_flops(config: Config, model: Any, dataset: Any) -> None:
     try:
         flops = get_flops(model, dataset, config["device"], logger, construct_transform(config))
         logger.info(set_color("FLOPs", "blue") + f": {flops}")
-    except (AssertionError, NotImplementedError):  # a model that ranks all items and predicts no single one
-        logger.info("FLOPs are not counted: the model has no predict")
+    except Exception as error:  # some models have no predict, others stumble over what the training itself will meet or not
+        logger.info(f"FLOPs are not counted: {type(error).__name__} {error}")
 
 
 def _esmr_report(model: Any, seed: int) -> dict[str, Any]:

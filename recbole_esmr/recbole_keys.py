@@ -43,6 +43,9 @@ _KEPT = "RecBole keeps what is pre-trained as pickles, which can run code"
 _MOST_SAMPLED = 10_000
 """Items that are sampled against one that was taken; of more, RecBole is asked for all of them by ``mode: full``."""
 
+_LOSSES_OF = {"SINE": ("NLL",)}
+"""Losses of sequential models that only they have."""
+
 _NEEDS_OF_TRANSFORMS = {"mask_itemseq": "mask_ratio", "crop_itemseq": "eta", "reorder_itemseq": "beta"}
 """RecBole's transformations of a batch that read a key, and which."""
 
@@ -255,7 +258,7 @@ def check_together(config: Any) -> None:
     Raises:
         ConfigError: the key, what it holds, and what is expected.
     """
-    loss, losses = config["loss_type"], ("CE", "BPR")
+    loss, losses = config["loss_type"], ("CE", "BPR", *_LOSSES_OF.get(config.model, ()))
     if config["MODEL_TYPE"] == ModelType.SEQUENTIAL and loss is not None and loss not in losses:
         raise ConfigError(f"{config.model}: loss_type is {shown(loss)}; expected one of {', '.join(losses)}.")
     needs = _NEEDS_OF_TRANSFORMS.get(config["transform"])

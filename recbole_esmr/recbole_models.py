@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,6 @@ _KNOWLEDGE = ("kg", "link")
 _STAGED = ("S3Rec", "RaCT")
 _PACKAGES = {
     "NCL": ("faiss", "faiss-cpu"),
-    "KGAT": ("dgl", "dgl"),
     "KGIN": ("torch_scatter", "torch-scatter"),
     "MCCLK": ("torch_scatter", "torch-scatter"),
 }
@@ -65,9 +66,25 @@ def build_model(config: Any, dataset: Any) -> Any:
     """
     name = config["model"]
     made = model_class(name)
-    try:
+    with one_line(config, "RecBole cannot build it"):
         return made(config, dataset)
-    except ESMRError:
+
+
+@contextmanager
+def one_line(config: Any, what: str) -> Iterator[None]:
+    """Say in one line over what one of RecBole's models stumbles, for they say in many ways what they lack.
+
+    Args:
+        config: of the model. What ESMR stumbles over is a mistake of ours, and stays as it is.
+        what: happened, in words that go on with "on data set …".
+
+    Raises:
+        ConfigError: anything else than an error of ours, of the system or of too little memory.
+    """
+    name = config["model"]
+    try:
+        yield
+    except (ESMRError, OSError, MemoryError):
         raise
     except Exception as error:
         if name == MODEL_NAME:
@@ -78,8 +95,8 @@ def build_model(config: Any, dataset: Any) -> Any:
             raise ConfigError(f"{name}: loss_type is {config['loss_type']!r}; expected one of {known}.") from error
         reason = " ".join(str(error).split("\n")[0].split())
         raise ConfigError(
-            f"{name}: RecBole cannot build it on data set '{config['dataset']}' ({type(error).__name__}: {reason}). Change the "
-            "model's keys if they were set, or leave it out."
+            f"{name}: {what} on data set '{config['dataset']}' ({type(error).__name__}: {reason}). Change the model's keys, or "
+            "leave it out."
         ) from error
 
 
@@ -144,6 +161,8 @@ def check_needs(config: Any) -> None:
         )
     if model in _PACKAGES:
         _need_package(model, *_PACKAGES[model])
+    if model == "KGAT":
+        raise ConfigError("KGAT: needs dgl, whose last releases load with torch up to 2.4. Leave it out.")
     if model in _STAGED:
         raise ConfigError(
             f"{model}: is trained in stages, and torch ≥ 2.6 does not load the pickles that RecBole writes between them. "

@@ -7,7 +7,7 @@ from typing import Any
 
 from recbole_esmr.checkpoint.content import Checkpoint
 from recbole_esmr.checkpoint.known_ids import KnownIds
-from recbole_esmr.checkpoint.weights import check_weights, load_attributes
+from recbole_esmr.checkpoint.weights import check_weights, forget_made_of_weights, load_attributes
 from recbole_esmr.errors import CheckpointError
 
 
@@ -57,6 +57,7 @@ def restore(model: Any, checkpoint: Checkpoint, path: str | Path, dataset: Any =
             model.load_other_parameter(checkpoint.other_parameter)
         else:
             load_attributes(model, checkpoint.other_parameter)
+            forget_made_of_weights(model)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     model.load_state_dict(checkpoint.state_dict)  # checked, so it cannot fail after the rest was set

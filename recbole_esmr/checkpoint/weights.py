@@ -65,6 +65,13 @@ def load_attributes(model: Any, given: Any) -> None:
     model.load_other_parameter(given)
 
 
+def forget_made_of_weights(model: Any) -> None:
+    """Let a model make its embeddings of other weights: KGIN and MCCLK would go on with those of the last epoch."""
+    for name in _ROWS.keys() - model.other_parameter().keys():
+        if getattr(model, name, None) is not None:
+            setattr(model, name, None)
+
+
 def _check_made_later(model: Any, name: str, value: Any) -> None:
     """What a new model does not have yet: embeddings of all users or items, or one number."""
     if value is None:
@@ -80,7 +87,7 @@ def _check_like(own: Any, given: Any, name: str) -> None:
     if isinstance(own, Tensor) and isinstance(given, Tensor):
         _check_tensor(own, given, name)
         return
-    same = type(own) is type(given)
+    same = type(own) is type(given) or (isinstance(own, dict) and isinstance(given, dict))  # RecBole's may be a defaultdict
     if scipy.sparse.issparse(own) and same:
         same = _same_numbers(own, given, given.tocsr().data)
     elif isinstance(own, np.ndarray) and isinstance(given, np.ndarray):  # RecBole's may be of the old class np.matrix

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from recbole.trainer.trainer import Trainer
+from recbole.trainer.trainer import DecisionTreeTrainer, Trainer
 from recbole.utils import set_color
 from recbole.utils import utils as recbole_utils
 from torch import nn
@@ -247,10 +247,21 @@ class _Ended:
         RandomStates().load_state_dict(state["random"])
 
 
+class LibraryFiles(DecisionTreeTrainer):
+    """Keeps of LightGBM and XGBoost what those libraries write themselves, which holds no code."""
+
+    def _save_checkpoint(self, epoch: int) -> None:
+        self.logger.warning(
+            f"{self.config['model']}: no checkpoint is written, for RecBole's is a pickle. The trees lie in {self.temp_best_file}"
+        )
+
+
 @functools.cache
 def _made_safe(trainer: type[Trainer]) -> type[Trainer]:
-    if issubclass(trainer, SafeCheckpoints) or not issubclass(trainer, Trainer):
-        return trainer  # RecBole's trainers of LightGBM and XGBoost write those libraries' own files
+    if issubclass(trainer, DecisionTreeTrainer):
+        return type(trainer.__name__, (LibraryFiles, trainer), {"__doc__": trainer.__doc__})
+    if issubclass(trainer, SafeCheckpoints):
+        return trainer
     return type(trainer.__name__, (SafeCheckpoints, trainer), {"__doc__": trainer.__doc__})
 
 

@@ -157,6 +157,17 @@ def dataframe_to_interaction(original: Callable[..., Any], dataset: Any, data: p
     return original(dataset, {name: SimpleNamespace(values=column) for name, column in own.items()})
 
 
+def preload_weight(original: Callable[..., Any], dataset: Any, field: str) -> np.ndarray:
+    """``Dataset.get_preload_weight``: vectors of a file in 32 bits, as all weights are; torch multiplies no 64 bits by them.
+
+    Args:
+        original: RecBole's own method.
+        dataset: RecBole's data set.
+        field: the column of ids whose vectors are asked for.
+    """
+    return np.asarray(original(dataset, field), dtype=np.float32)
+
+
 def ordered_by_time(config: Any) -> bool:
     """Whether RecBole needs the order of time: to split by it, or to make sequences."""
     return config["MODEL_TYPE"] == ModelType.SEQUENTIAL or (config["eval_args"] or {}).get("order") == "TO"
