@@ -25,7 +25,6 @@ sys.path.insert(0, str(ROOT))
 
 from tests.models.cases import NAME, keys_of, write  # noqa: E402
 
-
 ASKED = {
     "{}": "",
     '{"train_neg_sample_args": null}': " (with train_neg_sample_args: None)",
@@ -47,15 +46,16 @@ def tried(names: list[str], folder: Path, alone: bool) -> dict[str, str]:
 
 def _tried(name: str, folder: Path, run_recbole: Any, load_data_and_model: Any) -> str:
     keys = {**keys_of(name, folder), "checkpoint_dir": str(folder / "saved" / name)}
+    stumbled = []
     for asked, words in ASKED.items():
         given = {**keys, **json.loads(asked)}
         try:
             run_recbole(name, NAME, config_dict=dict(given), saved=False)
         except Exception as error:
-            first = _said(error) if not words else first
+            stumbled.append(_said(error))
             continue
         return f"{_loaded(name, given, run_recbole, load_data_and_model)}{words}"
-    return first
+    return stumbled[0]
 
 
 def _loaded(name: str, keys: dict[str, Any], run_recbole: Any, load_data_and_model: Any) -> str:
