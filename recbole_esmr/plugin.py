@@ -76,6 +76,7 @@ CALLED = (
         (place, "init_logger", "recbole_esmr.records:init_logger", "a run goes on where no log file can be written")
         for place in ("recbole.quick_start.quick_start", "recbole.utils")
     ),
+    ("recbole.quick_start.quick_start", "get_flops", "recbole_esmr.records:get_flops", "a count that fails stops no training"),
     ("recbole.trainer.trainer", "get_tensorboard", "recbole_esmr.records:get_tensorboard", "the same, and a folder of its own"),
     ("recbole.utils", "get_tensorboard", "recbole_esmr.records:get_tensorboard", "the same"),
     ("recbole.utils.case_study", "full_sort_topk", "recbole_esmr.evaluator.full_sort:full_sort_topk", "the same"),

@@ -15,7 +15,7 @@ import numpy as np
 import recbole.quick_start.quick_start as recbole_quick_start
 from recbole.data import create_dataset, data_preparation
 from recbole.data.transform import construct_transform
-from recbole.utils import get_flops, init_seed, set_color
+from recbole.utils import init_seed, set_color
 
 from recbole_esmr.causal.analysis import Analysis
 from recbole_esmr.checkpoint import AtMost, Checkpoint, ids_of, json_config, load_checkpoint, package_versions, restore, threads
@@ -31,7 +31,7 @@ from recbole_esmr.model.learned import RERANKER
 from recbole_esmr.outputs import check_output, check_room
 from recbole_esmr.recbole_keys import NOT_FROM_FILES, check_keys, checked
 from recbole_esmr.recbole_models import MODEL_NAME, build_model, learns_when_made, one_line
-from recbole_esmr.records import init_logger
+from recbole_esmr.records import get_flops, init_logger
 from recbole_esmr.report.found import log_lines
 from recbole_esmr.settings import SERVING, flat_keys
 from recbole_esmr.trainer.causal import causal_stage
@@ -116,7 +116,8 @@ def train_and_test(
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     recommender = build_model(config, train_data._dataset).to(config["device"])
     logger.info(recommender)
-    _say_flops(config, recommender, data)
+    flops = get_flops(recommender, data, config["device"], logger, construct_transform(config))
+    logger.info(set_color("FLOPs", "blue") + f": {flops}")
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, recommender)
     if saved and isinstance(trainer, SafeCheckpoints):
         size = sum(weight.numel() * weight.element_size() for weight in recommender.parameters())
@@ -186,18 +187,6 @@ def _go_on_from(trainer: Any, checkpoint: str | Path) -> None:
             f"{trainer.config['model']}: its library trains it in one go, so there is nothing to go on from. Leave --resume out."
         )
     trainer.resume_checkpoint(checkpoint)
-
-
-def _say_flops(config: Config, model: Any, dataset: Any) -> None:
-    logger = getLogger()
-    if len(dataset) < 2:
-        logger.info("FLOPs are not counted: RecBole counts them on the second interaction, and there is one")
-        return
-    try:
-        flops = get_flops(model, dataset, config["device"], logger, construct_transform(config))
-        logger.info(set_color("FLOPs", "blue") + f": {flops}")
-    except Exception as error:  # some models have no predict, others stumble over what the training itself will meet or not
-        logger.info(f"FLOPs are not counted: {type(error).__name__} {error}")
 
 
 def _esmr_report(model: Any, seed: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from recbole.utils import get_flops as recboles_get_flops
 from recbole.utils.logger import init_logger as recboles_init_logger
 
 from recbole_esmr.leftovers import make_folder
@@ -23,6 +24,24 @@ from recbole_esmr.outputs import naming, unwritable
 _LOGGER = logging.getLogger()
 _LONGEST = 4096
 """Bytes of a path."""
+
+
+def get_flops(model: Any, dataset: Any, *given: Any) -> Any:
+    """RecBole's ``get_flops``, which a training does not depend on.
+
+    Args:
+        model: it is made a copy of, whose prediction for the second interaction is counted.
+        dataset, given: as RecBole's.
+
+    Returns:
+        the operations; where they cannot be counted, a text that says why.
+    """
+    if len(dataset) < 2:
+        return "not counted: RecBole counts them on the second interaction, and there is one"
+    try:
+        return recboles_get_flops(model, dataset, *given)
+    except Exception as error:  # some models have no predict, cannot be copied, or do not know the person of that interaction
+        return f"not counted ({type(error).__name__}: {error})"
 
 
 def unique_time() -> str:
