@@ -166,6 +166,8 @@ def put_back() -> None:
         when_loaded(place, partial(_with_old_names, name=name, names=names))
     for place, name, made, _ in OWN:
         when_loaded(place, partial(_with_own, name=name, made=made))
+    # pandas 2 says of RecBole's Series.agg(len) what pandas 3 does, to users who can do nothing about it.
+    warnings.filterwarnings("ignore", message="using <function _lengths", category=FutureWarning)
 
 
 def _with_own(module: ModuleType, name: str, made: Callable[[Any], Any]) -> None:

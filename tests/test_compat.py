@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from recbole_esmr.compat import LATE, OWN, PAST, LateModule
+from tests.models.cases import KEYS, write
 
 
 def _done(code: str) -> str:
@@ -85,6 +86,14 @@ def test_where_ray_is_missing_its_own_name_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ModuleNotFoundError, match=r"ray is not installed.*pip install 'ray\[tune\]'"):
         LateModule("ray.tune").choice()
+
+
+def test_columns_of_sequences_warn_nobody(tmp_path):
+    folder, keys = write(tmp_path), {**KEYS, "load_col": None}
+    code = "import warnings, recbole_esmr\nwarnings.filterwarnings('error', category=FutureWarning, module='recbole')"
+    code += "\nfrom recbole_esmr.config import Config\nfrom recbole.data import create_dataset"
+    code += f"\ndata = create_dataset(Config('FM', {str(folder)!r}, config_dict={keys!r}, arguments=[]))"
+    assert _done(code + "\nprint(len(data.item_feat['words'][1]))") == "2\n"
 
 
 def test_every_row_says_why():
