@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recbole_esmr.errors import ConfigError, DataError
+from recbole_esmr.feed import Feedback
 from recbole_esmr.files import shipped_names
 from recbole_esmr.simulation import FeedEnv, load_world, simulate
 from recbole_esmr.simulation.days import rollout_days
@@ -140,7 +141,8 @@ def test_low_mood_and_life_events_draw_to_negative_content():
 
 
 def test_the_shipped_worlds():
-    assert {"reference", "null", "reversed", "confounded", "weak", "strong"} <= set(shipped_names("world"))
+    others = {"null", "reversed", "confounded", "hidden", "weak", "strong", "field", "signs", "late", "quiet", "personal"}
+    assert {"reference", *others} == set(shipped_names("world"))
     strength = {name: load_world(name).exposure.strength for name in shipped_names("world")}
     assert (strength["null"], strength["reversed"], strength["weak"], strength["strong"]) == (0, -1, 0.5, 2)
 
@@ -189,6 +191,38 @@ def test_true_effects():
         assert (
             1 < reported / truth["reference"][treatment, "valence", "all"] < 2
         )  # words are stronger than feelings (report_gain 1.5)
+
+
+def _valence(world, empty):
+    """(days, people) under the logging policy, or with nothing to see."""
+    env = FeedEnv(world, 500, 1000, 1)
+    env.reset(seed=1)
+    feed = LoggingFeed(env)
+    days = []
+    for _ in range(50):
+        seen = env.morning()
+        days.append(env.valence)
+        slates = feed.recommend(seen)
+        *_, info = env.step(np.full_like(slates, -1) if empty else slates)
+        feed.observe(Feedback(seen.day, seen.active, slates, info["watch_ratio"], info["emotion"], behaviour={}))
+    return np.stack(days)[20:]
+
+
+def test_an_empty_feed_lifts_the_people_of_field_as_leaving_facebook_did():
+    """.060 and .041 SD between persons (NBER 33697)."""
+    world = load_world("field")
+    usual, empty = (_valence(world, empty) for empty in (False, True))
+    assert 0.03 < (empty - usual).mean() / usual.mean(axis=0).std() < 0.06
+
+
+def test_what_each_emotion_does_in_signs():
+    """The sign-wise effects nearly cancel, and those of single emotions do not."""
+    truth = _truth("signs")
+    assert abs(truth["negative_exposure", "valence", "all"]) < 0.5 * abs(
+        _truth("reference")["negative_exposure", "valence", "all"]
+    )
+    effect = load_world("signs").exposure.effect
+    assert effect["lonely"] > 0 > effect["anxious"] and effect["happy"] > 0 > effect["excited"]
 
 
 def test_twins_with_equal_feeds_are_equal_to_the_bit():
