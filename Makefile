@@ -4,9 +4,10 @@ BIN := $(VENV)/bin
 # Past Python 3.11 RecBole's ray has no wheel: another set of versions, and RecBole without what it asks for.
 NEW := $(shell $(PYTHON) -c 'import sys; print("-py312" * (sys.version_info >= (3, 12)))' 2>/dev/null)
 CONSTRAINTS := constraints$(NEW).txt
+OTHER = .venv-$(@:test-%=%)
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: run test test-search test-slow lint wheel hashes sbom audit clean
+.PHONY: run test test-search test-slow test-newest test-oldest lint wheel hashes sbom audit clean
 
 run: $(VENV)/installed ## train ESMR on the small data set, print its table, write run.json
 	$(BIN)/recbole-esmr run --model=ESMR --dataset=esmr-mini --output=run.json
@@ -19,6 +20,14 @@ test-search: $(VENV)/installed ## the tests with properties, on examples that no
 
 test-slow: $(VENV)/installed ## the slow statistical tests
 	$(BIN)/python -m pytest -m slow
+
+test-newest test-oldest: ## the tests on the newest, or (Python 3.10) the oldest versions that setup.cfg allows, in a .venv of their own
+	$(PYTHON) -m venv $(OTHER)
+	$(OTHER)/bin/pip install --quiet --disable-pip-version-check uv
+	$(OTHER)/bin/uv pip install --quiet --python $(OTHER)/bin/python \
+	  --resolution $(if $(@:test-oldest=),highest,lowest-direct) -e '.[test]'
+	$(if $(NEW),$(OTHER)/bin/pip install --quiet --disable-pip-version-check --no-deps recbole==1.2.1)
+	OMP_NUM_THREADS=1 $(OTHER)/bin/python -m pytest -n 2 --dist=loadfile -m "not slow"
 
 lint: $(VENV)/linted ## the very checks that CI runs
 	$(BIN)/ruff check .

@@ -26,7 +26,6 @@ from recbole_esmr.data.trace import DaySettings
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.errors import ConfigError, UnknownNameError, closest, nearest
 from recbole_esmr.files import read_yaml, shipped
-from recbole_esmr.kinds import Kind
 from recbole_esmr.model.emotion_encoder import EncoderSettings
 from recbole_esmr.model.engagement_ranker import RankerSettings
 from recbole_esmr.model.ranking import ServingRule
@@ -92,7 +91,7 @@ class Config(RecBoleConfig):
     """Of a checkpoint: the data set is numbered as it was for it."""
     rows_of_recboles_models = "shared"
     """What ``rows`` is for a model of RecBole's unless somebody sets it."""
-    kinds: Mapping[str, Kind] = {}
+    kinds: Mapping[str, Any] = {}
     """Of keys that hold something else than :func:`recbole_esmr.recbole_keys.known_keys` says."""
 
     def __init__(

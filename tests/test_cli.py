@@ -115,7 +115,7 @@ def test_simulate(tmp_path):
         ("run --dataset=small --config_files=broken.yaml", "broken.yaml, line 2"),
         ("run --dataset=small --config_files=typo.yaml", "unknown config key 'retreiver'. Did you mean 'retriever'?"),
         ("run --dataset=ml-100k", "'emotion:token'"),
-        ("simulate --world=mars --output=x", "world 'mars' is neither a shipped world nor a file. Known: confounded, hidden"),
+        ("simulate --world=mars --output=x", "world 'mars' is neither a shipped world nor a file. Known: confounded, field"),
         ("import nonsense --input=. --output=x", "unknown format 'nonsense'"),
         ("import esmr-release --input=. --output=x", "content_dataset.csv: no such file"),
         ("import csv --input=. --output=x", "--mapping"),

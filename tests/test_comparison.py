@@ -153,7 +153,7 @@ def test_an_older_comparison_stays_whole_until_the_new_one_is(few, monkeypatch):
 @pytest.mark.parametrize(
     ("models", "keys", "says"),
     [
-        ("BPR,KGAT", "", "KGAT: needs the package dgl"),
+        ("BPR,KGAT", "", "KGAT: needs dgl, whose last releases load with torch up to 2.4"),
         ("BPR,CKE", "", "CKE: reads a knowledge graph, and few.kg and few.link do not exist"),
         ("BPR,LightGBM", "", "LightGBM: needs the package xgboost"),
         ("BPR,SASRecF", "", "SASRecF: reads the column 'class' of few.item (selected_features), which is not there"),
