@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from recbole_esmr import comparison
+from recbole_esmr import comparison, recbole_models
 from recbole_esmr.cli import main
 from recbole_esmr.comparison import compare, configs_of
 from recbole_esmr.config import Config
@@ -184,6 +184,7 @@ def test_an_older_comparison_stays_whole_until_the_new_one_is(few, monkeypatch):
 )
 def test_what_a_model_needs_is_asked_before_anything_is_trained(models, keys, says, few, capsys, monkeypatch):
     monkeypatch.setattr(comparison, "train_into", lambda *_, **__: pytest.fail("something was trained"))
+    monkeypatch.setattr(recbole_models, "find_spec", lambda _: None)  # as if none of the packages that models need were installed
     words = ["compare", f"--models={models}", f"--dataset={few}", "--state=ERROR", "--show_progress=False", "--output=out"]
     short = [] if "topk" in keys else ["--topk=[3]"]
     valid = [] if "valid_metric" in keys else ["--valid_metric=NDCG@3"]
