@@ -19,7 +19,7 @@ from recbole.utils import init_seed, set_color
 
 from recbole_esmr.causal.analysis import Analysis
 from recbole_esmr.checkpoint import AtMost, Checkpoint, ids_of, json_config, load_checkpoint, package_versions, restore, threads
-from recbole_esmr.config import Config, ESMRSettings
+from recbole_esmr.config import Config, ConfigOfRecBole, ESMRSettings
 from recbole_esmr.data.dataset import ESMRDataset, load_data, load_split
 from recbole_esmr.data.reading.consent import not_named
 from recbole_esmr.data.reading.found import log_found
@@ -270,11 +270,12 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
 def _config_of(checkpoint: Checkpoint, changes: dict[str, Any]) -> Config:
     """The config of a checkpoint with changed keys."""
     own = {"sign": None, "trust": None, "log_wandb": False}  # of who loads it, not of who wrote it
-    values = {**checked(not_named(checkpoint.config), never=NOT_FROM_FILES), **own, **changes}
+    made = ConfigOfRecBole if checkpoint.config.get("rows") == "recbole" else Config
+    values = {**checked(not_named(checkpoint.config), never=NOT_FROM_FILES, kinds=made.kinds), **own, **changes}
     model, dataset = values.pop("model", None), values.pop("dataset", None)
     if model != checkpoint.model or not isinstance(dataset, str):
         raise CheckpointError(f"is of model {checkpoint.model}, its config of {model!r} on data set {dataset!r}. Train again.")
-    return Config(model, dataset, config_dict=values, arguments=[])
+    return made(model, dataset, config_dict=values, arguments=[])
 
 
 def retrain_reranker(model_file: str | Path, changes: dict[str, Any], output: str | Path) -> None:

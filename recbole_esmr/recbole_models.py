@@ -20,7 +20,9 @@ from recbole_esmr.errors import ConfigError, ESMRError, UnknownNameError, neares
 MODEL_NAME = "ESMR"
 _DECISION_TREES = ("LightGBM", "XGBoost")
 _KNOWLEDGE = ("kg", "link")
-_STAGED = ("S3Rec", "RaCT")
+_PICKLED = "is trained in stages, and torch ≥ 2.6 does not load the pickles that RecBole writes between them"
+_CANNOT = {"S3Rec": _PICKLED, "RaCT": _PICKLED, "KGAT": "needs dgl, whose last releases load with torch up to 2.4"}
+"""RecBole's models that cannot be trained, and why."""
 _PACKAGES = {
     "NCL": ("faiss", "faiss-cpu"),
     "KGIN": ("torch_scatter", "torch-scatter"),
@@ -161,13 +163,8 @@ def check_needs(config: Any) -> None:
         )
     if model in _PACKAGES:
         _need_package(model, *_PACKAGES[model])
-    if model == "KGAT":
-        raise ConfigError("KGAT: needs dgl, whose last releases load with torch up to 2.4. Leave it out.")
-    if model in _STAGED:
-        raise ConfigError(
-            f"{model}: is trained in stages, and torch ≥ 2.6 does not load the pickles that RecBole writes between them. "
-            "Leave it out."
-        )
+    if model in _CANNOT:
+        raise ConfigError(f"{model}: {_CANNOT[model]}. Leave it out.")
     if _reads_knowledge(model, config["MODEL_TYPE"]):
         more = config["additional_feat_suffix"] or [] if config["MODEL_TYPE"] == ModelType.SEQUENTIAL else []
         _need_files(config, (*_KNOWLEDGE, *more), "a knowledge graph")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from recbole.config import Config as ConfigOfRecBole
@@ -109,14 +110,19 @@ def test_which_entry_point_takes_which(data_path, tmp_path, monkeypatch):
 
 def test_keys_hold_what_recbole_takes(data, caplog):
     """An optimizer that there is not is Adam, and RecBole says so; a learning rate of 0 learns nothing."""
-    path, keys = (
-        data(*(f"{person} {item} {item}" for person in "abcd" for item in range(9) if (item + ord(person)) % 4)),
-        {**KEYS},
-    )
-    keys |= {"learner": "foo", "learning_rate": 0, "state": "WARNING", "train_neg_sample_args": {"distribution": "uniform"}}
+    path = data(*(f"{person} {item} {item}" for person in "abcd" for item in range(9) if (item + ord(person)) % 4))
+    keys = {
+        **KEYS,
+        "learner": "foo",
+        "learning_rate": 0,
+        "state": "WARNING",
+        "train_neg_sample_args": {"distribution": "uniform"},
+    }
     keys["train_neg_sample_args"] |= {"sample_num": 1, "alpha": 1.0, "dynamic": False, "candidate_num": 0}
-    assert recboles_run("BPR", path, config_dict=keys, saved=False)["test_result"]
+    assert recboles_run("BPR", path, config_dict=keys)["test_result"]
     assert "unrecognized optimizer" in caplog.text
+    (saved,) = Path("saved").glob("BPR*")
+    assert load_data_and_model(str(saved))[0]["learner"] == "foo"
     with pytest.raises(ConfigError, match="learner is 'foo'"):
         run_recbole("BPR", path, config_dict=keys, arguments=[], saved=False)
     with pytest.raises(ConfigError, match="learning_rate is 0"):

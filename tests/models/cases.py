@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -111,4 +111,4 @@ def keys_of(model: str, folder: Path) -> dict[str, Any]:
         "ent": ["ent_id", "ent_emb"],
         "rel": ["rel_id", "rel_emb"],
     }
-    return {**KEYS, "load_col": load, "data_path": str(folder), **json.loads(json.dumps(NEEDS.get(model, {})))}
+    return {**KEYS, "load_col": load, "data_path": str(folder), **copy.deepcopy(NEEDS.get(model, {}))}
