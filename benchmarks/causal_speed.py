@@ -22,7 +22,9 @@ from recbole.data import create_dataset
 from recbole_esmr.causal.analysis import analyse
 from recbole_esmr.causal.effects import Method
 from recbole_esmr.causal.graph import domain_graph
+from recbole_esmr.causal.nowcast import nowcast
 from recbole_esmr.causal.panel import Panel, make_panel
+from recbole_esmr.causal.traits import traits_of
 from recbole_esmr.config import Config
 from recbole_esmr.simulation import load_world, simulate
 
@@ -47,9 +49,10 @@ def main() -> None:
         simulate(load_world("reference"), 1000, 1000, 30, 1, log, show_progress=False)
         data = create_dataset(Config("ESMR", str(log), config_dict={"state": "CRITICAL"}, arguments=[]))
     start = time.perf_counter()
-    panel = make_panel(
-        data.trace, data.impressions, data.catalogue, np.ones(data.trace.present.shape, dtype=bool), data.taxonomy.labels
-    )
+    every_day = np.ones(data.trace.present.shape, dtype=bool)
+    traits = traits_of(data.catalogue, data.taxonomy.labels, ["emotion", "category"])
+    told = nowcast(data.trace, every_day)
+    panel = make_panel(data.trace, data.impressions, data.catalogue, every_day, traits, days_after=3, told=told)
     making = time.perf_counter() - start
     times = [1] + [n for n in (10, 100) if n * 30_000 <= options.upto]
     for n in times:

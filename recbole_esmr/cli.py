@@ -128,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("--world", default="reference", help="a shipped world, or a yaml file (default: %(default)s)")
     live.add_argument(
         "--policy", required=True,
-        help="separated by commas: random, pop, positive, logging, engagement, oracle, ESMR, any RecBole model; "
+        help="separated by commas: random, pop, positive, logging, engagement, oracle, informed, ESMR, any RecBole model; "
         "tabular, linucb, thompson, positive-while-negative; NAME:CHECKPOINT deploys a trained one, else it is trained on each "
         "seed's log; ESMR+gate=streak+reward=emotion is ESMR with other keys of gate, floor, reward or re-ranker",
     )  # fmt: skip

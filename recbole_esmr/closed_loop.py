@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from recbole_esmr.ceilings import Informed
 from recbole_esmr.checkpoint import load_checkpoint, package_versions, threads
 from recbole_esmr.config import ESMRSettings
 from recbole_esmr.deployment import Platform, fingerprint_of, logged
@@ -34,7 +35,7 @@ from recbole_esmr.simulation import FeedEnv, World, load_world
 from recbole_esmr.simulation.days import rollout_days
 from recbole_esmr.simulation.environment_state import load_state
 from recbole_esmr.simulation.logging_policy import LoggingFeed
-from recbole_esmr.simulation.oracle import Oracle
+from recbole_esmr.simulation.oracle import Oracle, Price
 from recbole_esmr.simulation.twin import true_effects
 from recbole_esmr.simulation.world import GROUPS
 from recbole_esmr.work import Work, content_hash, fingerprint, hidden_beside
@@ -50,7 +51,13 @@ BASELINES: dict[str, type[Baseline]] = {
 }
 """Other re-rankers on ESMR's engagement ranking, under the same budget."""
 
-BY_ESMR = ("engagement", "oracle", *BASELINES)
+CEILINGS = ("oracle", "informed")
+"""Policies that see what no platform could; they pay as much of the engagement ranking's watch time as others may."""
+
+GAINS = dict(zip(("gain", "gain_informed"), CEILINGS, strict=True))
+"""Figures that say how much of the way to each ceiling is covered."""
+
+BY_ESMR = ("engagement", *CEILINGS, *BASELINES)
 """Policies that need a trained ESMR for its engagement ranker."""
 
 
@@ -79,8 +86,8 @@ def rollout(
 
     Args:
         world: a shipped world or a yaml file; with ``people`` the log's own world is simulated.
-        policies: random, pop, positive, logging, engagement, oracle, ESMR, its baselines (:data:`BASELINES`) or any RecBole
-            model; ``NAME:CHECKPOINT`` deploys a trained one (engagement, oracle and baselines take an ESMR);
+        policies: random, pop, positive, logging, engagement, oracle, informed, ESMR, its baselines (:data:`BASELINES`) or any
+            RecBole model; ``NAME:CHECKPOINT`` deploys a trained one (engagement, oracle and baselines take an ESMR);
             ``ESMR+key=value+…`` changes keys of the gate, the floors, the reward or the re-ranker.
         users, items, log_days: size of the log.
         days: of the rollout.
@@ -234,8 +241,8 @@ def _labels(names: list[str]) -> list[str]:
     return [name if names.index(name) == i else f"{name}-{names[: i + 1].count(name)}" for i, name in enumerate(names)]
 
 
-def _maker(platform: Platform, policy: _Named, days: int) -> Callable[[FeedEnv], Policy]:
-    """A function that makes the policy for a world's people."""
+def _maker(platform: Platform, policy: _Named, days: int, usual: np.ndarray | None) -> Callable[[FeedEnv], Policy]:
+    """A function that makes the policy for a world's people; ``usual`` is what a ceiling pays by."""
     name = policy.name
     if name == "random":
         return lambda env: Random(platform.seed)
@@ -253,8 +260,10 @@ def _maker(platform: Platform, policy: _Named, days: int) -> Callable[[FeedEnv],
         if name in BASELINES:
             baseline = BASELINES[name](model, dataset)
             return lambda env: baseline
+        if name == "informed":
+            return lambda env: Informed(env, model, dataset, days, Price(usual=usual))
         feed = ESMRPolicy(model, dataset, gate=None if name == MODEL_NAME else "never")
-        return (lambda env: Oracle(env, feed, days)) if name == "oracle" else lambda env: feed
+        return (lambda env: Oracle(env, feed, days, Price(usual=usual))) if name == "oracle" else lambda env: feed
     ranking = RecBolePolicy(model, dataset, int(config["MAX_ITEM_LIST_LENGTH"]))
     return lambda env: ranking
 
@@ -314,7 +323,12 @@ def _rolled_out(
     kept = platform.work.numbers(name, made_from)
     if kept is not None:
         return Rollouts(**kept)
-    make = _maker(platform, policy, days)
+    usual = None
+    if policy.name in CEILINGS:
+        engagement = _Named("engagement", {}, policy.checkpoint)
+        said = f"engagement, for {description}" if description else ""
+        usual = _rolled_out(platform, engagement, "engagement", days, place, new_people, said).hours_by_day
+    make = _maker(platform, policy, days, usual)
     number, state = np.arange(environment.users), environment.state
     if new_people:
         number, state = number + environment.users, {"day": environment.state["day"]}
@@ -331,9 +345,8 @@ def _judged(every: dict[str, Rollouts], usual: str, replicates: int, shared: boo
         return {}
     person = np.unique(here.user, return_inverse=True)[1] if shared else None
     seed = np.unique(here.seed, return_inverse=True)[1]
-    return judge(
-        every, usual, Bootstrap(seed, replicates, np.random.default_rng(0), person), "oracle" if "oracle" in every else None
-    )
+    ceilings = {figure: name for figure, name in GAINS.items() if name in every}
+    return judge(every, usual, Bootstrap(seed, replicates, np.random.default_rng(0), person), ceilings)
 
 
 def _groups(here: Rollouts, world: World) -> dict[str, np.ndarray]:

@@ -331,7 +331,8 @@ def estimate_causal(
     settings = replace(settings, graph_samples=max(settings.graph_samples, graph_samples))
     use = np.ones(data.trace.role.shape, dtype=bool) if all_days else data.trace.role <= VALID
     found = causal_stage(
-        data.trace, data.seen, data.taxonomy.labels, settings, int(config["seed"]), use, show_progress=config["show_progress"]
+        data.trace, data.seen, data.taxonomy.labels, settings, int(config["seed"]), use,
+        config.esmr.reranker.discount, show_progress=config["show_progress"],
     )  # fmt: skip
     result = {
         "schema_version": SCHEMA_VERSION,

@@ -10,10 +10,13 @@ import numpy as np
 from recbole_esmr.feed import Feedback, Observation
 from recbole_esmr.policy.esmr import ESMRPolicy
 
+NEGATIVE = ("stressed", "anxious", "angry", "frustrated", "disappointed", "lonely")
+
 PROVEN = {
     "effects": [
-        {"treatment": f"{sign}_exposure", "outcome": "valence", "state": "all", "weight": weight}
-        for sign, weight in (("negative", -0.05), ("positive", 0.03))
+        {"treatment": f"exposure_{emotion}", "outcome": "valence", "state": "all", "weight": weight}
+        for emotions, weight in ((NEGATIVE, -0.05), (("happy", "excited"), 0.03))
+        for emotion in emotions
     ]
 }
 """What a causal stage would have found."""

@@ -38,6 +38,14 @@ def test_weights_and_the_multiplier_by_hand():
     assert slates.multiplier(most, 0.95) == pytest.approx(1, rel=1e-3)
 
 
+def test_a_multiplier_is_found_however_little_some_are_worth():
+    """The second person's benefit is 10⁻¹¹ of the first's: the budget still goes to the first."""
+    slates = _slates([[5.0, 4.0, 3.0, 1.0]] * 2, [[0.0, 0.0, 1.0, 2.0], [0.0, 0.0, 1e-11, 2e-11]], [2, 2])
+    most = slates.largest_weights(0.5)
+    assert most[1] > 1e10 * most[0]
+    assert slates.multiplier(most, 0.95) == pytest.approx(1, rel=1e-3)
+
+
 def test_items_never_chosen_before_are_distrusted():
     slates = _slates([[5.0, 4.0, 3.0]], [[0.0, 0.0, 1.0]], [2], 0.5)
     assert slates.engagement(torch.tensor([4.0])).tolist() == [5 + 1.5], "the third is worth half of 3"

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 import recbole_esmr.data.trace as trace_module
+from recbole_esmr.causal.nowcast import nowcast
 from recbole_esmr.causal.panel import make_panel
+from recbole_esmr.causal.traits import traits_of
 from recbole_esmr.config import Config
 from recbole_esmr.data.dataset import load_data
 from recbole_esmr.data.sparse_days import SparseDays
@@ -107,9 +109,14 @@ def test_a_long_trace_holds_what_a_dense_one_holds(both):
         assert np.array_equal(*kept, equal_nan=True)
 
 
+def _panel(data):
+    traits, use = traits_of(data.catalogue, data.taxonomy.labels, ["emotion", "category"]), data.trace.role < 2
+    return make_panel(data.trace, data.impressions, data.catalogue, use, traits, days_after=2, told=nowcast(data.trace, use))
+
+
 def test_people_in_blocks_make_the_same_panel_and_features(both):
     dense = both[0]
-    panels = [make_panel(x.trace, x.impressions, x.catalogue, x.trace.role < 2, x.taxonomy.labels) for x in both]
+    panels = [_panel(x) for x in both]
     assert panels[0].design == panels[1].design and len(panels[0].table) > 200
     assert np.allclose(panels[0].table, panels[1].table[panels[0].table.columns], atol=1e-6, equal_nan=True)
     shown, forecast = dense.impressions, np.random.default_rng(0).random((dense.trace.users, dense.trace.days, 2))
@@ -139,7 +146,7 @@ def test_an_encoder_learns_and_believes_the_same_from_the_known_days_alone(both,
         for name in ("nowcast", "forecast", "mean", "scale", "negative", "episode"):
             assert torch.allclose(*(getattr(x.state, name)[where] for x in beliefs), atol=1e-5), name
         assert np.allclose(*(x.forecast[where] for x in beliefs), atol=1e-5)
-    for name in ("risk", "vulnerable", "valence", "negative", "half_width", "tracked"):
+    for name in ("risk", "valence", "negative", "half_width", "tracked"):
         assert np.allclose(*(getattr(x, name)[user, day].astype(float) for x in beliefs), atol=1e-5), name
     morning = (user, day + 1)
     assert torch.allclose(*(x.morning[morning] for x in beliefs), atol=1e-5)

@@ -233,23 +233,19 @@ def test_beliefs_of_given_people_are_those_among_everybody(trained):
     assert np.array_equal(alone.negative[0], together.negative[3]) and np.allclose(alone.valence[0], together.valence[3])
 
 
-def test_effects_are_served_in_the_state_they_are_estimated_in(trained):
-    """Today's state decides, as far as the morning knows it: yesterday's does not."""
+def test_the_effect_of_an_item_is_its_own_times_the_persons_susceptibility(trained):
+    """As a ranking serves it, times the expected watch ratio; a newcomer responds as everybody."""
     _, (_, model, *_) = trained
-    effects = ItemEffects(np.stack([np.full(model.n_items, 0.02), np.full(model.n_items, 0.06)]))
+    effects = ItemEffects(np.arange(model.n_items) / 100)
     rankers = replace(model.rankers, effects=effects, responses=Responses(np.r_[1.0, np.full(model.log.trace.users - 1, 2.0)]))
-    item = np.array([[1, 2]])
-    for risk, expected in ((0.0, 0.02), (1.0, 0.06), (0.25, 0.03)):
-        assert rankers.effect(np.array([1]), np.array([risk]), item)[0] == pytest.approx([2 * expected] * 2)
-    assert rankers.effect(np.array([0]), np.array([1.0]), item)[0] == pytest.approx([0.06] * 2), (
-        "a newcomer responds as everybody"
-    )
+    item = np.array([[1, 3]])
+    assert rankers.effect(np.array([1]), item)[0] == pytest.approx([0.02, 0.06])
+    assert rankers.effect(np.array([0]), item)[0] == pytest.approx([0.01, 0.03])
     beliefs, log = model.beliefs(), model.log
     user, day = np.argwhere(log.trace.consent[:, None] & np.isfinite(log.trace.valence))[-1]
     found = rank(rankers, log, beliefs, np.array([user]), np.array([day]), model.settings.serving, np.array([5]))
-    chance = float(beliefs.state.negative.sigmoid()[user, day - 1])
     served = found.candidates.effect / found.candidates.ratio
-    assert served[0].tolist() == pytest.approx([2 * (0.02 + 0.04 * chance)] * served.shape[1], rel=1e-4)
+    assert served[0].tolist() == pytest.approx((0.02 * found.candidates.item[0]).tolist(), rel=1e-4)
 
 
 def test_no_two_values_are_tied_however_large_they_are():
@@ -365,7 +361,12 @@ def test_reports_of_test_days_change_no_trained_weight(trained):
 
 
 def _responses(model):
-    return learn_responses(model.log, model.beliefs(), model.learned.causal["effects"], model.rankers.effects)
+    return _responses_by(model, model.beliefs())
+
+
+def _responses_by(model, beliefs):
+    effects = model.learned.causal["effects"]
+    return learn_responses(model.log, beliefs, effects, model.rankers.effects, model.catalogue, model.settings.causal.days)
 
 
 def test_responses_are_learned_from_training_days(trained):
@@ -388,7 +389,7 @@ def test_what_a_feed_did_is_held_against_a_forecast_that_has_not_read_it(trained
     other.learned = replace(other.learned, causal=PROVEN)
     seen, honest = [], model.beliefs()
 
-    def kept(surprise, uplift):
+    def kept(surprise, uplift, moderators):
         seen.append(surprise)
         return np.ones(len(surprise))
 
@@ -396,7 +397,7 @@ def test_what_a_feed_did_is_held_against_a_forecast_that_has_not_read_it(trained
     _responses(other)
     foreseen = torch.from_numpy(np.nan_to_num(shifted(model.log.trace.valence, -1))).float()
     knowing = replace(honest, state=replace(honest.state, mean=foreseen))
-    learn_responses(other.log, knowing, other.learned.causal["effects"], other.rankers.effects)
+    _responses_by(other, knowing)
     known = np.isfinite(seen[0])
     assert np.array_equal(*seen, equal_nan=True) and np.abs(seen[0][known]).mean() > 0.05
     change = copy.deepcopy(model.log.trace)

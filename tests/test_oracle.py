@@ -8,7 +8,7 @@ import pytest
 from recbole_esmr.feed import top_slates
 from recbole_esmr.simulation import FeedEnv, load_world
 from recbole_esmr.simulation.days import rollout_days
-from recbole_esmr.simulation.oracle import Oracle
+from recbole_esmr.simulation.oracle import Oracle, Price
 
 WORLD = load_world("reference")
 
@@ -34,7 +34,7 @@ class _Longest:
 
 def _oracle(world, floor=0.97, slate_floor=0.85, days=12):
     env = FeedEnv(load_world(world), 300, 100, seed=4)
-    oracle, ratios, valence = Oracle(env, _Longest(env), days, floor, slate_floor), [], []
+    oracle, ratios, valence = Oracle(env, _Longest(env), days, Price(floor), slate_floor), [], []
     env.reset()
     oracle.reset(np.arange(300), np.arange(100))
     for _ in range(days):

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from recbole_esmr.causal.panel import make_panel
+from recbole_esmr.causal.traits import traits_of
 from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.trace import Trace
@@ -47,6 +48,9 @@ def _two_items() -> Catalogue:
     )
 
 
+TRAITS = traits_of(_two_items(), ("sad", "happy"), ["emotion"])
+
+
 def test_panel_by_hand():
     nan = np.nan
     valence = np.array([[0.2, -0.4, nan, 0.6, 0.0]])
@@ -57,7 +61,8 @@ def test_panel_by_hand():
         user=np.zeros(10, dtype=int), day=np.repeat(np.arange(5), 2), item=np.tile([1, 2], 5),
         label=(ratio.ravel() > 0).astype(int), watch_ratio=ratio.ravel(), propensity=np.full(10, nan), has_skips=True,
     )  # fmt: skip
-    made = make_panel(trace, impressions, _two_items(), np.ones((1, 5), dtype=bool), labels=("sad", "happy"))
+    told = np.array([[0.1, nan, 0.3, 0.4, 0.5]])
+    made = make_panel(trace, impressions, _two_items(), np.ones((1, 5), dtype=bool), TRAITS, days_after=2, told=told)
     panel, design = made.table, made.design
     assert panel["day"].tolist() == [0, 1, 2, 3]  # a feed today, a day tomorrow
     assert np.allclose(panel["valence"], [-0.4, nan, 0.6, 0.0], equal_nan=True)
@@ -75,7 +80,10 @@ def test_panel_by_hand():
     assert panel["state"].tolist() == [0, 1, 1, 0]
     assert panel["shown_negative"].iloc[0] == pytest.approx(0.475 * 0.8 / 2)  # nobody else saw item 1: the mean of all views
     assert panel["exposure_sad"].tolist() == panel["negative_exposure"].tolist()
-    assert dict(design.parts) == {"exposure_sad": "negative_exposure", "exposure_happy": "positive_exposure"}
+    assert dict(design.traits) == {"exposure_sad": "negative", "exposure_happy": "positive"}
+    assert np.allclose(panel["valence_2"], [nan, 0.6, 0.0, nan], equal_nan=True) and design.later == ("valence", "valence_2")
+    assert np.allclose(panel["told_valence"], [nan, 0.3, 0.4, 0.5], equal_nan=True)
+    assert np.allclose(panel["told_valence_2"], [0.3, 0.4, 0.5, nan], equal_nan=True)
     held_out = np.array([[True, True, False, False, False]])
     assert make_panel(trace, impressions, _two_items(), held_out).table["day"].tolist() == [0]
     watched_only = make_panel(trace, replace(impressions, has_skips=False), _two_items(), held_out)
@@ -111,10 +119,10 @@ def test_what_comes_later_moves_no_earlier_row():
         )  # fmt: skip
         use = np.ones((3, 6), dtype=bool)
         use[:, -1] = False
-        made = make_panel(_trace(changed, exposure), impressions, _two_items(), use, labels=("sad", "happy"))
+        made = make_panel(_trace(changed, exposure), impressions, _two_items(), use, TRAITS, days_after=2, told=changed)
         design = made.design
-        slate = (*design.instruments.values(), *design.part_instruments.values())
-        used = [*design.confounders, *design.treatments, *slate, "valence"]
+        slate = (*design.instruments.values(), *design.trait_instruments.values())
+        used = [*design.confounders, *design.treatments, *design.traits, *slate, *design.later, *design.told]
         assert made.table["day"].max() == 3
         return made.table[used]
 

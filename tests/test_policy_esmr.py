@@ -108,7 +108,7 @@ def test_a_person_may_ask_for_a_goal_whatever_the_gate_says(trained):
     calmed, lifted = (policy.recommend(morning, goal=goal) for goal in ("calm", "uplift"))
     assert not np.array_equal(lifted, usual) and policy.acted().any()
     ids = policy._item
-    effect = model.rankers.effects.valence[0]
+    effect = model.rankers.effects.valence
     arousing = (model.taxonomy.arousal[model.catalogue.emotion] > 0) & (model.catalogue.emotion >= 0)
     assert effect[ids[lifted]].mean() > effect[ids[usual]].mean()
     assert effect[ids[calmed]].mean() > effect[ids[usual]].mean()

@@ -7,68 +7,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_esmr.causal.carry_over import carry_over
+from recbole_esmr.causal.carry_over import carry_over, worth_of_days
 from recbole_esmr.causal.reward import ItemEffects, Reward
 from recbole_esmr.causal.susceptibility import LIMITS, susceptibility
-
-
-def _effect(treatment: str, state: str, weight: float, outcome: str = "valence") -> dict:
-    return {"treatment": treatment, "outcome": outcome, "state": state, "weight": weight}
+from recbole_esmr.causal.traits import Traits
 
 
 def test_item_effects_by_hand():
+    """Item 1 is angry with intensity 0.5 and of category b, item 2 has a trait without an effect."""
+    traits = Traits(
+        ("exposure_angry", "exposure_category=b", "exposure_lonely"), ("negative", "category", "negative"),
+        np.array([[0, 0, 0], [0.5, 1, 0], [0, 0, 0.8]]),
+    )  # fmt: skip
     effects = [
-        _effect("negative_exposure", "all", -0.04),
-        _effect("positive_exposure", "all", 0.02),
-        _effect("positive_exposure", "all", 9.0, outcome="engagement"),
+        {"treatment": treatment, "outcome": outcome, "weight": weight}
+        for treatment, outcome, weight in (
+            ("exposure_angry", "valence", -0.04),
+            ("exposure_category=b", "valence", 0.01),
+            ("negative_exposure", "valence", -9.0),
+            ("exposure_angry", "engagement", 9.0),
+        )
     ]
-    negative, positive = np.array([0, 0.5, 0]), np.array([0, 0, 0.8])
-    assert np.allclose(ItemEffects.from_weights(effects, negative, positive).valence, [[0, -0.2, 0.16]] * 2)
-
-
-def test_item_effects_by_state_and_emotion():
-    effects = [
-        _effect("negative_exposure", "all", -0.04),
-        _effect("negative_exposure", "stable", -0.03),
-        _effect("negative_exposure", "vulnerable", -0.06),
-        _effect("exposure_angry", "all", -0.02),
-    ]
-    negative, positive = np.array([0, 0.5, 0.5]), np.zeros(3)
-    emotion = np.array([-1, 0, 1])  # item 1 is angry; item 2 has an emotion without an effect of its own
-    found = ItemEffects.from_weights(effects, negative, positive, emotion, ("angry", "lonely"))
-    assert np.allclose(found.valence, [[0, (-0.3 + 0.2) * 0.5, -0.3 * 0.5], [0, (-0.6 + 0.2) * 0.5, -0.6 * 0.5]])
-    assert np.allclose(found.of(np.array([1, 2]), np.array([True, False])), [-0.2, -0.15])
-
-
-@pytest.mark.parametrize(
-    ("stable", "angry", "expected"),
-    [
-        (0.0, -0.02, 0.0),  # nothing proven in this state: −0.02 + 0.04 would call harm a lift
-        (-0.05, 0.0, 0.0),  # nothing proven of this emotion
-        (-0.01, -0.02, 0.0),  # −0.01 − 0.02 + 0.04: two corrections are no proof of the other sign
-        (0.01, -0.02, 0.0),  # the state and the emotion disagree
-        (-0.03, -0.03, -0.2),
-    ],
-)
-def test_no_sum_of_corrections_turns_a_harm_into_a_lift(stable, angry, expected):
-    effects = [
-        _effect("negative_exposure", "all", -0.04),
-        _effect("negative_exposure", "stable", stable),
-        _effect("exposure_angry", "all", angry),
-    ]
-    found = ItemEffects.from_weights(effects, np.array([0, 1.0]), np.zeros(2), np.array([-1, 0]), ("angry",))
-    assert found.valence[0] == pytest.approx([0, expected])
-
-
-def test_a_state_counts_where_the_whole_does_not():
-    effects = [_effect("negative_exposure", "all", 0.0), _effect("negative_exposure", "vulnerable", -0.06)]
-    found = ItemEffects.from_weights(effects, np.array([0, 0.5]), np.zeros(2))
-    assert np.allclose(found.valence, [[0, 0], [0, -0.3]])
-
-
-def test_no_weights_no_effects():
-    effects = [_effect("negative_exposure", state, 0.0) for state in ("all", "stable", "vulnerable")]
-    assert not ItemEffects.from_weights(effects, np.ones(3), np.ones(3)).valence.any()
+    assert np.allclose(ItemEffects.of_weights(effects, traits).valence, [0, -0.2 + 0.1, 0])
+    assert not ItemEffects.of_weights([], traits).valence.any()
 
 
 WEIGHTS = {"engagement": 2.0, "negative": 1.0, "transition": 0.5, "volatility": 0.3, "churn": 0.7}
@@ -142,18 +103,47 @@ def test_carry_over_of_too_little_is_none():
     assert carry_over(np.full((5, 10), np.nan)) == 0 and carry_over(np.zeros((3, 3))) == 0
 
 
-def test_susceptibility_is_shrunk_to_what_a_month_can_say():
-    rng = np.random.default_rng(2)
-    uplift = rng.normal(0, 0.1, (3000, 30))
-    truth = np.exp(rng.normal(0, 0.5, 3000))
-    for noise, least in ((0.02, 0.95), (0.3, 0.35)):
-        said = susceptibility((truth[:, None] - 1) * uplift + rng.normal(0, noise, uplift.shape), uplift)
+def test_an_effect_counts_by_the_days_on_which_it_is_there():
+    """A push that fades as moods do is worth itself, whatever is looked at; one that comes a day late is worth its delay."""
+    for days in (1, 3, 6):
+        worth = worth_of_days(days, 0.9, 0.5)
+        assert worth @ 0.5 ** np.arange(days) == pytest.approx(1)
+    assert worth_of_days(3, 0.9, 0.5) == pytest.approx([0.55, 0.9 * 0.55, 0.81])
+    late = np.array([0, 1, 0.5])
+    assert worth_of_days(3, 0.9, 0.5) @ late == pytest.approx(0.9)
+
+
+def _responding(truth, noise, seed=2, days=30):
+    """Surprises over three days after, (U, D, 3), of people who respond so strongly, a third unknown; and the promises."""
+    rng = np.random.default_rng(seed)
+    uplift = rng.normal(0, 0.1, (len(truth), days))
+    after = [truth[:, None] * uplift * left + rng.normal(0, noise, uplift.shape) for left in (1, 0.7, 0.5)]
+    surprise = np.stack(after, axis=-1)
+    surprise[rng.random(surprise.shape) < 0.3] = np.nan
+    return surprise, uplift
+
+
+def test_susceptibility_is_found_where_people_differ_and_not_where_they_do_not():
+    rng = np.random.default_rng(3)
+    like = rng.normal(size=(1000, 2))
+    truth = np.exp(rng.normal(0, 0.5, 1000) + 0.5 * like[:, 0])
+    truth /= truth.mean()
+    for noise, least in ((0.02, 0.95), (0.5, 0.7)):
+        said = susceptibility(*_responding(truth, noise), like)
         assert np.corrcoef(said, truth)[0, 1] > least
         assert said.mean() == pytest.approx(1, abs=0.1) and ((said >= LIMITS[0]) & (said <= LIMITS[1])).all()
-    nobody_differs = susceptibility(rng.normal(0, 0.3, uplift.shape), uplift)
-    assert nobody_differs.std() < 0.12, "noise is not taken for a difference between people"
+    apart = [susceptibility(*_responding(truth, 0.5), moderators) for moderators in (like, np.zeros((1000, 2)))]
+    assert np.corrcoef(apart[0], truth)[0, 1] > np.corrcoef(apart[1], truth)[0, 1] + 0.05, "what people are like tells of it"
+    nobody_differs = susceptibility(*_responding(np.ones(1000), 0.5), like)
+    assert nobody_differs.std() < 0.1, "noise is not taken for a difference between people"
 
 
 def test_susceptibility_of_who_says_too_little_is_ones():
-    assert susceptibility(np.full((3, 9), np.nan), np.ones((3, 9))).tolist() == [1, 1, 1]
-    assert susceptibility(np.ones((3, 9)), np.zeros((3, 9))).tolist() == [1, 1, 1]
+    none = np.zeros((3, 0))
+    assert susceptibility(np.full((3, 9, 2), np.nan), np.ones((3, 9)), none).tolist() == [1, 1, 1]
+    assert susceptibility(np.ones((3, 9, 2)), np.zeros((3, 9)), none).tolist() == [1, 1, 1]
+    surprise, uplift = _responding(np.r_[np.full(40, 2.0), np.full(40, 0.5)], 0.05)
+    surprise[0], surprise[-1, 3:] = np.nan, np.nan
+    said = susceptibility(surprise, uplift, np.zeros((80, 1)))
+    assert said[0] == 1 and said[-1] == 1, "no day, and three days, are too few"
+    assert said[1:40].min() > said[40:-1].max()

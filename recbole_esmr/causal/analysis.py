@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import networkx as nx
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from recbole_esmr.causal.discovery import discover
-from recbole_esmr.causal.effects import STATES, Effect, Method, estimate_effects, estimate_parts, weigh_parts
+from recbole_esmr.causal.effects import STATES, Effect, Method, estimate_effects, weigh_parts
 from recbole_esmr.causal.graph import DomainKnowledge
-from recbole_esmr.causal.panel import EMOTION, Panel
+from recbole_esmr.causal.lagged import estimate_traits
+from recbole_esmr.causal.panel import Panel
 from recbole_esmr.causal.refutation import SIGNIFICANCE
+from recbole_esmr.causal.traits import EXPOSURE
 from recbole_esmr.errors import DataError, IdentificationError
 from recbole_esmr.progress import Progress
 from recbole_esmr.settings import setting
@@ -30,6 +35,9 @@ class CausalSettings:
     placebos: int = setting("placebo treatments in the refutation", low=10, high=10_000)
     identification: str = setting("what stands for the exposure", choices=("slate", "back-door"))
     within_person: bool = setting("compare each person with themself only")
+    features: list[str] = setting("what items are: columns of .item", key="effect_features")
+    days: int = setting("days after a feed on which its effect is looked for", low=1, high=14, unit="days", key="effect_days")
+    nowcast: bool = setting("use days without a report, as their behaviour tells them", key="effect_nowcast")
     graph: str | None = setting("yaml file of edges")
     graph_samples: int = setting("bootstrap samples of the discovered graph", low=0, high=10_000)
 
@@ -39,7 +47,7 @@ class Analysis:
     """What ``effects.json`` holds.
 
     Attributes:
-        effects: of each treatment on each outcome, in all user-days and by state; of single emotions on valence.
+        effects: of each treatment on each outcome, in all user-days and by state; of single traits of items on valence.
         edges: discovered edges: cause, effect, stability, weight.
         assumed: the graph that identification rests on.
         warnings: what a reader must know before believing an effect.
@@ -74,7 +82,7 @@ class Analysis:
 
 def analyse(
     panel: Panel, method: Method, graph_samples: int = 0, knowledge: DomainKnowledge | None = None, show_progress: bool = False,
-    progress: Progress | None = None,
+    progress: Progress | None = None, worth: np.ndarray | None = None,
 ) -> Analysis:  # fmt: skip
     """Estimate, refute and weigh every effect of a panel.
 
@@ -85,23 +93,25 @@ def analyse(
         knowledge: edges that discovery must keep to; with ``edges`` in it nothing is discovered.
         show_progress: whether to show a bar.
         progress: where the answer to each question is kept.
+        worth: of an effect of a trait on each day after (:func:`~recbole_esmr.causal.carry_over.worth_of_days`); all alike unless
+            given.
     """
     progress = progress or Progress()
     effects: list[Effect] = []
     skipped: list[dict[str, str]] = []
     design = panel.design
 
-    def answer(outcome: str, state: str) -> list[Effect]:
+    def answer(name: str, ask: Callable[[], list[Effect]]) -> list[Effect]:
         def told(_: Progress) -> list[dict[str, Any]]:
-            return [effect.as_dict() for effect in estimate_effects(panel, outcome, method, state)]
+            return [effect.as_dict() for effect in ask()]
 
-        return progress.step(f"{outcome}, {state}", told, lambda made: [Effect(**effect) for effect in made])
+        return progress.step(name, told, lambda made: [Effect(**effect) for effect in made])
 
     questions = [(outcome, state) for outcome in design.outcomes for state in STATES]
     found: dict[tuple[str, str], list[Effect]] = {}
     for outcome, state in tqdm(questions, desc="3 Causal reward", unit="question", disable=not show_progress):
         try:
-            found[outcome, state] = answer(outcome, state)
+            found[outcome, state] = answer(f"{outcome}, {state}", partial(estimate_effects, panel, outcome, method, state))
         except IdentificationError as error:
             skipped.append({"outcome": outcome, "state": state, "reason": str(error)})
     for outcome in design.outcomes:
@@ -112,11 +122,12 @@ def analyse(
                 part for state in STATES[1:] for part in found.get((outcome, state), []) if part.treatment == effect.treatment
             ]
             effects += weigh_parts(parts, effect, method.reach)
-    if design.parts and (design.outcomes[0], "all") in found:
+    if design.traits and (design.outcomes[0], "all") in found:
+        weights = np.ones(len(design.later)) if worth is None else worth
         try:
-            effects += estimate_parts(panel, design.outcomes[0], method, effects)
+            effects += answer("traits", partial(estimate_traits, panel, method, weights))
         except IdentificationError as error:
-            skipped.append({"outcome": design.outcomes[0], "state": "all", "reason": f"single emotions: {error}"})
+            skipped.append({"outcome": design.outcomes[0], "state": "all", "reason": f"single traits of items: {error}"})
     discovers = graph_samples > 0 and not (knowledge and knowledge.edges) and len(found) > 0
     edges = pd.DataFrame()
     if discovers:
@@ -131,7 +142,7 @@ def warnings_of(effects: list[Effect]) -> list[str]:
     """Sentences for a reader: hidden causes that the numbers show, and hidden causes that the numbers could not bear."""
     said = []
     for effect in effects:
-        if effect.state != "all" or effect.treatment.startswith(EMOTION):  # the group speaks for its emotions
+        if effect.state != "all" or effect.treatment.startswith(EXPOSURE):  # the signs speak for them
             continue
         what = f"{effect.treatment} → {effect.outcome}"
         if effect.outcome in MOODS and effect.backdoor.get("differs", 1.0) < SIGNIFICANCE:

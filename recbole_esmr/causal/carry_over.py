@@ -37,3 +37,20 @@ def carry_over(valence: np.ndarray) -> float:
     weight, after = np.sqrt(count), np.arange(1, len(mean) + 1)
     errors = [nnls(np.stack([weight, weight * (1 - phi**after)], axis=1), weight * mean)[1] for phi in _GRID]
     return float(_GRID[int(np.argmin(errors))])
+
+
+def worth_of_days(days: int, discount: float, kept: float) -> np.ndarray:
+    r"""What an effect on the mood of each day after counts, (H,), relative to a push of tomorrow's mood that fades by φ a day.
+
+    .. math:: w_h = (1 - γφ)\, γ^{h-1} \text{ for } h < H, \quad w_H = γ^{H-1}
+
+    A push b that fades as the rest of the mood does, b, φb, φ²b, …, is worth b; after the last day that is looked at an effect
+    is taken to fade so. One that comes late, or lasts longer, is worth more than tomorrow shows.
+
+    Args:
+        days: H, at least 1.
+        discount: γ of a day; kept: φ, below 1.
+    """
+    worth = discount ** np.arange(days, dtype=float)
+    worth[:-1] *= 1 - discount * kept
+    return worth

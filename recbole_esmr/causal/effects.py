@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -40,14 +40,19 @@ class Effect:
         backdoor: estimate, low and high by the back door on the same rows, and ``differs``, the p-value of its difference
             from the estimate (Hausman 1978, clustered): small where something unlogged drives both watching and mood.
         strength: squared t of the exposure on what was shown; None by the back door.
-        shrunk: of a part (a state, an emotion): estimate, low and high after shrinkage toward the whole; its weight rests on it.
+        shrunk: what the weight rests on. Of a state: estimate, low and high after shrinkage toward the whole. Of a trait of
+            items: the posterior of its worth (:mod:`~recbole_esmr.causal.lagged`).
+        by_day, together: of a trait: estimate, low and high on each day after, and of their sum.
         report_days: the estimates on days with a report of today's mood and on days whose mood was inferred, and ``differs``, the
             p-value of their difference: small where inferring moods distorts the effect.
-        refutations: name → statistic and whether it passed; tried only where the interval leaves out 0.
+        refutations: name → statistic and whether it passed; tried only in all user-days, where the interval leaves out 0. Of a
+            trait: of what all of them together promise.
         passed: whether all refutations passed.
         joint: p-value that none of the treatments that were estimated together moves the outcome.
-        weight: what the reward uses: the estimate (of a part: shrunk toward the whole) discounted by its uncertainty; 0 where the
-            interval holds 0, a refutation failed, or all treatments together prove nothing.
+        weight: the estimate (of a state: shrunk toward the whole; of a trait: its posterior worth, which the reward uses)
+            discounted by
+            its uncertainty; 0 where a refutation failed, where all treatments together prove nothing and, but of a trait, where
+            the interval holds 0.
     """
 
     treatment: str
@@ -63,6 +68,8 @@ class Effect:
     backdoor: dict[str, float] = field(default_factory=dict)
     strength: float | None = None
     shrunk: dict[str, float] = field(default_factory=dict)
+    by_day: list[dict[str, float]] = field(default_factory=list)
+    together: dict[str, float] = field(default_factory=dict)
     report_days: dict[str, float] = field(default_factory=dict)
     refutations: dict[str, dict[str, Any]] = field(default_factory=dict)
     passed: bool = True
@@ -117,38 +124,14 @@ def estimate_effects(panel: Panel, outcome: str, method: Method, state: str = "a
     """
     design = panel.design
     instruments = design.instruments if method.slate else {}
-    adjust = _adjustment(method.graph, design, outcome, method.slate)
-    rows = _rows(panel, outcome, state)
+    adjust = adjustment(method.graph, design, outcome, method.slate)
+    rows = rows_of(panel, outcome, state)
     treatments = _varying(rows, design.treatments, instruments, outcome)
     return _estimate(rows, treatments, instruments, outcome, state, adjust, method, design.moderators)
 
 
-def estimate_parts(panel: Panel, outcome: str, method: Method, whole: Sequence[Effect]) -> list[Effect]:
-    """Effects of the exposure to single emotions, estimated jointly; their weights are shrunk toward the group's effect.
-
-    Args:
-        whole: effects of the groups on the same outcome, state all.
-
-    Raises:
-        IdentificationError: as of :func:`estimate_effects`.
-    """
-    design = panel.design
-    others = [name for name in design.treatments if name not in design.parts.values()]
-    instruments = {**design.part_instruments, **design.instruments} if method.slate else {}
-    adjust = _adjustment(method.graph, design, outcome, method.slate)
-    rows = _rows(panel, outcome, "all")
-    treatments = _varying(rows, (*design.parts, *others), instruments, outcome)
-    found = _estimate(rows, treatments, instruments, outcome, "all", adjust, method)
-    groups = {effect.treatment: effect for effect in whole if effect.outcome == outcome and effect.state == "all"}
-    weighed = []
-    for name, group in groups.items():
-        parts = [effect for effect in found if design.parts.get(effect.treatment) == name]
-        weighed += weigh_parts(parts, group, method.reach)
-    return weighed
-
-
 def weigh_parts(parts: Sequence[Effect], whole: Effect, reach: float) -> list[Effect]:
-    """The parts of a whole (its states, or a group's emotions) with weights from their shrunk estimates.
+    """The parts of a whole (its states) with weights from their shrunk estimates.
 
     A part inherits the refutations of the whole where it has none of its own; where neither was tried its weight is 0, as it is
     where the shrunk interval (``reach`` standard errors each way) holds 0 or the joint test of the whole does not reject at that
@@ -190,7 +173,7 @@ def discounted(estimate: float, error: float) -> float:
     return estimate * (1 - (error / estimate) ** 2) if abs(error) < abs(estimate) else 0.0
 
 
-def _adjustment(graph: nx.DiGraph, design: Design, outcome: str, slate: bool) -> tuple[str, ...]:
+def adjustment(graph: nx.DiGraph, design: Design, outcome: str, slate: bool) -> tuple[str, ...]:
     """Confounders of the causes and the outcome. By the slate, of the causes and the exposures too: the effect is their ratio."""
     instruments = design.instruments if slate else {}
     causes = [instruments.get(name, name) for name in design.treatments]
@@ -205,7 +188,7 @@ def _adjustment(graph: nx.DiGraph, design: Design, outcome: str, slate: bool) ->
     return tuple(sorted(found))
 
 
-def _rows(panel: Panel, outcome: str, state: str) -> pd.DataFrame:
+def rows_of(panel: Panel, outcome: str, state: str) -> pd.DataFrame:
     table = panel.table
     chosen = table[outcome].notna()
     if state != "all":
@@ -262,7 +245,7 @@ def _estimate(
         effects = _by_report(effects, rows, moved, stood_for if instruments else None, y, adjust, method)
     judgements = []
     for j, effect in enumerate(effects):
-        if effect.low > 0 or effect.high < 0:
+        if state == "all" and (effect.low > 0 or effect.high < 0):
             others = rows[[other for other in shown if other != shown[j]]]
             known = pd.concat([confounders, others], axis=1)
             tried = _refutations(main, j, x[:, j], y, z[:, j], known, list(adjust), person, method)
@@ -308,6 +291,23 @@ def _beside(watched: LinearFit, main: LinearFit, j: int, level: float) -> dict[s
     gap = watched.estimate[j] - main.estimate[j]
     p = float(2 * norm.sf(abs(gap) / spread)) if spread > 1e-15 else 1.0
     return {"estimate": UNIT * watched.estimate[j], "low": UNIT * low[j], "high": UNIT * high[j], "differs": p}
+
+
+def refutations_of(
+    rows: pd.DataFrame, pairs: Mapping[str, str], outcome: str, adjust: tuple[str, ...], method: Method
+) -> dict[str, dict[str, Any]]:
+    """Attempts to refute the effect of the first treatment, estimated jointly with the others.
+
+    Args:
+        rows: user-days on which the outcome is known.
+        pairs: what was shown for each treatment; the treatment itself where that is not known.
+    """
+    treatments, shown = list(pairs), list(pairs.values())
+    y, x, z = rows[outcome].to_numpy(float), rows[treatments].to_numpy(float), rows[shown].to_numpy(float)
+    w, person = rows[list(adjust)], rows["user"].to_numpy()
+    fit = fit_linear(y, x, w.to_numpy(float), person, z if shown != treatments else None, method.within_person)
+    known = pd.concat([w, rows[shown[1:]]], axis=1)
+    return _refutations(fit, 0, x[:, 0], y, z[:, 0], known, list(adjust), person, method)
 
 
 def _refutations(

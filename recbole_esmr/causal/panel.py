@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
+from recbole_esmr.causal.traits import NONE, Traits
 from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.reading.times import weekday
@@ -17,8 +18,8 @@ from recbole_esmr.data.user_days import UserDaySums, last_known, mean_so_far, sh
 TREATMENTS = ("negative_exposure", "positive_exposure", "time_spent")
 OUTCOMES = ("valence", "negative", "engagement", "active")
 INSTRUMENTS = {"negative_exposure": "shown_negative", "positive_exposure": "shown_positive", "time_spent": "shown_time"}
-EMOTION = "exposure_"
-"""Beginning of the names of the exposures to single emotions."""
+SIGN_EXPOSURES = TREATMENTS[:2]
+"""The exposures that single traits stand in for, where those are asked after."""
 
 _USUAL_VIEWS = 5.0
 """Views of an average item that each item's mean watch ratio is shrunk by."""
@@ -35,9 +36,10 @@ class Design:
         instruments: the column of what was shown for each treatment; empty where only what was watched is known.
         moderators: what a person is used to, for each treatment: effects may differ by it (habituation), and are averaged
             over it.
-        parts: group of each finer treatment (an emotion's exposure → negative_exposure or positive_exposure); estimated jointly
-            with each other and shrunk toward the group's effect.
-        part_instruments: the same for the finer treatments.
+        traits: group of each finer treatment, the exposure to a trait of items (:mod:`~recbole_esmr.causal.traits`).
+        trait_instruments: the column of what was shown for each of them.
+        later: columns of the valence of the days after, tomorrow's first.
+        told: the same days' valence as behaviour tells it; empty where nothing tells it.
     """
 
     treatments: tuple[str, ...]
@@ -45,8 +47,10 @@ class Design:
     confounders: tuple[str, ...]
     instruments: Mapping[str, str] = field(default_factory=dict)
     moderators: Mapping[str, str] = field(default_factory=dict)
-    parts: Mapping[str, str] = field(default_factory=dict)
-    part_instruments: Mapping[str, str] = field(default_factory=dict)
+    traits: Mapping[str, str] = field(default_factory=dict)
+    trait_instruments: Mapping[str, str] = field(default_factory=dict)
+    later: tuple[str, ...] = ("valence",)
+    told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,10 @@ def make_panel(
     impressions: Impressions,
     catalogue: Catalogue,
     use: np.ndarray,
-    labels: Sequence[str] = (),
+    traits: Traits = NONE,
     forecast: np.ndarray | None = None,
+    days_after: int = 1,
+    told: np.ndarray | None = None,
 ) -> Panel:
     r"""One row a user-day *t* that has a feed and a day *t + 1* that may be used.
 
@@ -84,9 +90,11 @@ def make_panel(
         impressions: what was shown; only where skips were logged is what was shown known apart from what was watched.
         catalogue: the items.
         use: (U, D) bool, the days whose outcome may be used (all but the test days).
-        labels: names of the emotions by code; where given, each emotion that items have becomes a finer treatment.
+        traits: of the items; the exposure to each is a finer treatment.
         forecast: (U, D) valence of each day as forecast the evening before, for days without a report; the mean of the reports
             so far unless given.
+        days_after: days on which effects are looked for.
+        told: (U, D) valence of each day as its behaviour tells it (:func:`~recbole_esmr.causal.nowcast.nowcast`).
 
     Returns:
         the panel. Confounders: today's reported valence (on other days the forecast, with ``reported_today`` 0), the two days
@@ -98,12 +106,13 @@ def make_panel(
         Outcomes: tomorrow's reported valence and whether it is negative, watch hours, and whether the person came.
     """
     use = np.asarray(use, dtype=bool) & trace.consent[:, None]
-    usual, parts = _usual_ratio(impressions, len(catalogue.emotion), use), _parts(catalogue, labels)
+    usual = _usual_ratio(impressions, len(catalogue.emotion), use)
     frames: list[pd.DataFrame] = []
     for people in trace.blocks():
         inside = slice(*np.searchsorted(impressions.user, [people[0], people[-1] + 1]))
-        said = None if forecast is None else forecast[people]
-        table, lagged = _table(trace.of(people), impressions.of(people), catalogue, use[people], usual[inside], parts, said)
+        guess, said = (None if value is None else value[people] for value in (forecast, told))
+        part = trace.of(people), impressions.of(people)
+        table, lagged = _table(*part, catalogue, use[people], usual[inside], traits, guess, days_after, said)
         frames.append(table.assign(user=people[table["user"]]))
     frame = pd.concat(frames, ignore_index=True)
     for name in lagged:  # a person's first days: what others have
@@ -115,15 +124,17 @@ def make_panel(
         confounders=tuple(name for name in lagged if slate or name != "items_shown"),
         instruments=INSTRUMENTS if slate else {},
         moderators={name: f"usual_{name}" for name in TREATMENTS[:2]},
-        parts={name: group for name, (_, group) in parts.items()},
-        part_instruments={name: f"shown_{name}" for name in parts} if slate else {},
+        traits=dict(zip(traits.names, traits.groups, strict=True)),
+        trait_instruments={name: f"shown_{name}" for name in traits.names} if slate else {},
+        later=_later("valence", days_after),
+        told=() if told is None else _later("told_valence", days_after),
     )
     return Panel(frame, design)
 
 
 def _table(
     trace: Trace, impressions: Impressions, catalogue: Catalogue, use: np.ndarray, usual: np.ndarray,
-    parts: Mapping[str, tuple[int, str]], forecast: np.ndarray | None,
+    traits: Traits, forecast: np.ndarray | None, days_after: int, told: np.ndarray | None,
 ) -> tuple[pd.DataFrame, list[str]]:  # fmt: skip
     """The rows of some people, and the names of the columns of what came before; ``usual`` is of their impressions, (M,)."""
     sums = UserDaySums(impressions.user, impressions.day, trace.users, trace.days)
@@ -163,9 +174,8 @@ def _table(
     for name, value in weights.items():
         columns[name] = sums.mean(usual * value[item])
     columns["shown_time"] = sums.sum(usual * hours)
-    for name, (code, _) in parts.items():
-        intensity = (catalogue.intensity * (catalogue.emotion == code))[item]
-        columns[name], columns[f"shown_{name}"] = sums.mean(ratio * intensity), sums.mean(usual * intensity)
+    for name, value in zip(traits.names, traits.value.T, strict=True):
+        columns[name], columns[f"shown_{name}"] = sums.mean(ratio * value[item]), sums.mean(usual * value[item])
     outcomes = {
         "valence": trace.valence,
         "negative": trace.negative,
@@ -176,21 +186,20 @@ def _table(
     table = {"user": np.nonzero(rows)[0], "day": np.nonzero(rows)[1]}
     table |= {name: value[rows] for name, value in columns.items()}
     table |= {f"tomorrow_{name}": shifted(value, -1)[rows] for name, value in outcomes.items()}
+    moods = {"valence": trace.valence} | ({} if told is None else {"told_valence": told})
+    for name, mood in moods.items():
+        known = np.where(use, mood, np.nan)
+        after = {column: shifted(known, -h)[rows] for h, column in enumerate(_later(name, days_after), start=1)}
+        table |= {column: after[column] for column in after if column != "valence"}  # tomorrow's is an outcome
     frame = pd.DataFrame(table).rename(columns={f"tomorrow_{name}": name for name in OUTCOMES})
-    known = (said | (said.cumsum(axis=1) > 0))[rows]
-    frame["state"] = np.where(known, frame["valence_today"] < 0, np.nan)
+    ever = (said | (said.cumsum(axis=1) > 0))[rows]
+    frame["state"] = np.where(ever, frame["valence_today"] < 0, np.nan)
     return frame, list(lagged)
 
 
-def _parts(catalogue: Catalogue, labels: Sequence[str]) -> dict[str, tuple[int, str]]:
-    """Code and group of each emotion that items of a sign have."""
-    found = {}
-    for code, label in enumerate(labels):
-        of_label = catalogue.emotion == code
-        sign = np.sign(catalogue.valence[of_label].mean()) if of_label.any() else 0
-        if sign:
-            found[EMOTION + label] = (code, "negative_exposure" if sign < 0 else "positive_exposure")
-    return found
+def _later(name: str, days: int) -> tuple[str, ...]:
+    """Names of a column's days after."""
+    return (name, *(f"{name}_{h}" for h in range(2, days + 1)))
 
 
 def _usual_ratio(impressions: Impressions, items: int, use: np.ndarray) -> np.ndarray:

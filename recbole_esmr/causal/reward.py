@@ -2,80 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.stats import norm
 
-from recbole_esmr.causal.effects import STATES, UNIT
-from recbole_esmr.causal.panel import EMOTION
+from recbole_esmr.causal.effects import UNIT
+from recbole_esmr.causal.traits import Traits
 from recbole_esmr.settings import RERANKER, setting
-
-_STATES = STATES[1:]
 
 
 @dataclass(frozen=True)
 class ItemEffects:
-    r"""Effect of a feed made of one item, watched whole, on tomorrow's valence; shape (2, I), in valence units.
+    r"""Effect of a feed made of one item, watched whole, on the mood from tomorrow on; shape (I,), in valence units.
 
-    Row 0 for people in a stable state, row 1 for vulnerable ones (today's valence at least, or below, 0):
+    .. math:: e_i = \sum_f g_{if}\, w_f / 0.1
 
-    .. math:: e_{si} = g_i\, (w_{s,±} + w_{e(i)} - w_{±}) / 0.1
-
-    with w the weights of :mod:`~recbole_esmr.causal.effects`: of the item's emotion e, of its sign's group ±, and of the group in
-    state s. Without an effect of its own an emotion or a state has its group's. 0 where the emotion or the state weighs nothing
-    beside a group that does, where the two disagree in sign, or where the sum has another sign than they: no sum of corrections
-    is a proof.
+    with g how much of the trait f the item has (:mod:`~recbole_esmr.causal.traits`) and w the traits' weights
+    (:mod:`~recbole_esmr.causal.lagged`).
     """
 
     valence: np.ndarray
 
     @classmethod
-    def from_weights(
-        cls,
-        effects: Iterable[Mapping[str, Any]],
-        negative: np.ndarray,
-        positive: np.ndarray,
-        emotion: np.ndarray | None = None,
-        labels: Sequence[str] = (),
-    ) -> ItemEffects:
-        """From effects with a ``weight``; effects of other outcomes and treatments do not count.
-
-        Args:
-            effects: as dicts.
-            negative, positive: intensity of the items of each sign, 0 for the others, (I,).
-            emotion: code of each item's emotion, (I,), and ``labels``, their names; for effects of single emotions.
-        """
-        weight = {
-            (effect["treatment"], effect["state"]): float(effect["weight"])
-            for effect in effects
-            if effect["outcome"] == "valence"
-        }
-        total = np.zeros((len(_STATES), len(negative)))
-        for group, intensity in (("negative_exposure", negative), ("positive_exposure", positive)):
-            whole = weight.get((group, "all"), 0.0)
-            of_item = np.full(len(intensity), whole)
-            for code, label in enumerate(labels if emotion is not None else ()):
-                of_item[emotion == code] = weight.get((EMOTION + label, "all"), whole)
-            for row, state in enumerate(_STATES):
-                of_state = weight.get((group, state), whole)
-                joint, lacks = of_state + of_item - whole, (whole != 0) & ((of_item == 0) | (of_state == 0))
-                agree = (of_item * of_state >= 0) & (joint * (of_state + of_item) > 0)
-                total[row] += np.where(agree & ~lacks, joint, 0.0) * intensity / UNIT
-        return cls(total)
-
-    def of(self, item: np.ndarray, vulnerable: np.ndarray) -> np.ndarray:
-        """Effects of items for people who are vulnerable with a chance p, (1 − p) e_stable + p e_vulnerable.
-
-        Args:
-            item: ids, any shape.
-            vulnerable: the chance, broadcast to ``item``.
-        """
-        stable, weak = self.valence[:, item]
-        effect: np.ndarray = (1 - vulnerable) * stable + vulnerable * weak
-        return effect
+    def of_weights(cls, effects: Iterable[Mapping[str, Any]], traits: Traits) -> ItemEffects:
+        """From the effects that have a ``weight``, as dicts; those of other treatments than the items' traits do not count."""
+        weight = {effect["treatment"]: float(effect["weight"]) for effect in effects if effect["outcome"] == "valence"}
+        return cls(traits.value @ np.array([weight.get(name, 0.0) for name in traits.names]) / UNIT)
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from recbole_esmr.data.reading.schema import read_atomic
+from recbole_esmr.data.reading.atomic import read_atomic_file
+from recbole_esmr.data.reading.schema import checked
 from recbole_esmr.emotion import Taxonomy, load_taxonomy
-from recbole_esmr.errors import DataError
+from recbole_esmr.errors import ConfigError, DataError, nearest
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
+
+
+KNOWN = ("emotion", "category", "intensity", "duration")
+"""What ``effect_features`` calls the columns that have a meaning of their own, whatever they are called in the file."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Catalogue:
         category: codes 0 … C−1, −1 where unknown.
         categories: the C names.
         duration: seconds, the median where unknown, 30 where no item has one.
+        columns: other columns of the ``.item`` file that ``effect_features`` names: texts ("" where unknown), or numbers (NaN).
     """
 
     emotion: np.ndarray
@@ -37,6 +43,7 @@ class Catalogue:
     category: np.ndarray
     categories: tuple[str, ...]
     duration: np.ndarray
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def negative(self) -> np.ndarray:
@@ -51,7 +58,7 @@ class Catalogue:
     def first(self, items: int) -> Catalogue:
         """The catalogue of the first so many items."""
         arrays: dict[str, Any] = {name: value[:items] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
-        return replace(self, **arrays)
+        return replace(self, **arrays, columns={name: value[:items] for name, value in self.columns.items()})
 
     @property
     def has_emotion(self) -> bool:
@@ -71,13 +78,15 @@ def load_catalogue(dataset: Dataset, taxonomy: Taxonomy | None = None, beyond: S
 
     Raises:
         DataError: the file breaks the schema.
+        ConfigError: ``effect_features`` names a column that the file does not have.
     """
     config = dataset.config
     taxonomy = taxonomy or load_taxonomy(config["emotion_taxonomy"])
     known = dataset.num(dataset.iid_field)
     items = known + len(beyond)
     path = Path(dataset.dataset_path) / f"{dataset.dataset_name}.item"
-    frame = read_atomic(path, "item", config, taxonomy) if path.is_file() else pd.DataFrame()
+    file = read_atomic_file(path, config) if path.is_file() else None
+    frame = checked(file, "item", config, taxonomy) if file else pd.DataFrame()
 
     def column(role: str, default: object) -> pd.Series:
         name = str(config[role])
@@ -107,7 +116,28 @@ def load_catalogue(dataset: Dataset, taxonomy: Taxonomy | None = None, beyond: S
         category=category,
         categories=tuple(str(name) for name in names),
         duration=np.where(np.isfinite(duration), duration, usual),
+        columns=_own_columns(path, file.types if file else {}, frame, config["effect_features"] or (), ids, items),
     )
+
+
+def _own_columns(
+    path: Path, types: Mapping[str, str], frame: pd.DataFrame, named: Sequence[str], ids: np.ndarray, items: int
+) -> dict[str, np.ndarray]:
+    """The columns that ``effect_features`` names beside those of :data:`KNOWN`, by item, (I,) each."""
+    found = {}
+    for name in named:
+        if name in KNOWN:
+            continue
+        if name not in types:
+            raise ConfigError(f"effect_features names '{name}', and {path} has no such column. {nearest(name, [*KNOWN, *types])}")
+        if types[name] not in ("token", "float"):
+            raise ConfigError(f"effect_features names '{name}', a {types[name]} in {path}. Name columns of type token or float.")
+        unknown = "" if types[name] == "token" else np.nan
+        value = np.full(items, unknown, dtype=object)
+        value[ids] = frame[name].to_numpy()
+        value[0] = unknown
+        found[name] = value.astype(str if types[name] == "token" else float)
+    return found
 
 
 def require_item_emotions(catalogue: Catalogue, dataset: Dataset) -> None:

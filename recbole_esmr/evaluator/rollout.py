@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
@@ -36,6 +36,7 @@ class Rollouts:
         valence, negative_share, sd, rmssd, level, volatility: (N,), as :mod:`~recbole_esmr.evaluator.trajectory` defines them.
         volatility_parts, centroid: (N, 2), as ``volatility_split`` and ``centroid`` there.
         episodes, recoveries: (N, 2, D) counts of ended and of censored spells by length.
+        hours_by_day: (D,) expected watch hours on each day, the mean over the people of a chunk, here or not.
         by_day: (Q, D) quantiles 0.1, 0.25, 0.5, 0.75, 0.9 of valence on each day, over the rows of a chunk; for the fan chart.
     """
 
@@ -58,6 +59,7 @@ class Rollouts:
     centroid: np.ndarray
     episodes: np.ndarray
     recoveries: np.ndarray
+    hours_by_day: np.ndarray
     by_day: np.ndarray
 
     def __len__(self) -> int:
@@ -65,13 +67,16 @@ class Rollouts:
 
     def take(self, rows: np.ndarray) -> Rollouts:
         """The given rows."""
-        kept = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "by_day"}
-        return Rollouts(**kept, by_day=self.by_day)
+        days = {name: getattr(self, name) for name in DAYS}
+        return Rollouts(**{f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name not in DAYS}, **days)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The attributes by name, to be kept in a file."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
+
+DAYS = ("hours_by_day", "by_day")
+"""What a rollout keeps by day and not by person."""
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
@@ -82,10 +87,12 @@ def rolled_out(env: FeedEnv, days: Iterable[Day], seed: int) -> Rollouts:
     Memory is that of one trace (U, D) in float32; for more people than fit, run them in chunks and :func:`joined` the rollouts.
     """
     valence: list[np.ndarray] = []
+    of_day: list[float] = []
     hours = expected = np.zeros(len(env.people), dtype=np.float32)
     active = acted = np.zeros(len(env.people), dtype=int)
     for day in days:
         valence.append(day.valence)
+        of_day.append(float(day.expected_hours.mean()))
         hours, expected = hours + day.hours, expected + day.expected_hours
         active, acted = active + day.feedback.active, acted + day.acted
     trace = np.stack(valence, axis=1)
@@ -112,14 +119,15 @@ def rolled_out(env: FeedEnv, days: Iterable[Day], seed: int) -> Rollouts:
         centroid=trajectory.centroid(trace).astype(np.float32),
         episodes=_counts(trajectory.negative_episodes(trace)),
         recoveries=_counts(trajectory.recoveries(trace, home, spread)),
+        hours_by_day=np.array(of_day),
         by_day=np.quantile(trace, QUANTILES, axis=0),
     )
 
 
 def joined(parts: list[Rollouts]) -> Rollouts:
-    """Several rollouts as one; daily quantiles are averaged."""
-    columns = {f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Rollouts) if f.name != "by_day"}
-    return Rollouts(**columns, by_day=np.mean([part.by_day for part in parts], axis=0))
+    """Several rollouts as one; what is kept by day is averaged."""
+    every = {f.name: [getattr(part, f.name) for part in parts] for f in fields(Rollouts)}
+    return Rollouts(**{name: np.mean(x, axis=0) if name in DAYS else np.concatenate(x) for name, x in every.items()})
 
 
 def figures(here: Rollouts, usual: Rollouts) -> dict[str, Statistic]:
@@ -161,12 +169,16 @@ def figures(here: Rollouts, usual: Rollouts) -> dict[str, Statistic]:
     }
 
 
+NO_CEILINGS: Mapping[str, str] = {}
+
+
 def judge(
-    policies: dict[str, Rollouts], usual: str, bootstrap: Bootstrap, ceiling: str | None = None
+    policies: dict[str, Rollouts], usual: str, bootstrap: Bootstrap, ceilings: Mapping[str, str] = NO_CEILINGS
 ) -> dict[str, dict[str, Any]]:
     """All figures of all policies with intervals, and their paired differences from the policy ``usual``.
 
-    With a ceiling, ``gain``: the part of the distance from ``usual`` to it in negative-day share that a policy covers.
+    ``ceilings`` names figures such as ``gain``, and for each a policy: the figure is the part of the distance from ``usual`` to
+    that policy in negative-day share that is covered.
 
     Returns:
         by policy, by figure, ``{mean, low, high}``; under ``difference`` the same of policy minus ``usual``.
@@ -175,10 +187,10 @@ def judge(
         name: {figure: remembered(statistic) for figure, statistic in figures(here, policies[usual]).items()}
         for name, here in policies.items()
     }
-    if ceiling is not None:
-        share = {name: part["negative_day_share"] for name, part in every.items()}
+    share = {name: part["negative_day_share"] for name, part in every.items()}
+    for figure, ceiling in ceilings.items():
         for name, part in every.items():
-            part["gain"] = partial(_covered, share[usual], share[name], share[ceiling])
+            part[figure] = partial(_covered, share[usual], share[name], share[ceiling])
     wanted: dict[str, Statistic] = {}
     for name, part in every.items():
         for figure, statistic in part.items():

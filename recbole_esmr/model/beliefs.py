@@ -35,8 +35,6 @@ class Beliefs:
         half_width: (P, D) half of the 80 % interval of tomorrow's valence.
         risk: (P, D + 1) chance that the day is negative, on its morning, as forecast the evening before; 0 on the first day and
             without consent.
-        vulnerable: (P, D) chance that the day was negative, the state in which effects are told apart: 0 or 1 where the person
-            reported, ``risk`` elsewhere.
         morning: (P, D + 1, S) what the re-ranker sees on the morning of each day (:mod:`~recbole_esmr.model.state`).
         consent: (P,) bool.
     """
@@ -48,7 +46,6 @@ class Beliefs:
     tracked: np.ndarray
     half_width: np.ndarray
     risk: np.ndarray
-    vulnerable: np.ndarray
     morning: Tensor
     consent: np.ndarray
 
@@ -96,7 +93,6 @@ def _of(encoder: EmotionEncoder, trace: Trace, taxonomy: Taxonomy) -> Beliefs:
         tracked=encoder.tracked(trace),
         half_width=(state.scale * encoder.half_width.cpu()).numpy(),
         risk=risk,
-        vulnerable=np.where(np.isfinite(trace.valence), trace.negative == 1, risk[:, :-1]),
         morning=policy_states(trace, state.hidden, forecast, negative),
         consent=trace.consent,
     )
@@ -128,7 +124,6 @@ def nothing_believed(encoder: EmotionEncoder, trace: Trace) -> Beliefs:
         tracked=days_of.numpy(),
         half_width=everywhere(days, value=scale * float(encoder.half_width)).numpy(),
         risk=everywhere(days + 1).numpy(),
-        vulnerable=days_of.numpy(),
         morning=everywhere(days + 1, encoder.width + kinds + 4 + EXTRA),
         consent=trace.consent,
     )
@@ -194,7 +189,6 @@ def _of_block(encoder: EmotionEncoder, trace: Trace, taxonomy: Taxonomy, after: 
         tracked=encoder.tracked(trace).astype(np.float32),
         half_width=scale * float(encoder.half_width),
         risk=risk,
-        vulnerable=np.where(np.isfinite(trace.valence), trace.negative == 1, risk[:, :-1]).astype(np.float32),
         morning=cast(Tensor, SparseDays(person, morning, states, (shape[0], shape[1] + 1), None)),
         consent=trace.consent,
     )

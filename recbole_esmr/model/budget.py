@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -85,8 +87,9 @@ class SlateBudget:
         high = float(most.max()) if len(most) else 0.0
         if high <= 0 or kept(most) >= least:
             return high
-        low = high * 10 ** (-2 * _DECADES)
-        for _ in range(_STEPS + 4):
+        low = float(most[most > 0].min()) * 10 ** (-2 * _DECADES)  # at which nobody's slate changes
+        wider = math.log10(high / low) / (2 * _DECADES)
+        for _ in range(_STEPS + 4 + math.ceil(math.log2(wider))):
             middle = (low * high) ** 0.5
             enough = kept(most.clamp(max=middle)) >= least
             low, high = (middle, high) if enough else (low, middle)

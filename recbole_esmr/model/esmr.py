@@ -12,6 +12,7 @@ from recbole.utils import InputType
 from torch import Tensor
 
 from recbole_esmr.causal.reward import ItemEffects
+from recbole_esmr.causal.traits import traits_of
 from recbole_esmr.checkpoint import load_attributes
 from recbole_esmr.config import Config
 from recbole_esmr.data.dataset import ESMRDataset
@@ -63,6 +64,7 @@ class ESMR(SequentialRecommender):
         self.taxonomy, self.catalogue = dataset.taxonomy, dataset.catalogue
         self.day_field, self.slate_size = dataset.day_field, max(int(k) for k in config["topk"])
         self.item_features = item_features(self.catalogue, len(self.taxonomy))
+        self.traits = traits_of(self.catalogue, self.taxonomy.labels, self.settings.causal.features)
         self.retriever = Retriever(config.of_retriever(), dataset.on_training_days())
         self.encoder = self._make_encoder(config["trust"])
         self.item_value = ItemValue(
@@ -82,9 +84,7 @@ class ESMR(SequentialRecommender):
     def rankers(self) -> Rankers:
         """All that ranks, as it stands now."""
         learned, items, reward = self.learned, self.catalogue, self.settings.reward
-        effects = ItemEffects.from_weights(
-            learned.causal["effects"], items.negative, items.positive, items.emotion, self.taxonomy.labels
-        )
+        effects = ItemEffects.of_weights(learned.causal["effects"], self.traits)
         return Rankers(
             catalogue=items,
             taxonomy=self.taxonomy,

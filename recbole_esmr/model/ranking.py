@@ -96,20 +96,15 @@ class Rankers:
         chance = intercept + of_ranker * ranked.clamp(1e-6, 1 - 1e-6).logit() + of_retriever * retrieved
         return chance.sigmoid()
 
-    def effect(self, people: np.ndarray, risk: np.ndarray, item: np.ndarray) -> np.ndarray:
-        r"""Effect of a feed of one item, watched whole, on tomorrow's valence, (B, C), valence units.
-
-        .. math:: e_{ui} = s_u \big( (1 - p_u)\, e_{i,stable} + p_u\, e_{i,vulnerable} \big)
-
-        with the person's susceptibility s. The states are those in which effects are estimated: whether today's valence is
-        below 0, which in the morning is known as the chance p alone.
+    def effect(self, people: np.ndarray, item: np.ndarray) -> np.ndarray:
+        r"""Effect of a feed of one item, watched whole, on the mood from tomorrow on, (B, C), valence units: :math:`s_u e_i`.
 
         Args:
             people: (B,) RecBole's internal ids, 0 for a newcomer.
-            risk: (B,) chance that today is negative; or 0 and 1, where that is known.
             item: (B, C).
         """
-        return self.responses.of(people)[:, None] * self.effects.of(item, risk[:, None])
+        effect: np.ndarray = self.responses.of(people)[:, None] * self.effects.valence[item]
+        return effect
 
     def benefit(self, candidates: Candidates, state: Tensor, pessimism: float) -> Tensor:
         """The re-ranker's value of items, (B, C), relative to the mean candidate, for people in states (B, S)."""
@@ -262,7 +257,8 @@ def rank(
     candidates = Candidates(
         row, np.maximum(day, 0), *(torch.cat([getattr(x, name) for x, *_ in parts]) for name in Candidates.TENSORS)
     )
-    benefits, may_act = torch.cat([x for _, x, _ in parts]), torch.cat([x for _, _, x in parts])
+    per_slate, may_act = torch.cat([x for _, x, _ in parts]), torch.cat([x for _, _, x in parts])
+    benefits = per_slate / torch.from_numpy(np.maximum(size, 1))[:, None]  # a slate is worth the mean of its items
     consent, sign = beliefs.consent[row], np.sign(rankers.catalogue.valence).astype(int)[candidates.item.numpy()]
     asks = torch.zeros(len(row), dtype=torch.bool)
     if goal is not None:
@@ -309,7 +305,7 @@ def _candidates(
     engagement = engagement.double() - 1e-9 * torch.arange(item.shape[1])  # ties go by the retriever
     none = best == -torch.inf
     known = np.maximum(day, 0)
-    effect = torch.from_numpy(rankers.effect(log.people[row], beliefs.risk[row, known], item.numpy())).float() * ratio
+    effect = torch.from_numpy(rankers.effect(log.people[row], item.numpy())).float() * ratio
     return Candidates(row, known, item.masked_fill(none, 0), engagement.masked_fill(none, -torch.inf), ratio, effect)
 
 

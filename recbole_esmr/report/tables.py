@@ -117,6 +117,7 @@ def causal_table(result: dict[str, Any]) -> str:
 ROLLOUT_COLUMNS = (
     *(
         "gain",
+        "gain_informed",
         "negative_day_share",
         "episode_days",
         "recovery_days",

@@ -12,6 +12,37 @@ from recbole_esmr.simulation.env import FeedEnv
 BISECTIONS = 20
 
 
+class Price:
+    """What a ceiling may spend: watch time stays at a share of the engagement ranking's.
+
+    Args:
+        share: least watch time as a share.
+        usual: (D,) expected hours a person on each day of the same people's rollout under the engagement ranking. With it the
+            share holds of what comes of all days together, those included who come less often; without it of each day's feeds.
+    """
+
+    LEAST = 0.9
+    """No single day goes below this share."""
+
+    def __init__(self, share: float = 0.97, usual: np.ndarray | None = None) -> None:
+        self._share, self._usual = share, usual
+
+    def begin(self) -> None:
+        """The first day."""
+        self._day, self._got = 0, 0.0
+
+    def floor(self, usual: float) -> float:
+        """Least share of the engagement slates' hours today, which are ``usual`` a person."""
+        if self._usual is None or usual <= 0:
+            return self._share
+        owed = self._share * float(self._usual[: self._day + 1].sum()) - self._got
+        return min(max(owed / usual, self.LEAST), 1.0)
+
+    def spent(self, hours: float) -> None:
+        """Enter the expected hours a person of the day's slates."""
+        self._day, self._got = self._day + 1, self._got + hours
+
+
 class Oracle:
     r"""Minimises the share of negative days while people's true expected watch time stays near the engagement ranking's.
 
@@ -31,19 +62,22 @@ class Oracle:
         env: the world that is lived in, with all its latents.
         engagement: the policy whose slates set the floor; asked each day about the oracle's own people.
         days: length of the rollout; what happens after it does not count.
-        floor: least watch time over all people, as a share of what the engagement slates would get.
-        slate_floor: the same for every single slate.
+        price: what may be spent of the watch time of all people together.
+        slate_floor: least watch time of every single slate, as a share of what the engagement slate would get.
     """
 
-    def __init__(self, env: FeedEnv, engagement: Policy, days: int, floor: float = 0.97, slate_floor: float = 0.85) -> None:
+    def __init__(
+        self, env: FeedEnv, engagement: Policy, days: int, price: Price | None = None, slate_floor: float = 0.85
+    ) -> None:
         self._env, self._engagement, self._days = env, engagement, days
-        self._floor, self._slate_floor = floor, slate_floor
+        self._price, self._slate_floor = price or Price(), slate_floor
 
     def reset(self, users: np.ndarray, items: np.ndarray) -> None:
         self._engagement.reset(users, items)
         self._left = self._days - 1  # what is shown on the last day changes no day that counts
         self._uplift = torch.zeros(len(users), device=self._env.device)
         self._moved = np.zeros(len(users), dtype=bool)
+        self._price.begin()
 
     def recommend(self, observation: Observation) -> np.ndarray:
         env = self._env
@@ -53,8 +87,7 @@ class Oracle:
         size = torch.from_numpy(observation.slate_size).to(env.device)
         ratio = env.expected_ratio(env.interest(offered))
         hours = ratio * env.catalogue.duration[offered] / 3600
-        moved = env.susceptible[:, env.catalogue.emotion[offered]] * env.catalogue.intensity[offered] * ratio
-        moved = moved / size.clamp(min=1)[:, None]
+        moved = moved_by(env, offered) * ratio / size.clamp(min=1)[:, None]
 
         def slates(weight: Tensor) -> Tensor:
             best = (hours + weight[:, None] * moved).topk(min(int(size.max()), len(offered)), dim=1).indices
@@ -63,10 +96,10 @@ class Oracle:
         def expected(weight: Tensor) -> Tensor:
             return torch.as_tensor(env.expected_hours(slates(weight)), device=env.device)
 
-        benefit = self._benefit()
+        benefit = averted(env, self._uplift, self._left)
         most = self._largest_weights(expected, self._slate_floor * usual)
         low, high = 0.0, float((most / benefit.clamp(min=1e-9)).max()) + 1e-6
-        need = self._floor * usual.sum()
+        need = self._price.floor(float(usual.sum()) / len(usual)) * usual.sum()
         if expected(torch.minimum(high * benefit, most)).sum() < need:
             for _ in range(BISECTIONS + 10):  # λ spans many orders of magnitude
                 middle = (low * high) ** 0.5 if low > 0 else high * 1e-6
@@ -78,9 +111,9 @@ class Oracle:
             low = high
         weight = torch.minimum(low * benefit, most)
         chosen = slates(weight)
+        self._price.spent(float(torch.as_tensor(env.expected_hours(chosen)).sum()) / len(usual))
         place = torch.searchsorted(offered, chosen.clamp(min=0))
-        uplift = (moved.gather(1, place) * (chosen >= 0)).sum(dim=1) - (env.susceptible * env.exposure.usual).sum(dim=1)
-        self._uplift = 0.7 * self._uplift + 0.3 * torch.where(size > 0, uplift, 0.0)
+        self._uplift = gone_on(env, self._uplift, (moved.gather(1, place) * (chosen >= 0)).sum(dim=1), size > 0)
         self._left -= 1
         shown = chosen.cpu().numpy()
         width = max(shown.shape[1], reference.shape[1])
@@ -104,21 +137,49 @@ class Oracle:
             low, high = torch.where(enough, middle, low), torch.where(enough, high, middle)
         return low
 
-    def _benefit(self) -> Tensor:
-        """Negative days to come that a unit of tomorrow's slow state averts, (U,); the oracle's usual uplift goes on."""
-        env, people = self._env, self._env.people
-        inertia, event_size = env.world.affect.inertia, env.world.affect.event_size
-        delay = env.world.exposure.delay
-        state, total, previous = env.state, torch.zeros(len(people), device=env.device), 0.0
-        for ahead in range(min(self._left, 40)):  # a day more each; people are vectorised
-            kept = inertia ** (ahead + 1)
-            mean = people.home + kept * state + self._uplift * (1 - kept) / (1 - inertia) - self._uplift * inertia**ahead / 2
-            events = people.event_rate * 2 * event_size**2 * (1 - inertia ** (2 * ahead + 2)) / (1 - inertia**2)
-            variance = people.state_sd**2 * (1 - kept**2) + people.noise_sd**2 + events
-            density = torch.exp(-(mean**2) / (2 * variance)) / (2 * torch.pi * variance).sqrt()
-            total = total + ((1 - delay) * inertia**ahead + delay * previous) * density
-            previous = inertia**ahead
-        return total
+
+def averted(env: FeedEnv, uplift: Tensor, left: int) -> Tensor:
+    """Negative days to come that a unit of tomorrow's slow state averts, (U,).
+
+    Args:
+        env: with all its latents.
+        uplift: (U,) change of the slow state that each person's feeds make a day, which is taken to go on.
+        left: days of the rollout after tomorrow.
+    """
+    people = env.people
+    inertia, event_size = env.world.affect.inertia, env.world.affect.event_size
+    delay = env.world.exposure.delay
+    total, previous = torch.zeros(len(people), device=env.device), 0.0
+    for ahead in range(min(left, 40)):  # a day more each; people are vectorised
+        kept = inertia ** (ahead + 1)
+        mean = people.home + kept * env.state + uplift * (1 - kept) / (1 - inertia) - uplift * inertia**ahead / 2
+        events = people.event_rate * 2 * event_size**2 * (1 - inertia ** (2 * ahead + 2)) / (1 - inertia**2)
+        variance = people.state_sd**2 * (1 - kept**2) + people.noise_sd**2 + events
+        density = torch.exp(-(mean**2) / (2 * variance)) / (2 * torch.pi * variance).sqrt()
+        total = total + ((1 - delay) * inertia**ahead + delay * previous) * density
+        previous = inertia**ahead
+    return total
+
+
+def gone_on(env: FeedEnv, uplift: Tensor, moved: Tensor, here: Tensor) -> Tensor:
+    """The running mean (U,) of what feeds do to the slow state, after a day on which they moved it by ``moved`` (U,)."""
+    beyond = moved - (env.susceptible * env.exposure.usual).sum(dim=1)
+    return 0.7 * uplift + 0.3 * torch.where(here, beyond, 0.0)
+
+
+def moved_by(env: FeedEnv, item: Tensor, people: Tensor | None = None) -> Tensor:
+    """Change of the slow state by a feed of one item, watched whole.
+
+    Args:
+        item: (C,) numbers, or (B, C) for each of the people.
+        people: (B,) numbers; all of them unless given.
+
+    Returns:
+        (B, C).
+    """
+    emotion, intensity = env.catalogue.emotion[item], env.catalogue.intensity[item]
+    susceptible = env.susceptible if people is None else env.susceptible[people]
+    return (susceptible[:, emotion] if item.dim() == 1 else susceptible.gather(1, emotion)) * intensity
 
 
 def _padded(slates: np.ndarray, width: int) -> np.ndarray:

@@ -134,12 +134,13 @@ class ESMRTrainer(SafeCheckpoints):
         (log, beliefs, rankers), kind = self._parts(), self._settings.reward.kind
         found = causal_stage(
             log.trace, seen, rankers.taxonomy.labels, self._settings.causal, self._seed, use=log.trace.role <= VALID,
-            forecast=shifted(beliefs.state.mean.numpy(), 1, 0.0), show_progress=show_progress,
-            progress=progress,
+            discount=self._settings.reranker.discount, forecast=shifted(beliefs.state.mean.numpy(), 1, 0.0),
+            show_progress=show_progress, progress=progress,
         )  # fmt: skip
         self._learned = replace(self._learned, causal=found.as_dict())
         of_items = self.model.rankers.effects
-        responses = learn_responses(log, beliefs, self._learned.causal["effects"], of_items)
+        effects, days = self._learned.causal["effects"], self._settings.causal.days
+        responses = learn_responses(log, beliefs, effects, of_items, rankers.catalogue, days)
         self._learned = replace(self._learned, responses=responses)
         for question in found.skipped:
             say = self.logger.warning if question["state"] == "all" else self.logger.info

@@ -71,11 +71,10 @@ def off_policy_estimates(
     same = item[slates.row] == shown.item[:, None]
     match, place = same.any(axis=1), same.argmax(axis=1)
     consent = beliefs.consent[slates.user] / slates.size
-    risk = beliefs.risk[slates.user, slates.day]
     minutes = rankers.catalogue.duration / 60
 
     def uplift(rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        return rankers.effect(log.people[slates.user[rows]], risk[rows], items) * consent[rows, None]
+        return rankers.effect(log.people[slates.user[rows]], items) * consent[rows, None]
 
     every, each = np.arange(len(slates)), slates.row
     worth = {

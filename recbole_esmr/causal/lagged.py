@@ -1,0 +1,190 @@
+"""Effects of what items are on the mood of the days after: all traits and days at once, days without a report included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recbole_esmr.causal.effects import UNIT, Effect, Method, adjustment, discounted, refutations_of, rows_of
+from recbole_esmr.causal.estimates import Estimates, prediction_powered
+from recbole_esmr.causal.linear import fit_linear
+from recbole_esmr.causal.panel import SIGN_EXPOSURES, Design, Panel
+from recbole_esmr.causal.posterior import Posterior, posterior
+from recbole_esmr.causal.traits import SIGNS
+from recbole_esmr.errors import IdentificationError
+
+
+def estimate_traits(panel: Panel, method: Method, worth: np.ndarray) -> list[Effect]:
+    r"""Effects of the exposure to every trait of items on valence, over the days after.
+
+    For each day after h = 1 … H the valence of the day t + h is regressed on the exposures of t, all at once, by two-stage least
+    squares where what was shown is logged (a local projection by instruments, Jordà 2005; Stock and Watson 2018): the effect of a
+    day's feed, with all that comes of it under the log's own policy. All H · F estimates go through one closed test and one
+    empirical Bayes (:mod:`~recbole_esmr.causal.posterior`). What a trait weighs is its posterior worth
+
+    .. math:: w_f = \hat m_f \max(0, 1 - (s_f / \hat m_f)^2), \quad m_f = \sum_h worth_h\, b_{hf}
+
+    or 0, of all traits, where the test does not reject at half of 1 − level (what passes here acts on everybody, so it is held to
+    more than a line of a table) or the feed's promise :math:`\sum_f w_f x_f` is refuted.
+
+    Args:
+        panel: with traits.
+        method: graph, level, refutations.
+        worth: of an effect on each day after, relative to one that begins tomorrow and then fades (H,).
+
+    Raises:
+        IdentificationError: as of :func:`~recbole_esmr.causal.effects.estimate_effects`.
+    """
+    question = _Question.of(panel, method)
+    fits = [question.answer(day) for day in range(len(panel.design.later))]
+    every = Estimates.joined(fits)
+    groups = [panel.design.traits[name] for name in question.traits]
+    days, traits = (x.ravel() for x in np.indices((len(fits), len(groups))))
+    group = np.unique(groups, return_inverse=True)[1]
+    believed = posterior(
+        every.value, every.covariance, group[traits], traits, days, np.isin(groups, SIGNS)[traits], every.people, method.seed
+    )
+    effects = question.described(every, believed, np.asarray(worth))
+    if all(effect.weight == 0 for effect in effects):
+        return effects
+    tried = question.promise_refuted(fits, np.array([effect.weight for effect in effects]))
+    passed = all(refutation["passed"] for refutation in tried.values())
+    return [replace(x, refutations=tried, passed=passed, weight=x.weight if passed else 0.0) for x in effects]
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is asked of a panel.
+
+    Attributes:
+        traits: the treatments that are asked after; others: those that are estimated with them.
+        shown: the column of what was shown for each; the exposure's own where that is not logged.
+        adjust: columns of what came before.
+    """
+
+    panel: Panel
+    method: Method
+    traits: tuple[str, ...]
+    others: tuple[str, ...]
+    shown: Mapping[str, str]
+    adjust: tuple[str, ...]
+
+    @classmethod
+    def of(cls, panel: Panel, method: Method) -> _Question:
+        """After all traits that vary apart from what comes before them in the list."""
+        design: Design = panel.design
+        others = tuple(name for name in design.treatments if name not in SIGN_EXPOSURES)
+        every = (*others, *design.traits)
+        known = {**design.trait_instruments, **design.instruments} if method.slate else {}
+        shown = {name: known.get(name, name) for name in every}
+        adjust = adjustment(method.graph, design, design.later[0], method.slate)
+        rows = rows_of(panel, design.later[-1], "all")
+        apart = _apart(rows, every, shown, adjust)
+        traits = tuple(name for name in design.traits if name in apart)
+        if not traits:
+            raise IdentificationError("nothing of what items are varies apart from what came before.")
+        return cls(panel, method, traits, tuple(name for name in others if name in apart), shown, adjust)
+
+    @property
+    def by_slate(self) -> bool:
+        return any(name != shown for name, shown in self.shown.items())
+
+    def answer(self, day: int) -> Estimates:
+        """Estimates for one day after, of all people: of its reports, and of what is told of the days without one."""
+        design, method = self.panel.design, self.method
+        rows = rows_of(self.panel, design.later[day], "all")
+        reports = self._fit(rows, design.later[day], method.slate)
+        if not design.told:
+            return reports
+        told = design.told[day]
+        everywhere = self.panel.table[self.panel.table[told].notna()]
+        both = rows[rows[told].notna()]
+        if len(both) < len(rows) // 2 or len(everywhere) <= len(both):
+            return reports
+        try:
+            return prediction_powered(reports, *(self._fit(part, told, method.slate) for part in (both, everywhere)))
+        except IdentificationError:
+            return reports  # what is told does not vary enough to help
+
+    def _fit(self, rows: pd.DataFrame, outcome: str, slate: bool) -> Estimates:
+        treatments = [*self.traits, *self.others]
+        shown = rows[[self.shown[name] for name in treatments]].to_numpy(float) if slate and self.by_slate else None
+        fit = fit_linear(
+            rows[outcome].to_numpy(float), rows[treatments].to_numpy(float), rows[list(self.adjust)].to_numpy(float),
+            rows["user"].to_numpy(), shown, self.method.within_person,
+        )  # fmt: skip
+        influence = np.zeros((int(self.panel.table["user"].max()) + 1, len(self.traits)))
+        influence[np.unique(rows["user"])] = fit.influence[:, : len(self.traits)]
+        return Estimates(fit.estimate[: len(self.traits)], influence)
+
+    def described(self, every: Estimates, believed: Posterior, worth: np.ndarray) -> list[Effect]:
+        """One effect a trait: tomorrow's estimate and interval, each day after, their sum, what is believed, what it weighs."""
+        later, reach, count = self.panel.design.later, self.method.reach, len(self.traits)
+        rows = rows_of(self.panel, later[0], "all")
+        outcome = rows[later[0]].to_numpy(float)
+        watched = self._fit(rows, later[0], slate=False)
+        each = np.tile(np.eye(count), len(later))  # (F, m) picks the days of a trait
+        total, (mean, spread) = every.of(each), believed.of(each * np.repeat(worth, count))
+        proven = believed.p_value < (1 - self.method.level) / 2
+        value, error = (x.reshape(len(later), count) for x in (every.value, every.error))
+        effects = []
+        for j, name in enumerate(self.traits):
+            exposure = rows[name].to_numpy(float)
+            days = [_interval(value[day, j], error[day, j], reach) for day in range(len(later))]
+            effects.append(
+                Effect(
+                    treatment=name,
+                    outcome=later[0],
+                    state="all",
+                    estimate=days[0]["estimate"],
+                    low=days[0]["low"],
+                    high=days[0]["high"],
+                    naive=UNIT * float(np.cov(exposure, outcome)[0, 1] / exposure.var(ddof=1)),
+                    n_user_days=len(rows),
+                    error=UNIT * error[0, j],
+                    identified_by="slate" if self.by_slate else "back-door",
+                    backdoor=_interval(watched.value[j], watched.error[j], reach),
+                    shrunk=_interval(mean[j], spread[j], reach),
+                    by_day=days,
+                    together=_interval(total.value[j], total.error[j], reach),
+                    joint=believed.p_value,
+                    weight=UNIT * discounted(float(mean[j]), float(spread[j])) if proven else 0.0,
+                )
+            )
+        return effects
+
+    def promise_refuted(self, fits: list[Estimates], weight: np.ndarray) -> dict[str, dict[str, Any]]:
+        """Attempts to refute the effect of what a feed promises, on the day after on which it is clearest."""
+        weight = weight / np.abs(weight).max()
+        promised = [fit.of(weight[None]) for fit in fits]
+        later = self.panel.design.later[int(np.argmax([abs(x.value[0]) / max(x.error[0], 1e-300) for x in promised]))]
+        rows = rows_of(self.panel, later, "all")
+        sides = {"promise": list(self.traits), "shown_promise": [self.shown[name] for name in self.traits]}
+        rows = rows.assign(**{name: rows[columns].to_numpy(float) @ weight for name, columns in sides.items()})
+        pairs = {"promise": "shown_promise" if self.by_slate else "promise", **{name: self.shown[name] for name in self.others}}
+        return refutations_of(rows, pairs, later, self.adjust, self.method)
+
+
+def _interval(value: float, error: float, reach: float) -> dict[str, float]:
+    """Of an effect of +0.1."""
+    return {name: float(UNIT * (value + side * reach * error)) for name, side in (("estimate", 0), ("low", -1), ("high", 1))}
+
+
+def _apart(rows: pd.DataFrame, names: Sequence[str], shown: Mapping[str, str], adjust: Sequence[str]) -> set[str]:
+    """Those that vary apart from what is adjusted for and from those before them, both as watched and as shown."""
+    known = np.column_stack([np.ones(len(rows)), rows[list(adjust)].to_numpy(float)])
+    apart = set(names)
+    for column_of in ({name: name for name in names}, shown):
+        basis = np.linalg.qr(known / np.maximum(np.abs(known).max(axis=0), 1e-12))[0]
+        for name in names:
+            value = rows[column_of[name]].to_numpy(float)
+            left, size = value - basis @ (basis.T @ value), np.linalg.norm(value - value.mean())
+            if size < 1e-9 or np.linalg.norm(left) < 1e-5 * size:
+                apart.discard(name)
+            elif name in apart:
+                basis = np.column_stack([basis, left / np.linalg.norm(left)])
+    return apart
