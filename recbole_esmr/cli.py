@@ -22,6 +22,7 @@ _NEEDS = {
     "simulate": "recbole_esmr.simulation",
     "rollout": "recbole_esmr.closed_loop",
     "causal": "recbole_esmr.quick_start",
+    "power": "recbole_esmr.power",
     "forget": "recbole_esmr.forget",
     "import": "recbole_esmr.data.importers",
 }
@@ -160,6 +161,30 @@ def _parser() -> argparse.ArgumentParser:
     )
     _data_arguments(causal)
 
+    power = _command(
+        commands, "power", _power, "how many people it takes to find the effects of a world's feed, and to help by them",
+        "power --world=weak --people=250,500,1000 --logs=10 --output=power.json --figures=figures",
+    )  # fmt: skip
+    power.add_argument("--world", default="reference", help="a shipped world, or a yaml file (default: %(default)s)")
+    power.add_argument(
+        "--effect", type=_effect, help="scale all effects so that +0.1 exposure to the strongest emotion moves a day by so "
+        "many within-person standard deviations (default: the world's own)",
+    )  # fmt: skip
+    power.add_argument(
+        "--people",
+        type=_sizes,
+        default=(100, 250, 500, 1000, 2000),
+        help="sizes of the logs (default: 100,250,500,1000,2000)",
+    )  # fmt: skip
+    power.add_argument("--items", type=_positive, default=600, help="videos (default: %(default)s)")
+    power.add_argument("--days", type=_positive, default=30, help="days of a log (default: %(default)s)")
+    power.add_argument("--logs", type=_positive, default=20, help="logs of each size (default: %(default)s)")
+    power.add_argument("--seed", type=_seed, default=1, help="of the first log (default: %(default)s)")
+    power.add_argument("--output", type=_new_file, help="write the result as JSON to this file")
+    power.add_argument("--figures", type=_new_folder, help="write the curve into this folder")
+    power.description = f"{power.description} The estimation takes {_RECBOLE_KEYS}."
+    power.set_defaults(takes_keys=True)
+
     erase = _command(
         commands, "forget", _forget, "take people out of a data set, its caches, traces and checkpoints",
         "forget --users=u17,u21 --dataset=datasets/mine --checkpoint=saved/ESMR.pth",
@@ -248,6 +273,20 @@ def _positive(text: str) -> int:
 
 def _seed(text: str) -> int:
     return _whole(text, 0, 2**32 - 1)  # what numpy takes
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(sorted({_positive(part) for part in text.split(",")}))
+
+
+def _effect(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 10:
+        raise argparse.ArgumentTypeError(f"{text[:40]} is not a number above 0 and at most 10")
+    return number
 
 
 def _count(text: str) -> int:
@@ -376,6 +415,30 @@ def _causal(options: argparse.Namespace, keys: list[str]) -> None:
 
         paths = save_effects(options.figures, result["effects"], result["graph"]["edges"])
         options.say("Written: " + ", ".join(map(str, [*paths, *save_graph(options.figures, found.graph())])))
+
+
+def _power(options: argparse.Namespace, keys: list[str]) -> None:
+    from recbole_esmr.power import power
+    from recbole_esmr.report.tables import power_table
+
+    result = power(
+        options.world,
+        options.people,
+        options.items,
+        options.days,
+        options.logs,
+        options.seed,
+        options.effect,
+        keys,
+        options.output,
+    )
+    options.say(f"\n{power_table(result)}")
+    if options.output:
+        options.say(f"\nWritten: {options.output}")
+    if options.figures:
+        from recbole_esmr.report.figures import save_power
+
+        options.say(f"Written: {save_power(options.figures, result)}")
 
 
 def _forget(options: argparse.Namespace, keys: list[str]) -> None:

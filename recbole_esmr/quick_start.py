@@ -34,7 +34,7 @@ from recbole_esmr.recbole_models import MODEL_NAME, build_model, learns_when_mad
 from recbole_esmr.records import get_flops, init_logger
 from recbole_esmr.report.found import log_lines
 from recbole_esmr.settings import SERVING, flat_keys
-from recbole_esmr.trainer.causal import causal_stage
+from recbole_esmr.trainer.causal import answers, causal_question
 from recbole_esmr.trainer.checkpointing import SafeCheckpoints, get_trainer
 from recbole_esmr.trainer.going_on import kept_training
 from recbole_esmr.trainer.readiness import check_rankable, check_trainable, unsplittable
@@ -193,7 +193,6 @@ def _esmr_report(model: Any, seed: int) -> dict[str, Any]:
     """What ``run.json`` says of ESMR beyond RecBole's metrics; each part None for other models."""
     if not isinstance(model, ESMR):
         return {"emotion": None, "engagement": None, "causal": None, "policy": None}
-    from recbole_esmr.evaluator.engagement import engagement_report
     from recbole_esmr.evaluator.forecast import emotion_report
 
     (log, beliefs, rankers), settings, learned = model.parts(), model.settings, model.learned
@@ -201,13 +200,13 @@ def _esmr_report(model: Any, seed: int) -> dict[str, Any]:
     acted = rankers.acts & beliefs.gate(settings.serving.gate)[:, :-1][tested]
     return {
         "emotion": emotion_report(log.trace, beliefs, rankers.taxonomy.labels, settings, seed),
-        "engagement": engagement_report(log, beliefs, rankers, settings.ranker.negatives, seed),
+        "engagement": learned.diagnostics.get("engagement"),
         "causal": learned.causal,
         "policy": {
             "reward": settings.reward.kind,
             "gate": settings.serving.gate.rule,
             "acted_share": float(np.mean(acted)) if tested.any() else 0.0,
-            "diagnostics": learned.diagnostics,
+            "diagnostics": {name: said for name, said in learned.diagnostics.items() if name != "engagement"},
         },
     }
 
@@ -330,10 +329,9 @@ def estimate_causal(
     settings = config.esmr.causal
     settings = replace(settings, graph_samples=max(settings.graph_samples, graph_samples))
     use = np.ones(data.trace.role.shape, dtype=bool) if all_days else data.trace.role <= VALID
-    found = causal_stage(
-        data.trace, data.seen, data.taxonomy.labels, settings, int(config["seed"]), use,
-        config.esmr.reranker.discount, show_progress=config["show_progress"],
-    )  # fmt: skip
+    discount = config.esmr.reranker.discount
+    question = causal_question(data.trace, data.seen, data.taxonomy.labels, settings, int(config["seed"]), use, discount)
+    found = answers(question, settings, config["show_progress"])
     result = {
         "schema_version": SCHEMA_VERSION,
         "config": {**json_config(config), "all_days": all_days},

@@ -52,7 +52,8 @@ def test_no_days_at_all(edit, tmp_path, quick):
     (tmp_path / "small/small.day").unlink()
     result = _run(tmp_path, quick)
     assert result["emotion"] is None and result["policy"]["acted_share"] == 0 and result["causal"]["effects"] == []
-    assert list(result["timings"])[3:] == ["emotion encoder", "engagement"] and result["engagement"]["auc"] > 0.5
+    assert list(result["timings"])[3:] == ["emotion encoder", "engagement", "last fit"]
+    assert result["engagement"]["auc"] > 0.5
 
 
 def test_no_impressions_no_user_file(edit, tmp_path, quick):
@@ -89,7 +90,8 @@ def test_items_without_emotion_still_leave_the_forecast(edit, tmp_path, quick):
         _run(tmp_path, quick)
     result = _run(tmp_path, quick, metrics=["Recall", "NDCG"])
     assert result["emotion"]["forecast"]["accuracy"] > 0
-    assert {effect["treatment"] for effect in result["causal"]["effects"]} == {"time_spent"}  # there is no exposure
+    asked = {effect["treatment"].partition("=")[0] for effect in result["causal"]["effects"]}
+    assert asked == {"time_spent", "exposure_category"}  # there is no exposure to an emotion
 
 
 def test_one_training_day_each_leaves_the_re_ranker_out(edit, tmp_path, quick, caplog):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recbole_esmr.causal.carry_over import carry_over, worth_of_days
+from recbole_esmr.causal.panel import Design, Panel
 from recbole_esmr.causal.reward import ItemEffects, Reward
-from recbole_esmr.causal.susceptibility import LIMITS, susceptibility
+from recbole_esmr.causal.susceptibility import LIMITS, susceptibility, susceptibility_of
 from recbole_esmr.causal.traits import Traits
 
 
@@ -114,13 +116,13 @@ def test_an_effect_counts_by_the_days_on_which_it_is_there():
 
 
 def _responding(truth, noise, seed=2, days=30):
-    """Surprises over three days after, (U, D, 3), of people who respond so strongly, a third unknown; and the promises."""
+    """User-days of people who respond so strongly: user, day, promise (N,), surprises over three days after, a third unknown."""
     rng = np.random.default_rng(seed)
-    uplift = rng.normal(0, 0.1, (len(truth), days))
-    after = [truth[:, None] * uplift * left + rng.normal(0, noise, uplift.shape) for left in (1, 0.7, 0.5)]
-    surprise = np.stack(after, axis=-1)
+    user, day = (x.ravel() for x in np.indices((len(truth), days)))
+    promise = rng.normal(0, 0.1, len(user))
+    surprise = truth[user][:, None] * promise[:, None] * [1, 0.7, 0.5] + rng.normal(0, noise, (len(user), 3))
     surprise[rng.random(surprise.shape) < 0.3] = np.nan
-    return surprise, uplift
+    return user, day, promise, surprise
 
 
 def test_susceptibility_is_found_where_people_differ_and_not_where_they_do_not():
@@ -132,18 +134,39 @@ def test_susceptibility_is_found_where_people_differ_and_not_where_they_do_not()
         said = susceptibility(*_responding(truth, noise), like)
         assert np.corrcoef(said, truth)[0, 1] > least
         assert said.mean() == pytest.approx(1, abs=0.1) and ((said >= LIMITS[0]) & (said <= LIMITS[1])).all()
+        assert 0.8 < np.polyfit(said, truth, 1)[0] < 1.5, "what is said to differ does"
     apart = [susceptibility(*_responding(truth, 0.5), moderators) for moderators in (like, np.zeros((1000, 2)))]
     assert np.corrcoef(apart[0], truth)[0, 1] > np.corrcoef(apart[1], truth)[0, 1] + 0.05, "what people are like tells of it"
     nobody_differs = susceptibility(*_responding(np.ones(1000), 0.5), like)
-    assert nobody_differs.std() < 0.1, "noise is not taken for a difference between people"
+    assert nobody_differs.std() < 0.1 < truth.std() / 5, "noise is not taken for a difference between people"
 
 
 def test_susceptibility_of_who_says_too_little_is_ones():
-    none = np.zeros((3, 0))
-    assert susceptibility(np.full((3, 9, 2), np.nan), np.ones((3, 9)), none).tolist() == [1, 1, 1]
-    assert susceptibility(np.ones((3, 9, 2)), np.zeros((3, 9)), none).tolist() == [1, 1, 1]
-    surprise, uplift = _responding(np.r_[np.full(40, 2.0), np.full(40, 0.5)], 0.05)
-    surprise[0], surprise[-1, 3:] = np.nan, np.nan
-    said = susceptibility(surprise, uplift, np.zeros((80, 1)))
+    user, day, promise, surprise = _responding(np.r_[np.full(40, 2.0), np.full(40, 0.5)], 0.05)
+    nothing = np.zeros((80, 1))
+    assert (susceptibility(user, day, promise, np.full(surprise.shape, np.nan), nothing) == 1).all()
+    assert (susceptibility(user, day, 0 * promise, surprise, nothing) == 1).all()
+    surprise[user == 0], surprise[(user == 79) & (day >= 3)] = np.nan, np.nan
+    said = susceptibility(user, day, promise, surprise, nothing)
     assert said[0] == 1 and said[-1] == 1, "no day, and three days, are too few"
     assert said[1:40].min() > said[40:-1].max()
+
+
+def test_susceptibility_of_a_panel_reads_what_was_shown_and_takes_out_what_came_before():
+    """Half of the people respond twice as strongly; what came before drives the mood, and what is shown follows it."""
+    rng = np.random.default_rng(0)
+    user, day = (x.ravel() for x in np.indices((300, 25)))
+    tone = rng.normal(0, 1, len(user))
+    shown = 0.2 + 0.05 * tone + rng.normal(0, 0.05, len(user))
+    strong = np.where(user < 150, 2.0, 1.0)
+    table = {"user": user, "day": day, "state": 0.0, "home_valence": 0.1, "watched_tone": tone}
+    table |= {"exposure_sad": shown + rng.normal(0, 0.05, len(user)), "shown_exposure_sad": shown}
+    table["valence"] = -strong * shown + 2 * tone + rng.normal(0, 0.05, len(user))
+    design = Design(
+        ("x",), ("valence",), ("home_valence", "watched_tone"), traits={"exposure_sad": "negative"},
+        trait_instruments={"exposure_sad": "shown_exposure_sad"},
+    )  # fmt: skip
+    panel = Panel(pd.DataFrame(table), design)
+    said = susceptibility_of(panel, [{"treatment": "exposure_sad", "weight": -0.1}], 302)
+    assert 1.5 < said[:150].mean() / said[150:300].mean() < 2.1 and (said[300:] == 1).all(), "shrunk a little"
+    assert (susceptibility_of(panel, [{"treatment": "exposure_sad", "weight": 0.0}], 302) == 1).all()

@@ -168,4 +168,13 @@ def warnings_of(effects: list[Effect]) -> list[str]:
                 f"{what}: what was shown is not logged, so this rests on the reports holding all that drives watching and mood; "
                 f"a hidden cause that explains {hidden.get('statistic', float('nan')):.1%} of both would do away with it."
             )
+    traits = [effect for effect in effects if effect.treatment.startswith(EXPOSURE)]
+    if traits and not any(effect.weight for effect in traits):
+        smallest = sorted(effect.detectable for effect in traits)
+        said.append(
+            "no effect of what items are on tomorrow's valence is proven. Not proven is not absent: with a chance of 80 % this "
+            f"log shows an effect of +0.1 exposure of {smallest[0]:.3f} (of the trait that it tells most of) to "
+            f"{smallest[-1]:.3f} (of the one that it tells least of). "
+            "`recbole-esmr power` says what more people show."
+        )
     return said

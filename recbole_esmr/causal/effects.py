@@ -36,6 +36,7 @@ class Effect:
         estimate, low, high, error: the effect, its interval and standard error, clustered by person, in units of the outcome.
         naive: the unadjusted association.
         n_user_days: rows it rests on.
+        detectable: the smallest effect that would have been found with a chance of 80 %: its interval would leave out 0.
         identified_by: ``slate`` (what was shown stands for the exposure) or ``back-door`` (what was watched, adjusted).
         backdoor: estimate, low and high by the back door on the same rows, and ``differs``, the p-value of its difference
             from the estimate (Hausman 1978, clustered): small where something unlogged drives both watching and mood.
@@ -64,6 +65,7 @@ class Effect:
     naive: float
     n_user_days: int
     error: float = np.nan
+    detectable: float = np.nan
     identified_by: str = "back-door"
     backdoor: dict[str, float] = field(default_factory=dict)
     strength: float | None = None
@@ -106,6 +108,12 @@ class Method:
         from scipy.stats import norm
 
         return float(norm.ppf(0.5 + self.level / 2))
+
+    def detectable(self, error: float) -> float:
+        """The smallest effect whose interval leaves out 0 with a chance of 80 % (minimum detectable effect, Bloom 1995)."""
+        from scipy.stats import norm
+
+        return float((self.reach + norm.ppf(0.8)) * error)
 
 
 def estimate_effects(panel: Panel, outcome: str, method: Method, state: str = "all") -> list[Effect]:
@@ -236,7 +244,8 @@ def _estimate(
         effect = Effect(
             treatment=name, outcome=outcome, state=state, estimate=UNIT * main.estimate[j], low=UNIT * low[j],
             high=UNIT * high[j], naive=UNIT * float(np.cov(x[:, j], y)[0, 1] / x[:, j].var(ddof=1)), n_user_days=len(rows),
-            error=UNIT * main.error[j], identified_by="slate" if instruments else "back-door",
+            error=UNIT * main.error[j], detectable=UNIT * method.detectable(main.error[j]),
+            identified_by="slate" if instruments else "back-door",
             backdoor=_beside(watched, main, j, method.level), strength=float(main.strength[j]) if instruments else None,
             joint=joint,
         )  # fmt: skip

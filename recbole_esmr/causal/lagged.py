@@ -146,6 +146,7 @@ class _Question:
                     naive=UNIT * float(np.cov(exposure, outcome)[0, 1] / exposure.var(ddof=1)),
                     n_user_days=len(rows),
                     error=UNIT * error[0, j],
+                    detectable=UNIT * self.method.detectable(error[0, j]),
                     identified_by="slate" if self.by_slate else "back-door",
                     backdoor=_interval(watched.value[j], watched.error[j], reach),
                     shrunk=_interval(mean[j], spread[j], reach),

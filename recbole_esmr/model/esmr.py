@@ -65,7 +65,7 @@ class ESMR(SequentialRecommender):
         self.day_field, self.slate_size = dataset.day_field, max(int(k) for k in config["topk"])
         self.item_features = item_features(self.catalogue, len(self.taxonomy))
         self.traits = traits_of(self.catalogue, self.taxonomy.labels, self.settings.causal.features)
-        self.retriever = Retriever(config.of_retriever(), dataset.on_training_days())
+        self.retriever = Retriever(config.of_retriever(), dataset)
         self.encoder = self._make_encoder(config["trust"])
         self.item_value = ItemValue(
             self.encoder.width + len(self.taxonomy) + 4 + EXTRA,

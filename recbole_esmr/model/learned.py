@@ -17,7 +17,9 @@ from recbole_esmr.errors import CheckpointError
 from recbole_esmr.model.engagement_ranker import EngagementRanker
 from recbole_esmr.model.trees import Trees
 
-ENCODER, ENGAGEMENT, CAUSAL, RERANKER = STAGES = ("emotion encoder", "engagement", "causal reward", "re-ranker")
+ENCODER, ENGAGEMENT, CAUSAL, RERANKER, FINAL = STAGES = (
+    "emotion encoder", "engagement", "causal reward", "re-ranker", "last fit",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -240,6 +240,25 @@ def save_effects(folder: str | Path, effects: Sequence[Mapping[str, Any]], edges
     return [Path(folder) / name for name in names]
 
 
+def save_power(folder: str | Path, result: Mapping[str, Any]) -> Path:
+    """Share of the logs that find the effects, and their reach, by people; returns the path."""
+    sizes = result["sizes"]
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        people = [row["people"] for row in sizes]
+        for name, label in (("found", "logs that find the effects"), ("reach", "reach, mean")):
+            axes.plot(people, [row[name] for row in sizes], marker="o", label=label)
+        axes.axhline(0.8, color="0.7", linewidth=1)
+        axes.set(xscale="log", ylim=(-0.05, 1.05), xlabel="people in the log", ylabel="share")
+        axes.set_title(f"World {result['world']}, {result['config']['days']} days, {result['config']['logs']} logs a size")
+        axes.legend()
+
+    with written_together(folder) as new:
+        _save(new / "power.png", draw)
+    return Path(folder) / "power.png"
+
+
 def _reach(interval: Mapping[str, float]) -> np.ndarray:
     ends = [[interval["mean"] - interval["low"]], [interval["high"] - interval["mean"]]]
     return np.maximum(np.nan_to_num(np.array(ends, dtype=float)), 0)

@@ -77,7 +77,7 @@ def effect_frame(causal: dict[str, Any]) -> pd.DataFrame:
             {name: effect[name] for name in ("treatment", "outcome", "state", "estimate", "low", "high")}
             | {"back_door": effect["backdoor"]["estimate"], "naive": effect["naive"]}
             | {"refuted_by": ", ".join(failed) or ("none" if tried else "-")}
-            | {"weight": effect["weight"], "n_user_days": effect["n_user_days"]}
+            | {"detectable": effect["detectable"], "weight": effect["weight"], "n_user_days": effect["n_user_days"]}
         )
     columns = (
         "treatment",
@@ -89,6 +89,7 @@ def effect_frame(causal: dict[str, Any]) -> pd.DataFrame:
         "back_door",
         "naive",
         "refuted_by",
+        "detectable",
         "weight",
         "n_user_days",
     )
@@ -103,7 +104,8 @@ def causal_table(result: dict[str, Any]) -> str:
     parts = [f"Effects of +0.1 of a treatment on the next day, {result['config']['dataset']}; identified by {how}", ""]
     if effects:
         parts += [_text(effect_frame(result))]
-        parts += ["", "refuted_by: - where the interval holds 0 and no refutation was tried; weight: what the reward uses"]
+        parts += ["", "refuted_by: - where the interval holds 0 and no refutation was tried; detectable: the smallest effect"]
+        parts += ["that is found with a chance of 80 %; weight: discounted by its uncertainty; of traits, what the reward uses"]
     parts += [f"\nWARNING {sentence}" for sentence in result["warnings"]]
     parts += [f"\nNot estimated: {q['outcome']}, {q['state']}: {q['reason']}" for q in result["skipped"]]
     if not any(effect["weight"] for effect in effects):
@@ -112,6 +114,25 @@ def causal_table(result: dict[str, Any]) -> str:
             "No usable effect: all weights are 0. With the causal reward the gate stays closed and ESMR ranks for engagement.",
         ]
     return "\n".join(parts)
+
+
+def power_table(result: dict[str, Any]) -> str:
+    """How many people it takes, for the terminal."""
+    config = result["config"]
+    logs, days = config["logs"], config["days"]
+    said = {key: "no size that was asked" if result[key] is None else f"{result[key]:,} people" for key in ("enough", "helps")}
+    return "\n".join(
+        [
+            f"World {result['world']}, {logs} logs of {days} days of each size",
+            "",
+            _text(pd.DataFrame(result["sizes"])),
+            "",
+            f"The effects are found in 80 % of the logs from: {said['enough']}",
+            f"What is believed reaches half of what the truth would, from: {said['helps']}",
+            "reach: correlation over the items of believed and true effects, 0 where nothing is found; detectable: the smallest",
+            "effect of +0.1 exposure to one trait of items on tomorrow's reported valence that is found with a chance of 80 %",
+        ]
+    )
 
 
 ROLLOUT_COLUMNS = (

@@ -85,6 +85,30 @@ def fit_rankers(
     return replace(rankers, stack=stack(log, beliefs, rankers, asked, candidates))
 
 
+def fit_rankers_again(log: Log, beliefs: Beliefs, rankers: Rankers, settings: RankerSettings, seed: int) -> Rankers:
+    """Train LightGBM on training and validation days together, for as many rounds as the validation days have chosen.
+
+    Args:
+        log, beliefs, settings, seed: as of :func:`fit_rankers`.
+        rankers: what that has made, with the retriever that serves.
+    """
+    generator, items = np.random.default_rng([seed, 7]), len(rankers.catalogue.emotion)
+    shown = with_negatives(log.impressions, settings.negatives, items, generator)
+    watched = replace(log.impressions.take(log.impressions.label == 1), has_skips=False)
+    views = with_negatives(watched, settings.negatives, items, generator)
+
+    def again(ranker: EngagementRanker, rows: Impressions, label: np.ndarray) -> EngagementRanker:
+        chosen = np.flatnonzero(log.trace.role[rows.user, rows.day] <= VALID)
+        if len(chosen) > settings.rows:
+            chosen = np.sort(generator.choice(chosen, settings.rows, replace=False))
+        features = impression_features(log, beliefs, rankers, rows.take(chosen))
+        rounds = replace(settings, rounds=max(ranker.rounds, 1))
+        return EngagementRanker.fit((features, label[chosen]), None, rounds, seed, ranker.columns)
+
+    watch = again(rankers.watch, shown, shown.watch_ratio)
+    return replace(rankers, watch=watch, views=again(rankers.views, views, views.label))
+
+
 BATCH = 1024
 """User-days that the retriever scores at once."""
 

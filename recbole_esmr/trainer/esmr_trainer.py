@@ -10,32 +10,40 @@ from typing import Any
 import numpy as np
 import torch
 
+from recbole_esmr.checkpoint import load_attributes
 from recbole_esmr.config import ESMRSettings
+from recbole_esmr.data.dataset import ESMRDataset
 from recbole_esmr.data.impressions import Seen
 from recbole_esmr.data.log import Log
 from recbole_esmr.data.trace import TRAIN, VALID
 from recbole_esmr.data.user_days import shifted
 from recbole_esmr.model.beliefs import Beliefs
 from recbole_esmr.model.esmr import ESMR
-from recbole_esmr.model.learned import CAUSAL, ENCODER, ENGAGEMENT, RERANKER, STAGES, Learned
+from recbole_esmr.model.learned import CAUSAL, ENCODER, ENGAGEMENT, FINAL, RERANKER, STAGES, Learned
 from recbole_esmr.model.ranking import Rankers
+from recbole_esmr.model.retriever import Retriever
 from recbole_esmr.progress import Progress, RandomStates, put_back
 from recbole_esmr.rl.double_q import fit_value
 from recbole_esmr.rl.transitions import Transitions
-from recbole_esmr.trainer.causal import causal_stage, learn_responses
+from recbole_esmr.trainer.causal import answers, causal_question, learn_responses
 from recbole_esmr.trainer.checkpointing import SafeCheckpoints
 from recbole_esmr.trainer.emotion import fit_encoder
-from recbole_esmr.trainer.engagement import Asked, fit_rankers
+from recbole_esmr.trainer.engagement import Asked, fit_rankers, fit_rankers_again
+from recbole_esmr.trainer.held_out import engagement_report
 from recbole_esmr.trainer.off_policy import find_multipliers, off_policy_estimates, value_report
 from recbole_esmr.trainer.reranker import logged_transitions
 from recbole_esmr.trainer.retriever import fit_retriever
+
+RETRIEVER, LAST_RETRIEVER = "retriever", "last retriever"
+"""Steps of the second and of the last stage."""
 
 
 class ESMRTrainer(SafeCheckpoints):
     """Runs the four stages; RecBole's evaluation, checkpoints and logs are its own.
 
-    1. emotion encoder, 2. retriever and LightGBM, 3. causal effects, 4. offline-RL re-ranker. A stage that the data cannot feed
-    is left out with a warning: without people's emotions only the second one runs, and ESMR ranks for engagement.
+    1. emotion encoder, 2. retriever and LightGBM, 3. causal effects, 4. offline-RL re-ranker, 5. retriever and LightGBM once
+    more, on all rows that may be learned from, when everything has been chosen on held-out days. A stage that the data cannot
+    feed is left out with a warning: without people's emotions the second and the last one run, and ESMR ranks for engagement.
     """
 
     model: ESMR
@@ -71,7 +79,9 @@ class ESMRTrainer(SafeCheckpoints):
             ENGAGEMENT: lambda progress: self._fit_engagement(train_data, valid_data, show_progress, progress),
             CAUSAL: lambda progress: self._fit_effects(train_data._dataset.seen, show_progress, progress),
             RERANKER: lambda progress: self._fit_reranker(show_progress, progress),
+            FINAL: lambda progress: self._fit_again(train_data, valid_data, show_progress, progress),
         }
+        self._back_to_training_days(train_data._dataset)
         progress, numbers = self._progress, RandomStates()
         if progress.kept:
             put_back(numbers, progress.kept.get("random"))
@@ -122,9 +132,8 @@ class ESMRTrainer(SafeCheckpoints):
         return True
 
     def _fit_engagement(self, train_data: Any, valid_data: Any, show_progress: bool, progress: Progress) -> bool:
-        retriever = self.model.retriever
-        progress.step("retriever", lambda part: fit_retriever(retriever, train_data, valid_data, show_progress, part))
-        retriever.trained = True
+        data = train_data._dataset.on_training_days()
+        progress.step(RETRIEVER, lambda part: self._fit_retriever(data, valid_data, show_progress, part))
         settings, asked = self._settings, self._asked(valid_data) if valid_data else None
         rankers = fit_rankers(*self._parts(), settings.ranker, asked, settings.serving.candidates, self._seed, progress)
         self._learned = replace(self._learned, watch=rankers.watch, views=rankers.views, stack=rankers.stack)
@@ -132,20 +141,19 @@ class ESMRTrainer(SafeCheckpoints):
 
     def _fit_effects(self, seen: Seen, show_progress: bool, progress: Progress) -> bool:
         (log, beliefs, rankers), kind = self._parts(), self._settings.reward.kind
-        found = causal_stage(
-            log.trace, seen, rankers.taxonomy.labels, self._settings.causal, self._seed, use=log.trace.role <= VALID,
-            discount=self._settings.reranker.discount, forecast=shifted(beliefs.state.mean.numpy(), 1, 0.0),
-            show_progress=show_progress, progress=progress,
+        use, settings = log.trace.role <= VALID, self._settings.causal
+        question = causal_question(
+            log.trace, seen, rankers.taxonomy.labels, settings, self._seed, use, self._settings.reranker.discount,
+            forecast=shifted(beliefs.state.mean.numpy(), 1, 0.0),
         )  # fmt: skip
-        self._learned = replace(self._learned, causal=found.as_dict())
-        of_items = self.model.rankers.effects
-        effects, days = self._learned.causal["effects"], self._settings.causal.days
-        responses = learn_responses(log, beliefs, effects, of_items, rankers.catalogue, days)
-        self._learned = replace(self._learned, responses=responses)
-        for question in found.skipped:
-            say = self.logger.warning if question["state"] == "all" else self.logger.info
-            say(f"No effect on {question['outcome']} ({question['state']}) in the reward: {question['reason']}")
-        if kind == "causal" and not of_items.valence.any():
+        found = answers(question, settings, show_progress, progress)
+        causal = found.as_dict()
+        responses = learn_responses(question[0], causal["effects"], log.trace, use)
+        self._learned = replace(self._learned, causal=causal, responses=responses)
+        for left_out in found.skipped:
+            say = self.logger.warning if left_out["state"] == "all" else self.logger.info
+            say(f"No effect on {left_out['outcome']} ({left_out['state']}) in the reward: {left_out['reason']}")
+        if kind == "causal" and not self.model.rankers.effects.valence.any():
             self.logger.warning(
                 "No effect of the feed on tomorrow's valence is proven: the gate stays closed, ESMR ranks for engagement."
             )
@@ -181,6 +189,37 @@ class ESMRTrainer(SafeCheckpoints):
         diagnostics["off_policy"] = off_policy_estimates(log, beliefs, rankers, rule)
         self._learned = replace(self._learned, multiplier=multiplier, diagnostics=diagnostics)
         return True
+
+    def _fit_again(self, train_data: Any, valid_data: Any, show_progress: bool, progress: Progress) -> bool:
+        """With all of RecBole's training rows, as the models beside ESMR are trained; test rows are none of them.
+
+        What the test days say of the engagement ranking is asked before, for some of these rows lie on test days.
+        """
+        settings, diagnostics = self._settings, self._learned.diagnostics
+        if "engagement" not in diagnostics:
+            report = engagement_report(*self._parts(), settings.ranker.negatives, self._seed)
+            self._learned = replace(self._learned, diagnostics={**diagnostics, "engagement": report})
+        data = train_data._dataset
+        progress.step(LAST_RETRIEVER, lambda part: self._fit_retriever(data, valid_data, show_progress, part))
+        rankers = fit_rankers_again(*self._parts(), settings.ranker, self._seed)
+        self._learned = replace(self._learned, watch=rankers.watch, views=rankers.views)
+        return True
+
+    def _fit_retriever(self, data: ESMRDataset, valid_data: Any, show_progress: bool, progress: Progress) -> None:
+        """A new retriever, trained on these rows."""
+        self.model.retriever = retriever = Retriever(self.model.retriever.config, data)
+        fit_retriever(retriever, data, valid_data, show_progress, progress)
+        retriever.trained = True
+
+    def _back_to_training_days(self, data: ESMRDataset) -> None:
+        """The retriever of a training that goes on before its last fit: some models hold a graph of the rows they learn from."""
+        kept, stage = self.model.retriever, self._progress.kept.get("stage") or {}
+        if FINAL in self._learned.done or LAST_RETRIEVER in stage or not (ENGAGEMENT in self._learned.done or RETRIEVER in stage):
+            return
+        self.model.retriever = Retriever(kept.config, data.on_training_days())
+        self.model.retriever.load_state_dict(kept.state_dict())
+        load_attributes(self.model.retriever.model, kept.other_parameter())
+        self.model.retriever.trained = True
 
     # -- what the stages share -------------------------------------------------------------------------------------------
 

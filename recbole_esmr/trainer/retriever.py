@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from recbole.data.dataloader import TrainDataLoader
 from recbole.data.utils import _create_sampler, get_dataloader
 from recbole.utils import EvaluatorType
 
+from recbole_esmr.data.dataset import ESMRDataset
 from recbole_esmr.model.retriever import Retriever
 from recbole_esmr.progress import BestWeights, Progress
 from recbole_esmr.trainer.checkpointing import get_trainer
 
 
-def fit_retriever(
-    retriever: Retriever, train_data: TrainDataLoader, valid_data: Any, show_progress: bool, progress: Progress
-) -> None:
-    """Train the retriever with RecBole's own trainer for it on the training days, early-stopped on the validation interactions.
+def fit_retriever(retriever: Retriever, data: ESMRDataset, valid_data: Any, show_progress: bool, progress: Progress) -> None:
+    """Train the retriever with RecBole's own trainer for it on rows of ``data``, early-stopped on the validation interactions.
 
     It has its own loaders: in each of several processes it sees all of the data, and so becomes the same model.
     """
     config = retriever.config
-    data, negatives = train_data._dataset.on_training_days(), config["train_neg_sample_args"]
+    negatives = config["train_neg_sample_args"]
     sampler = _create_sampler(data, [data], negatives["distribution"], True, negatives["alpha"])
     loader = get_dataloader(config, "train")(config, data, sampler.set_phase("train") if sampler else None, shuffle=True)
     judge = None

@@ -19,6 +19,7 @@ from recbole_esmr.trainer.engagement import impression_features, ndcg, with_nega
 def engagement_report(log: Log, beliefs: Beliefs, rankers: Rankers, negatives: int, seed: int) -> dict[str, Any] | None:
     """The ``engagement`` part of ``run.json``: AUC and NDCG@10 over the test days' slates; None without a test impression.
 
+    It is made before the last fit, which reads RecBole's training rows, and some of these lie on the test days.
     ``retriever`` holds the same of the retriever's scores alone. Where skips were not logged, ``negatives`` sampled items a view
     stand for them, as in training, and ``skips`` says so. Where all or none of the items was watched, both figures are left
     out, with the ``reason``.
