@@ -187,7 +187,7 @@ def _result(
 def truth(world: World, users: int, items: int, days: int, seed: int) -> dict[str, Any]:
     """What ``simulate --truth`` writes: :func:`~recbole_esmr.simulation.twin.true_effects` and their setting."""
     start = perf_counter()
-    found = true_effects(world, users, items, days, seed)
+    found = true_effects(world, users, items, days, seed, emotions=True, days_after=3)
     return {
         "schema_version": SCHEMA_VERSION,
         "config": {"world": asdict(world), "users": users, "items": items, "days": days},

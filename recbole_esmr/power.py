@@ -113,10 +113,10 @@ def power(
 def _scaled(world: World, effect: float | None) -> World:
     if effect is None:
         return world
-    largest = max(map(abs, world.exposure.effect.values()), default=0.0)
+    largest = world.exposure.strength * max(map(abs, world.exposure.effect.values()), default=0.0)
     if largest == 0:
         raise ConfigError(f"world '{world.name}' has no effect that could be scaled to {effect:g}: take another world.")
-    return replace(world, exposure=replace(world.exposure, strength=effect / largest))
+    return replace(world, exposure=replace(world.exposure, strength=world.exposure.strength * effect / abs(largest)))
 
 
 def _asked(world: World, users: int, items: int, days: int, seed: int, arguments: Sequence[str]) -> tuple[bool, float, float]:

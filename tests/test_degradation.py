@@ -8,7 +8,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from recbole_esmr.errors import DataError
+from recbole_esmr.errors import ConfigError, DataError
 from recbole_esmr.quick_start import run_recbole
 
 
@@ -46,6 +46,22 @@ def test_valence_as_a_number_only(edit, tmp_path, quick):
     reasons = {(skip["outcome"], skip["state"]): skip["reason"] for skip in result["causal"]["skipped"]}
     assert "valence is the same on all user-days" in reasons["valence", "all"]
     assert result["emotion"] is None
+
+
+def test_any_column_of_the_items_may_be_asked_after(edit, tmp_path, quick):
+    """A number and a token of the user's own; a column that is not there, or holds lists, is an error with the nearest name."""
+    edit("item", lambda f: f.assign(**{"year:float": [str(1990 + n % 9) for n in range(len(f))], "tags:token_seq": "a b"}))
+    edit("item", lambda f: f.assign(**{"language:token": ["en", "de", ""] * (len(f) // 3) + ["en"] * (len(f) % 3)}))
+    result = _run(tmp_path, quick, effect_features=["language", "year", "intensity"], effect_days=2)
+    asked = {e["treatment"]: e for e in result["causal"]["effects"] if e["by_day"]}
+    assert set(asked) == {"exposure_language=en", "exposure_language=de", "exposure_year", "exposure_intensity"}
+    assert all(len(effect["by_day"]) == 2 for effect in asked.values())
+    with pytest.raises(ConfigError, match=r"effect_features names 'langauge'.*Did you mean 'language'"):
+        _run(tmp_path, quick, effect_features=["langauge"])
+    with pytest.raises(
+        ConfigError, match=r"effect_features names 'tags', a token_seq in .*small\.item\. Name columns of type token or float"
+    ):
+        _run(tmp_path, quick, effect_features=["tags"])
 
 
 def test_no_days_at_all(edit, tmp_path, quick):

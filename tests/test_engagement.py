@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from recbole_esmr.data.trace import TEST
 from recbole_esmr.model.ranking import rank
+from recbole_esmr.model.retriever import Retriever
 from recbole_esmr.quick_start import load_data_and_model, run_recbole
-from recbole_esmr.trainer.engagement import MIXES, Asked, best_mix, fit_rankers, ndcg
+from recbole_esmr.trainer.engagement import MIXES, Asked, best_mix, fit_rankers, fit_rankers_again, ndcg
+from recbole_esmr.trainer.held_out import engagement_report
+from recbole_esmr.trainer.retriever import fit_retriever
 
 
 def test_ndcg_by_hand_and_as_sklearn():
@@ -82,3 +87,43 @@ def test_with_a_backbone_the_order_is_its_own_and_the_policy_re_ranks_it(quick):
         else:
             assert kept.all(), "where the gate is closed the list is SASRec's"
     assert set(result["test_result"]) >= {"recall@10", "ndcg@10"}
+
+
+def test_the_last_fit_reads_all_of_recboles_training_rows_and_no_other(quick, monkeypatch):
+    """What is chosen, is chosen by a retriever of the training days; what serves has seen every training row, and no test row."""
+    seen, reported = [], []
+
+    def fitted(retriever, data, *rest):
+        seen.append(set(zip(*(data.inter_feat[name].tolist() for name in ("user_id", "item_id", "timestamp")), strict=True)))
+        fit_retriever(retriever, data, *rest)
+
+    def asked(log, beliefs, rankers, *rest):
+        reported.append(len(seen))
+        return engagement_report(log, beliefs, rankers, *rest)
+
+    monkeypatch.setattr("recbole_esmr.trainer.esmr_trainer.fit_retriever", fitted)
+    monkeypatch.setattr("recbole_esmr.trainer.esmr_trainer.engagement_report", asked)
+    checkpoint = run_recbole("ESMR", "small", config_dict={**quick, "retriever": "LightGCN"}, arguments=[])["checkpoint"]
+    _, model, _, train, valid, test = load_data_and_model(checkpoint)
+    rows = [
+        set(zip(*(data._dataset.inter_feat[name].tolist() for name in ("user_id", "item_id", "timestamp")), strict=True))
+        for data in (train, valid, test)
+    ]
+    assert len(seen) == 2 and seen[0] < seen[1] == rows[0] and not seen[1] & (rows[1] | rows[2])
+    assert reported == [1], "the figures of the test days are made before the last fit"
+    graphs = [
+        Retriever(model.retriever.config, data).model.norm_adj_matrix._nnz()
+        for data in (train._dataset, train._dataset.on_training_days())
+    ]
+    assert graphs[1] < graphs[0] == model.retriever.model.norm_adj_matrix._nnz(), (
+        "a loaded model has the graph that it serves with"
+    )
+    tuned = [fit_rankers_again(*model.parts(), model.settings.ranker, 1) for _ in range(2)]
+    later = copy.deepcopy(model)
+    late = later.log.trace.role == TEST
+    shown = later.log.impressions
+    hidden = late[shown.user, shown.day]
+    later.log = replace(later.log, impressions=replace(shown, watch_ratio=np.where(hidden, 1.0, shown.watch_ratio)))
+    blind = fit_rankers_again(*later.parts(), model.settings.ranker, 1)
+    texts = [x.watch.booster.model_to_string() for x in (*tuned, blind)]
+    assert hidden.any() and texts[0] == texts[1] == texts[2], "and LightGBM no test day"

@@ -12,11 +12,11 @@ from sklearn.metrics import ndcg_score
 from recbole_esmr.config import Config
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.errors import DataError
-from recbole_esmr.evaluator.engagement import slate_ndcg
 from recbole_esmr.evaluator.forecast import expected_calibration_error, reliability
 from recbole_esmr.evaluator.metrics import ExpectedValence, NegativeExposure
 from recbole_esmr.quick_start import run_recbole
 from recbole_esmr.report.tables import run_table
+from recbole_esmr.trainer.held_out import slate_ndcg
 
 
 def test_emotion_metrics_by_hand():

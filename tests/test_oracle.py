@@ -62,3 +62,18 @@ def test_the_oracle_keeps_its_budget_and_helps(world):
 def test_a_looser_budget_helps_more():
     tight, loose = (_oracle("reference", floor, slate_floor)[1][3:] for floor, slate_floor in ((1.15, 1.0), (0.0, 0.0)))
     assert (loose < 0).mean() < (tight < 0).mean()
+
+
+def test_a_price_by_hand():
+    """Of 1, 2, 2 usual hours a person 0.9 a day may be spent; what was spared is spent later, and no day goes below its least."""
+    price = Price(0.9, np.array([1.0, 2.0, 2.0]))
+    price.begin()
+    assert price.floor(1.0) == pytest.approx(0.9)
+    price.spent(1.0)
+    assert price.floor(1.6) == pytest.approx(1.0), "0.9 * 3 − 1 = 1.7 are owed, more than who still comes would watch"
+    price.spent(1.6)
+    assert price.floor(2.0) == pytest.approx((0.9 * 5 - 2.6) / 2)
+    price.spent(2.5)
+    price.begin()
+    assert price.floor(4.0) == Price.LEAST, "0.9 are owed, and 4 would be watched"
+    assert Price(0.8).floor(7.0) == 0.8, "without a rollout to pay by it is a share of each day"

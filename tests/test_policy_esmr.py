@@ -239,7 +239,7 @@ def test_without_consent_no_emotion_is_read_not_even_of_what_was_watched(trained
 def test_one_persons_evenings_do_not_unlearn_the_items(trained):
     items, user = names_of(trained, "item_id"), names_of(trained, "user_id")[:1]
     policy = esmr_policy(trained, gate="always")
-    policy.rule = replace(policy.rule, min_engagement=0.9)
+    policy.rule = replace(policy.rule, min_engagement=0.7)
     policy.reset(user, items)
     days = policy.log.trace.days
     grid = [x.ravel() for x in np.mgrid[: days + 1, : len(items)]]

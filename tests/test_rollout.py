@@ -63,9 +63,9 @@ def test_policies_differ_as_they_should(result):
     def mean(name, figure):
         return policies[name][figure]["mean"]
 
-    assert policies["oracle"]["difference"]["negative_day_share"]["high"] < 0
     # an interval over two seeds has one degree of freedom; what the positive feed does must be at least half of what can be done
     gained = {name: policies[name]["difference"]["negative_day_share"]["mean"] for name in ("positive", "oracle")}
+    assert gained["oracle"] < -0.02
     assert gained["positive"] < 0.5 * gained["oracle"]
     assert mean("oracle", "watch_time") > 0.95 * mean("engagement", "watch_time")
     assert mean("engagement", "watch_time") > mean("random", "watch_time")
@@ -84,6 +84,22 @@ def test_variants_differ_in_their_switch_alone_and_gain_is_the_part_of_the_oracl
     always, never, other = (policies[name] for name in names[2:])
     assert never["valence"] == policies["engagement"]["valence"] and never["acted_share"]["mean"] == 0
     assert always["acted_share"]["mean"] > 0 and always["valence"] != other["valence"]
+
+
+def test_two_ceilings_that_pay_the_same():
+    """Told effects, moods and people, the second helps with tastes as they were learned; neither realises less than it may."""
+    names, settings = (
+        ["engagement", "informed", "oracle", "ESMR"],
+        {**SMALL, "users": 150, "items": 150, "days": 12, "seeds": [1]},
+    )
+    policies = rollout("strong", names, arguments=KEYS, **settings)[0]["policies"]
+    share = {name: part["negative_day_share"]["mean"] for name, part in policies.items()}
+    assert share["oracle"] < share["informed"] < share["engagement"]
+    room = share["engagement"] - share["informed"]
+    for name, part in policies.items():
+        assert part["gain_informed"]["mean"] == pytest.approx((share["engagement"] - share[name]) / room, abs=1e-6)
+    usual = policies["engagement"]["watch_time"]["mean"]
+    assert min(policies[name]["watch_time"]["mean"] / usual for name in ("oracle", "informed")) > 0.96
 
 
 def test_same_seeds_same_result(result):

@@ -225,6 +225,21 @@ def test_what_each_emotion_does_in_signs():
     assert effect["lonely"] > 0 > effect["anxious"] and effect["happy"] > 0 > effect["excited"]
 
 
+def test_what_each_emotion_does_on_the_days_after():
+    """Half of an effect comes a day later in `late`; what is there fades by the inertia; a trait that has no effect has none."""
+    found = true_effects(load_world("late"), 300, 100, 8, 3, show_progress=False, emotions=True, days_after=3)
+    of = {
+        (e["treatment"], e["days_after"]): e["value"]
+        for e in found["effects"]
+        if (e["outcome"], e["state"]) == ("valence", "all")
+    }
+    inertia = load_world("late").affect.inertia
+    for emotion in ("angry", "happy"):
+        first, second, third = (of[f"exposure_{emotion}", h] for h in (1, 2, 3))
+        assert second / first == pytest.approx(1 + inertia, rel=0.15) and third / second == pytest.approx(inertia, rel=0.15)
+    assert of["exposure_neutral", 1] == of["exposure_neutral", 2] == 0
+
+
 def test_twins_with_equal_feeds_are_equal_to_the_bit():
     assert set(_truth("reference", amount=0.0).values()) == {0.0}
 

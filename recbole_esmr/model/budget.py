@@ -70,19 +70,17 @@ class SlateBudget:
         weight = 10**low * self._unit
         return torch.where(self.engagement(weight) >= least, weight, 0.0)
 
-    def multiplier(self, most: Tensor, floor: float, shares: Tensor | None = None) -> float:
+    def multiplier(self, most: Tensor, floor: float) -> float:
         """The largest λ for which the slates of weights min(λ, most) keep ``floor`` of all usual engagement together.
 
         Args:
             most: (B,) each slate's largest weight, 0 for who is to be left alone.
             floor: share, 0–1.
-            shares: (B,) bool, whose engagement counts; everybody's unless given.
         """
-        counts = torch.ones_like(most) if shares is None else shares.to(most.dtype)
-        least = floor * float((self.usual_engagement * counts).sum())
+        least = floor * float(self.usual_engagement.sum())
 
         def kept(weight: Tensor) -> float:
-            return float((self.engagement(weight) * counts).sum())
+            return float(self.engagement(weight).sum())
 
         high = float(most.max()) if len(most) else 0.0
         if high <= 0 or kept(most) >= least:

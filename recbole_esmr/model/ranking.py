@@ -349,8 +349,8 @@ def _weights(
 ) -> tuple[Tensor, float | None]:
     """How much the benefit weighs in each slate, (B,), 0 where the re-ranker may not act; and the multiplier.
 
-    One multiplier for everybody who ``shares`` in the budget, within each slate's floor. With the gate ``always`` nothing is
-    shared: each slate goes as far as ``floor`` under itself.
+    One multiplier for everybody who ``shares`` in the budget, within each slate's floor; who does not counts as if left alone.
+    With the gate ``always`` nothing is shared: each slate goes as far as ``floor`` under itself.
     """
     acts = may_act & shares
     if not acts.any():
@@ -358,7 +358,7 @@ def _weights(
     if rule.gate.rule == ALWAYS:
         return budget.largest_weights(floor) * acts, multiplier
     most = budget.largest_weights(rule.min_engagement_slate) * acts
-    shared = budget.multiplier(most, floor, shares) if multiplier is None else multiplier
+    shared = budget.multiplier(most, floor) if multiplier is None else multiplier
     return most.clamp(max=shared), shared
 
 

@@ -21,24 +21,28 @@ STATES = ("all", "stable", "vulnerable")
 
 
 def true_effects(
-    world: World, users: int, items: int, days: int, seed: int, amount: float = AMOUNT, show_progress: bool = True
-) -> dict[str, Any]:
-    r"""True effects of a day's exposure on the next day, under the world's logging policy.
+    world: World, users: int, items: int, days: int, seed: int, amount: float = AMOUNT, show_progress: bool = True,
+    emotions: bool = False, days_after: int = 1,
+) -> dict[str, Any]:  # fmt: skip
+    r"""True effects of a day's exposure on the days after, under the world's logging policy.
 
     For every day that a person is there, a twin lives the same day with ``amount`` more exposure (spread over the emotions of
-    that sign as the catalogue has them) and every random number shared. The effect is the mean difference of their next days:
+    that sign as the catalogue has them, or of one emotion) and every random number shared. Then both go on under the logging
+    policy. The effect on the day h later is the mean difference of their days:
 
-    .. math:: τ = \frac{1}{n} \sum_{u,t} \left( y_{u,t+1}(x_{ut} + 0.1) - y_{u,t+1}(x_{ut}) \right)
+    .. math:: τ_h = \frac{1}{n} \sum_{u,t} \left( y_{u,t+h}(x_{ut} + 0.1) - y_{u,t+h}(x_{ut}) \right)
 
     Args:
         world, users, items, days, seed: whose days; the same as of :func:`~recbole_esmr.simulation.logs.simulate`.
         amount: added to the exposure; 0 gives twins with equal feeds.
+        emotions: whether the exposure to each emotion is asked after, too.
+        days_after: days on which effects are looked for.
 
     Returns:
-        ``effects``: a list of treatment (negative_exposure, positive_exposure), outcome (valence; negative and active as
-        probabilities; engagement in watch hours; ``reported_valence`` and ``reported_negative``: of the label that the person
-        would report, which is the scale of the logs), state (all; stable or vulnerable: today's true valence at least or below
-        0), value and n_user_days; ``negative_day_share`` of all user-days under the logging policy.
+        ``effects``: a list of treatment (negative_exposure, positive_exposure, exposure_angry, …), days_after, outcome (valence;
+        negative and active as probabilities; engagement in watch hours; ``reported_valence`` and ``reported_negative``: of the
+        label that the person would report, which is the scale of the logs), state (all; stable or vulnerable: today's true
+        valence at least or below 0), value and n_user_days; ``negative_day_share`` of all user-days under the logging policy.
     """
     env, twin = (FeedEnv(world, users, items, seed) for _ in range(2))
     usual, valence_of = env.exposure.usual.numpy(), env.taxonomy.valence
@@ -46,7 +50,10 @@ def true_effects(
     for name, part in (("negative_exposure", valence_of < 0), ("positive_exposure", valence_of > 0)):
         share = usual * part
         nudges[name] = amount * share / max(share.sum(), 1e-12)
-    total = np.zeros((len(nudges), len(OUTCOMES), len(STATES)))
+    if emotions:
+        unit = amount * np.eye(len(usual))
+        nudges |= {f"exposure_{label}": unit[code] for code, label in enumerate(env.taxonomy.labels) if usual[code] > 0}
+    total = np.zeros((len(nudges), days_after, len(OUTCOMES), len(STATES)))
     count, negative_days = np.zeros(len(STATES)), 0
     feed = LoggingFeed(env)
     env.reset(seed=seed)
@@ -56,36 +63,43 @@ def true_effects(
         slates = feed.recommend(seen)
         negative_days += int((valence < 0).sum())
         before = copy.copy(feed)
-        plain = _next_day(twin, copy.copy(before), morning, slates, None)
+        plain = _next_days(twin, copy.copy(before), morning, slates, None, days_after)
         states = np.stack([np.ones(users, dtype=bool), valence >= 0, valence < 0]) & seen.active
         count += states.sum(axis=1)
         for row, nudge in enumerate(nudges.values()):
-            change = _next_day(twin, copy.copy(before), morning, slates, nudge) - plain
+            change = _next_days(twin, copy.copy(before), morning, slates, nudge, days_after) - plain
             total[row] += change @ states.T
         *_, info = env.step(slates)
         feed.observe(_feedback(seen, slates, info))
     mean = total / np.maximum(count, 1)
     effects = [
-        {"treatment": treatment, "outcome": outcome, "state": state, "value": float(mean[i, j, k]), "n_user_days": int(count[k])}
+        {
+            "treatment": treatment, "days_after": h + 1, "outcome": outcome, "state": state, "value": float(mean[i, h, j, k]),
+            "n_user_days": int(count[k]),
+        }
         for i, treatment in enumerate(nudges)
+        for h in range(days_after)
         for j, outcome in enumerate(OUTCOMES)
         for k, state in enumerate(STATES)
-    ]
+    ]  # fmt: skip
     return {"effects": effects, "negative_day_share": negative_days / (users * days)}
 
 
-def _next_day(
-    twin: FeedEnv, feed: LoggingFeed, morning: dict[str, Any], slates: np.ndarray, nudge: np.ndarray | None
+def _next_days(
+    twin: FeedEnv, feed: LoggingFeed, morning: dict[str, Any], slates: np.ndarray, nudge: np.ndarray | None, days: int
 ) -> np.ndarray:
-    """Outcomes, one row each, (6, U), of the day after a day with ``slates`` and an exposure moved by ``nudge``."""
+    """Outcomes, one row each, (days, 6, U), of the days after a day with ``slates`` and an exposure moved by ``nudge``."""
     twin.reset(seed=twin.rollout_seed, options={"state": morning})
     today = twin.morning()
     *_, info = twin.step(slates, nudge)
-    feed.observe(_feedback(today, slates, info))
-    valence, tomorrow = twin.valence, twin.morning()
-    here, reported = tomorrow.active, twin.taxonomy.valence[twin.label]
-    _, hours, _, _, _ = twin.step(feed.recommend(tomorrow))
-    return np.stack([valence, valence < 0, hours, here, reported, reported < 0]).astype(float)
+    outcomes = []
+    for _ in range(days):
+        feed.observe(_feedback(today, slates, info))
+        valence, today = twin.valence, twin.morning()
+        reported, slates = twin.taxonomy.valence[twin.label], feed.recommend(today)
+        _, hours, _, _, info = twin.step(slates)
+        outcomes.append(np.stack([valence, valence < 0, hours, today.active, reported, reported < 0]).astype(float))
+    return np.stack(outcomes)
 
 
 def _feedback(seen: Observation, slates: np.ndarray, info: dict[str, Any]) -> Feedback:

@@ -1,1 +1,1 @@
-"""Training: the four stages of ESMR in order, and safe checkpoints for every RecBole trainer."""
+"""Training: the five stages of ESMR in order, and safe checkpoints for every RecBole trainer."""

@@ -39,7 +39,7 @@ RETRIEVER, LAST_RETRIEVER = "retriever", "last retriever"
 
 
 class ESMRTrainer(SafeCheckpoints):
-    """Runs the four stages; RecBole's evaluation, checkpoints and logs are its own.
+    """Runs the five stages; RecBole's evaluation, checkpoints and logs are its own.
 
     1. emotion encoder, 2. retriever and LightGBM, 3. causal effects, 4. offline-RL re-ranker, 5. retriever and LightGBM once
     more, on all rows that may be learned from, when everything has been chosen on held-out days. A stage that the data cannot
