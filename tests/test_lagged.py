@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from recbole_esmr.causal.carry_over import worth_of_days
 from recbole_esmr.causal.effects import Method
 from recbole_esmr.causal.estimates import Estimates, prediction_powered
 from recbole_esmr.causal.graph import domain_graph
@@ -21,7 +23,7 @@ from recbole_esmr.errors import IdentificationError
 from tests.test_panel import _trace
 
 EMOTIONS = {"angry": "negative", "lonely": "negative", "anxious": "negative", "happy": "positive", "excited": "positive"}
-WORTH = np.array([0.4, 0.9])
+WORTH = partial(worth_of_days, discount=0.9, kept=0.5)
 
 
 def _panel(effect, later=0.5, people=300, days=20, seed=0, reports=1.0, behaviour=0.0) -> Panel:
@@ -75,7 +77,7 @@ def test_effects_that_cancel_within_a_sign_are_found_one_by_one():
         assert effect.low < 0.1 * true < effect.high and effect.by_day[0]["estimate"] == effect.estimate
         assert effect.by_day[1]["low"] < 0.05 * true < effect.by_day[1]["high"]
         assert effect.together["low"] < 0.15 * true < effect.together["high"]
-        worth = 0.1 * true * (WORTH @ [1, 0.5])
+        worth = 0.1 * true * (WORTH(2) @ [1, 0.5])
         assert effect.shrunk["low"] < worth < effect.shrunk["high"]
         assert 0 < abs(effect.weight) < abs(effect.shrunk["estimate"]), "discounted by its uncertainty"
         assert effect.backdoor["high"] < effect.high, "the hidden mood misleads what was watched"
@@ -85,6 +87,19 @@ def test_an_effect_that_comes_a_day_later_is_found():
     found = _found(_panel(np.array([-0.4, -0.4, -0.4, 0.3, 0.3]) * 0.02, later=50))
     assert found[0].joint < 0.025 and all(effect.weight < 0 for effect in found[:3])
     assert abs(found[0].by_day[1]["estimate"]) > 3 * abs(found[0].estimate)
+
+
+def test_days_after_that_the_reports_do_not_reach_are_left_out():
+    """Of the day after tomorrow hardly anything is known: tomorrow alone is asked, and counts whole."""
+    truth = np.array([-0.4, -0.4, -0.4, 0.3, 0.3])
+    panel = _panel(truth)
+    panel.table.loc[20:, "valence_2"] = np.nan
+    found = _found(panel)
+    assert all(len(effect.by_day) == 1 for effect in found) and [np.sign(x.weight) for x in found] == np.sign(truth).tolist()
+    assert found[0].shrunk["low"] < 0.1 * truth[0] < found[0].shrunk["high"]
+    panel.table["valence"] = np.nan
+    with pytest.raises(IdentificationError, match="0 user-days of 0 people have a feed and a known valence on the next day"):
+        _found(panel)
 
 
 def test_where_nothing_is_nothing_weighs():

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from recbole_esmr.causal.discovery import discover
 from recbole_esmr.causal.effects import STATES, Effect, Method, estimate_effects, weigh_parts
 from recbole_esmr.causal.graph import DomainKnowledge
-from recbole_esmr.causal.lagged import estimate_traits
+from recbole_esmr.causal.lagged import Worth, estimate_traits
 from recbole_esmr.causal.panel import Panel
 from recbole_esmr.causal.refutation import SIGNIFICANCE
 from recbole_esmr.causal.traits import EXPOSURE
@@ -82,7 +82,7 @@ class Analysis:
 
 def analyse(
     panel: Panel, method: Method, graph_samples: int = 0, knowledge: DomainKnowledge | None = None, show_progress: bool = False,
-    progress: Progress | None = None, worth: np.ndarray | None = None,
+    progress: Progress | None = None, worth: Worth = np.ones,
 ) -> Analysis:  # fmt: skip
     """Estimate, refute and weigh every effect of a panel.
 
@@ -93,8 +93,7 @@ def analyse(
         knowledge: edges that discovery must keep to; with ``edges`` in it nothing is discovered.
         show_progress: whether to show a bar.
         progress: where the answer to each question is kept.
-        worth: of an effect of a trait on each day after (:func:`~recbole_esmr.causal.carry_over.worth_of_days`); all alike unless
-            given.
+        worth: of an effect of a trait on each of so many days after; all alike unless given.
     """
     progress = progress or Progress()
     effects: list[Effect] = []
@@ -123,9 +122,8 @@ def analyse(
             ]
             effects += weigh_parts(parts, effect, method.reach)
     if design.traits and (design.outcomes[0], "all") in found:
-        weights = np.ones(len(design.later)) if worth is None else worth
         try:
-            effects += answer("traits", partial(estimate_traits, panel, method, weights))
+            effects += answer("traits", partial(estimate_traits, panel, method, worth))
         except IdentificationError as error:
             skipped.append({"outcome": design.outcomes[0], "state": "all", "reason": f"single traits of items: {error}"})
     discovers = graph_samples > 0 and not (knowledge and knowledge.edges) and len(found) > 0

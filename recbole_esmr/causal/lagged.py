@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,8 +17,11 @@ from recbole_esmr.causal.posterior import Posterior, posterior
 from recbole_esmr.causal.traits import SIGNS
 from recbole_esmr.errors import IdentificationError
 
+Worth = Callable[[int], np.ndarray]
+"""What an effect counts on each of so many days after (:func:`~recbole_esmr.causal.carry_over.worth_of_days`)."""
 
-def estimate_traits(panel: Panel, method: Method, worth: np.ndarray) -> list[Effect]:
+
+def estimate_traits(panel: Panel, method: Method, worth: Worth) -> list[Effect]:
     r"""Effects of the exposure to every trait of items on valence, over the days after.
 
     For each day after h = 1 … H the valence of the day t + h is regressed on the exposures of t, all at once, by two-stage least
@@ -34,13 +37,14 @@ def estimate_traits(panel: Panel, method: Method, worth: np.ndarray) -> list[Eff
     Args:
         panel: with traits.
         method: graph, level, refutations.
-        worth: of an effect on each day after, relative to one that begins tomorrow and then fades (H,).
+        worth: of an effect on each day after, relative to one that begins tomorrow and then fades; asked for as many days as
+            the reports reach.
 
     Raises:
-        IdentificationError: as of :func:`~recbole_esmr.causal.effects.estimate_effects`.
+        IdentificationError: as of :func:`~recbole_esmr.causal.effects.estimate_effects`, of tomorrow.
     """
     question = _Question.of(panel, method)
-    fits = [question.answer(day) for day in range(len(panel.design.later))]
+    fits = [question.answer(day) for day in range(len(question.later))]
     every = Estimates.joined(fits)
     groups = [panel.design.traits[name] for name in question.traits]
     days, traits = (x.ravel() for x in np.indices((len(fits), len(groups))))
@@ -48,7 +52,7 @@ def estimate_traits(panel: Panel, method: Method, worth: np.ndarray) -> list[Eff
     believed = posterior(
         every.value, every.covariance, group[traits], traits, days, np.isin(groups, SIGNS)[traits], every.people, method.seed
     )
-    effects = question.described(every, believed, np.asarray(worth))
+    effects = question.described(every, believed, worth(len(fits)))
     if all(effect.weight == 0 for effect in effects):
         return effects
     tried = question.promise_refuted(fits, np.array([effect.weight for effect in effects]))
@@ -64,6 +68,7 @@ class _Question:
         traits: the treatments that are asked after; others: those that are estimated with them.
         shown: the column of what was shown for each; the exposure's own where that is not logged.
         adjust: columns of what came before.
+        later: the days after of which enough is known.
     """
 
     panel: Panel
@@ -72,6 +77,7 @@ class _Question:
     others: tuple[str, ...]
     shown: Mapping[str, str]
     adjust: tuple[str, ...]
+    later: tuple[str, ...]
 
     @classmethod
     def of(cls, panel: Panel, method: Method) -> _Question:
@@ -82,12 +88,18 @@ class _Question:
         known = {**design.trait_instruments, **design.instruments} if method.slate else {}
         shown = {name: known.get(name, name) for name in every}
         adjust = adjustment(method.graph, design, design.later[0], method.slate)
-        rows = rows_of(panel, design.later[-1], "all")
+        rows, later = rows_of(panel, design.later[0], "all"), design.later[:1]
+        for name in design.later[1:]:
+            try:
+                rows = rows_of(panel, name, "all")
+            except IdentificationError:
+                break  # the reports do not reach so far
+            later += (name,)
         apart = _apart(rows, every, shown, adjust)
         traits = tuple(name for name in design.traits if name in apart)
         if not traits:
             raise IdentificationError("nothing of what items are varies apart from what came before.")
-        return cls(panel, method, traits, tuple(name for name in others if name in apart), shown, adjust)
+        return cls(panel, method, traits, tuple(name for name in others if name in apart), shown, adjust, later)
 
     @property
     def by_slate(self) -> bool:
@@ -96,8 +108,8 @@ class _Question:
     def answer(self, day: int) -> Estimates:
         """Estimates for one day after, of all people: of its reports, and of what is told of the days without one."""
         design, method = self.panel.design, self.method
-        rows = rows_of(self.panel, design.later[day], "all")
-        reports = self._fit(rows, design.later[day], method.slate)
+        rows = rows_of(self.panel, self.later[day], "all")
+        reports = self._fit(rows, self.later[day], method.slate)
         if not design.told:
             return reports
         told = design.told[day]
@@ -123,7 +135,7 @@ class _Question:
 
     def described(self, every: Estimates, believed: Posterior, worth: np.ndarray) -> list[Effect]:
         """One effect a trait: tomorrow's estimate and interval, each day after, their sum, what is believed, what it weighs."""
-        later, reach, count = self.panel.design.later, self.method.reach, len(self.traits)
+        later, reach, count = self.later, self.method.reach, len(self.traits)
         rows = rows_of(self.panel, later[0], "all")
         outcome = rows[later[0]].to_numpy(float)
         watched = self._fit(rows, later[0], slate=False)
@@ -162,7 +174,7 @@ class _Question:
         """Attempts to refute the effect of what a feed promises, on the day after on which it is clearest."""
         weight = weight / np.abs(weight).max()
         promised = [fit.of(weight[None]) for fit in fits]
-        later = self.panel.design.later[int(np.argmax([abs(x.value[0]) / max(x.error[0], 1e-300) for x in promised]))]
+        later = self.later[int(np.argmax([abs(x.value[0]) / max(x.error[0], 1e-300) for x in promised]))]
         rows = rows_of(self.panel, later, "all")
         sides = {"promise": list(self.traits), "shown_promise": [self.shown[name] for name in self.traits]}
         rows = rows.assign(**{name: rows[columns].to_numpy(float) @ weight for name, columns in sides.items()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from recbole_esmr.causal.analysis import Analysis, CausalSettings, analyse
 from recbole_esmr.causal.carry_over import carry_over, worth_of_days
 from recbole_esmr.causal.effects import Method
 from recbole_esmr.causal.graph import domain_graph, read_knowledge
+from recbole_esmr.causal.lagged import Worth
 from recbole_esmr.causal.nowcast import nowcast
 from recbole_esmr.causal.panel import Panel, make_panel
 from recbole_esmr.causal.responses import Responses, return_elasticity
@@ -23,7 +25,7 @@ from recbole_esmr.progress import Progress
 
 
 def answers(
-    question: tuple[Panel, Method, np.ndarray],
+    question: tuple[Panel, Method, Worth],
     settings: CausalSettings,
     show_progress: bool = False,
     progress: Progress | None = None,
@@ -46,7 +48,7 @@ def answers(
 def causal_question(
     trace: Trace, seen: Seen, labels: Sequence[str], settings: CausalSettings, seed: int, use: np.ndarray,
     discount: float, forecast: np.ndarray | None = None,
-) -> tuple[Panel, Method, np.ndarray]:  # fmt: skip
+) -> tuple[Panel, Method, Worth]:  # fmt: skip
     """What a log is asked, how, and what an effect counts on each day after.
 
     Args:
@@ -76,7 +78,8 @@ def causal_question(
         seed=seed,
         within_person=settings.within_person,
     )
-    return panel, method, worth_of_days(settings.days, discount, carry_over(np.where(use, trace.valence, np.nan)))
+    kept = carry_over(np.where(use, trace.valence, np.nan))
+    return panel, method, partial(worth_of_days, discount=discount, kept=kept)
 
 
 def learn_responses(panel: Panel, effects: Sequence[Mapping[str, Any]], trace: Trace, use: np.ndarray) -> Responses:
