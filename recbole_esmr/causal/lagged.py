@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recbole_esmr.causal.effects import UNIT, Effect, Method, adjustment, discounted, refutations_of, rows_of
+from recbole_esmr.causal.effects import UNIT, Effect, Method, adjustment, refutations_of, rows_of
 from recbole_esmr.causal.estimates import Estimates, prediction_powered
 from recbole_esmr.causal.linear import fit_linear
 from recbole_esmr.causal.panel import SIGN_EXPOSURES, Design, Panel
@@ -29,10 +29,12 @@ def estimate_traits(panel: Panel, method: Method, worth: Worth) -> list[Effect]:
     day's feed, with all that comes of it under the log's own policy. All H · F estimates go through one closed test and one
     empirical Bayes (:mod:`~recbole_esmr.causal.posterior`). What a trait weighs is its posterior worth
 
-    .. math:: w_f = \hat m_f \max(0, 1 - (s_f / \hat m_f)^2), \quad m_f = \sum_h worth_h\, b_{hf}
+    .. math:: w_f = \hat m_f \cdot \frac{\sum_g \hat m_g^2}{\sum_g \hat m_g^2 + s_g^2}, \quad m_f = \sum_h worth_h\, b_{hf}
 
-    or 0, of all traits, where the test does not reject at half of 1 − level (what passes here acts on everybody, so it is held to
-    more than a line of a table) or the feed's promise :math:`\sum_f w_f x_f` is refuted.
+    with one discount for all, so that what a slate is moved toward stays the posterior mean (each effect's own discount would
+    take away the faint ones and with them the direction); or 0, of all traits, where the test does not reject at half of
+    1 − level (what passes here acts on everybody, so it is held to more than a line of a table) or the feed's promise
+    :math:`\sum_f w_f x_f` is refuted.
 
     Args:
         panel: with traits.
@@ -142,6 +144,7 @@ class _Question:
         each = np.tile(np.eye(count), len(later))  # (F, m) picks the days of a trait
         total, (mean, spread) = every.of(each), believed.of(each * np.repeat(worth, count))
         proven = believed.p_value < (1 - self.method.level) / 2
+        sure = float((mean**2).sum() / max((mean**2 + spread**2).sum(), 1e-300)) if proven else 0.0
         value, error = (x.reshape(len(later), count) for x in (every.value, every.error))
         effects = []
         for j, name in enumerate(self.traits):
@@ -165,7 +168,7 @@ class _Question:
                     by_day=days,
                     together=_interval(total.value[j], total.error[j], reach),
                     joint=believed.p_value,
-                    weight=UNIT * discounted(float(mean[j]), float(spread[j])) if proven else 0.0,
+                    weight=UNIT * sure * float(mean[j]),
                 )
             )
         return effects
