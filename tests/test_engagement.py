@@ -12,7 +12,7 @@ import torch
 from recbole_esmr.data.trace import TEST
 from recbole_esmr.model.ranking import rank
 from recbole_esmr.model.retriever import Retriever
-from recbole_esmr.quick_start import load_data_and_model, run_recbole
+from recbole_esmr.quick_start import load_data_and_model, retrain_reranker, run_recbole
 from recbole_esmr.trainer.engagement import MIXES, Asked, best_mix, fit_rankers, fit_rankers_again, ndcg
 from recbole_esmr.trainer.held_out import engagement_report
 from recbole_esmr.trainer.retriever import fit_retriever
@@ -127,3 +127,15 @@ def test_the_last_fit_reads_all_of_recboles_training_rows_and_no_other(quick, mo
     blind = fit_rankers_again(*later.parts(), model.settings.ranker, 1)
     texts = [x.watch.booster.model_to_string() for x in (*tuned, blind)]
     assert hidden.any() and texts[0] == texts[1] == texts[2], "and LightGBM no test day"
+
+
+def test_a_re_ranker_that_is_trained_anew_leaves_the_other_stages_and_their_figures(quick, tmp_path):
+    checkpoint = run_recbole("ESMR", "small", config_dict=quick, arguments=[])["checkpoint"]
+    retrain_reranker(checkpoint, {"reward": "emotion"}, tmp_path / "other.pth")
+    before, after = (load_data_and_model(path)[1] for path in (checkpoint, tmp_path / "other.pth"))
+    assert after.learned.done == before.learned.done and after.settings.reward.kind == "emotion"
+    assert after.learned.diagnostics["engagement"] == before.learned.diagnostics["engagement"] is not None
+    for name, weight in before.retriever.state_dict().items():
+        assert torch.equal(weight, after.retriever.state_dict()[name])
+    assert after.learned.watch.trees.as_dict().keys() == before.learned.watch.trees.as_dict().keys()
+    assert after.learned.timings["last fit"] == before.learned.timings["last fit"]

@@ -33,7 +33,7 @@ class Learned:
         causal: what the causal stage found, as JSON can hold it.
         responses: how people respond.
         multiplier: of the engagement budget over the held-out days, by what is ranked by; None where nobody could act on them.
-        diagnostics: Bellman error, calibration, off-policy estimates, as JSON can hold them.
+        diagnostics: Bellman error, calibration, off-policy estimates, figures of the engagement ranking, as JSON can hold them.
         done: the stages that are done; timings: their seconds.
     """
 

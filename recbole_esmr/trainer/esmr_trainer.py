@@ -187,7 +187,7 @@ class ESMRTrainer(SafeCheckpoints):
         multiplier = find_multipliers(log, beliefs, rankers, rule)
         diagnostics = value_report(rankers.value, transitions(6, VALID), errors)
         diagnostics["off_policy"] = off_policy_estimates(log, beliefs, rankers, rule)
-        self._learned = replace(self._learned, multiplier=multiplier, diagnostics=diagnostics)
+        self._learned = replace(self._learned, multiplier=multiplier, diagnostics={**self._learned.diagnostics, **diagnostics})
         return True
 
     def _fit_again(self, train_data: Any, valid_data: Any, show_progress: bool, progress: Progress) -> bool:
