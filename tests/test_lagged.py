@@ -102,6 +102,15 @@ def test_days_after_that_the_reports_do_not_reach_are_left_out():
         _found(panel)
 
 
+def test_few_people_are_asked_after_less():
+    """Five traits over two days are ten effects: of 36 people nine can be asked, so one day; of 13, three traits of one day."""
+    truth = np.array([-1.0, -1.0, -1.0, 0.8, 0.8])
+    for people, days, traits in ((41, 2, 5), (36, 1, 5), (13, 1, 3)):
+        found = _found(_panel(truth, people=people, days=30))
+        assert (len(found), len(found[0].by_day)) == (traits, days)
+        assert found[0].low < 0.1 * truth[0] < found[0].high, "what is not asked after is still taken into account"
+
+
 def test_where_nothing_is_nothing_weighs():
     closed = [all(effect.weight == 0 for effect in _found(_panel(np.zeros(5), seed=seed, people=100))) for seed in range(12)]
     assert sum(closed) >= 11

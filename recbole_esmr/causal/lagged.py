@@ -17,6 +17,9 @@ from recbole_esmr.causal.posterior import Posterior, posterior
 from recbole_esmr.causal.traits import SIGNS
 from recbole_esmr.errors import IdentificationError
 
+PEOPLE_AN_EFFECT = 4
+"""People for each effect that is asked after, at least."""
+
 Worth = Callable[[int], np.ndarray]
 """What an effect counts on each of so many days after (:func:`~recbole_esmr.causal.carry_over.worth_of_days`)."""
 
@@ -83,7 +86,11 @@ class _Question:
 
     @classmethod
     def of(cls, panel: Panel, method: Method) -> _Question:
-        """After all traits that vary apart from what comes before them in the list."""
+        """After all traits that vary apart from what comes before them in the list.
+
+        Where people are few, fewer days after are asked, and then fewer traits, the first: a test of as many effects as there are
+        people says nothing of any. What is not asked after is still estimated with the others.
+        """
         design: Design = panel.design
         others = tuple(name for name in design.treatments if name not in SIGN_EXPOSURES)
         every = (*others, *design.traits)
@@ -101,7 +108,10 @@ class _Question:
         traits = tuple(name for name in design.traits if name in apart)
         if not traits:
             raise IdentificationError("nothing of what items are varies apart from what came before.")
-        return cls(panel, method, traits, tuple(name for name in others if name in apart), shown, adjust, later)
+        most = max(rows["user"].nunique() // PEOPLE_AN_EFFECT, 1)
+        later = later[: max(most // len(traits), 1)]
+        beside = tuple(name for name in (*others, *traits[most:]) if name in apart)
+        return cls(panel, method, traits[:most], beside, shown, adjust, later)
 
     @property
     def by_slate(self) -> bool:
