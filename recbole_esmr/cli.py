@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Sequence
 
-from recbole_esmr.errors import ConfigError
-from recbole_esmr.outputs import check_output, expanded
+from recbole_esmr import arguments as of_line
 from recbole_esmr.stopping import Watch, going_on
 from recbole_esmr.terminal import OneLineParser, Printer, complain, line_of
 
@@ -71,9 +68,11 @@ def _parser() -> argparse.ArgumentParser:
 
     run = _command(commands, "run", _run, "train and test one model", "run --model=ESMR --dataset=esmr-mini --output=run.json")
     run.add_argument("--model", default="ESMR", help="ESMR or any RecBole model (default: %(default)s)")
-    run.add_argument("--output", type=_new_file, help="write the result as JSON to this file")
-    run.add_argument("--resume", type=_path, help="a checkpoint to continue from")
-    run.add_argument("--figures", type=_new_folder, help="ESMR: draw the forecast's reliability and confusion into this folder")
+    run.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
+    run.add_argument("--resume", type=of_line.path, help="a checkpoint to continue from")
+    run.add_argument(
+        "--figures", type=of_line.new_folder, help="ESMR: draw the forecast's reliability and confusion into this folder"
+    )
     _data_arguments(run)
 
     look = _command(
@@ -81,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         "check --dataset=datasets/mine --output=check.json",
     )  # fmt: skip
     look.add_argument("--model", default="ESMR", help="whose run is asked about (default: %(default)s)")
-    look.add_argument("--output", type=_new_file, help="write what was found as JSON to this file")
+    look.add_argument("--output", type=of_line.new_file, help="write what was found as JSON to this file")
     _data_arguments(look)
 
     pretrain = _command(
@@ -90,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         "--pretrained_encoder=encoder.pth",
     )  # fmt: skip
     pretrain.add_argument("--datasets", required=True, help="names or folders, separated by commas")
-    pretrain.add_argument("--output", type=_new_file, required=True, help="the file to write")
+    pretrain.add_argument("--output", type=of_line.new_file, required=True, help="the file to write")
     _config_files(pretrain)
     pretrain.description = f"{pretrain.description} Takes {_RECBOLE_KEYS}."
     pretrain.set_defaults(takes_keys=True)
@@ -100,52 +99,52 @@ def _parser() -> argparse.ArgumentParser:
         "compare --models=ESMR,SASRec,BPR,Pop --dataset=esmr-mini --seeds=3 --output=comparison",
     )  # fmt: skip
     compare.add_argument("--models", required=True, help="names, separated by commas")
-    compare.add_argument("--seeds", type=_positive, default=1, help="number of seeds, from --seed on (default: 1)")
-    compare.add_argument("--seed", type=_seed, default=2020, help="the first seed (default: %(default)s)")
-    compare.add_argument("--output", type=_new_folder, help="write CSV, Markdown and LaTeX into this folder")
+    compare.add_argument("--seeds", type=of_line.positive, default=1, help="number of seeds, from --seed on (default: 1)")
+    compare.add_argument("--seed", type=of_line.seed, default=2020, help="the first seed (default: %(default)s)")
+    compare.add_argument("--output", type=of_line.new_folder, help="write CSV, Markdown and LaTeX into this folder")
     _data_arguments(compare)
 
     simulate = _command(
         commands, "simulate", _simulate, "write the logs of a simulated world as atomic files",
         "simulate --world=reference --users=150 --items=200 --days=30 --seed=1 --output=datasets/esmr-sim",
     )  # fmt: skip
-    simulate.add_argument("--world", default="reference", help="a shipped world, or a yaml file (default: %(default)s)")
-    simulate.add_argument("--users", type=_positive, default=1000, help="people (default: %(default)s)")
-    simulate.add_argument("--items", type=_positive, default=1000, help="videos (default: %(default)s)")
-    simulate.add_argument("--days", type=_positive, default=30, help="days (default: %(default)s)")
-    simulate.add_argument("--seed", type=_seed, default=1, help="same seed, same files (default: %(default)s)")
+    _world(simulate)
+    simulate.add_argument("--users", type=of_line.positive, default=1000, help="people (default: %(default)s)")
+    simulate.add_argument("--items", type=of_line.positive, default=1000, help="videos (default: %(default)s)")
+    simulate.add_argument("--days", type=of_line.positive, default=30, help="days (default: %(default)s)")
+    simulate.add_argument("--seed", type=of_line.seed, default=1, help="same seed, same files (default: %(default)s)")
     simulate.add_argument(
-        "--output", type=_new_data_set, required=True, help="folder to write; its name becomes the data set's name"
+        "--output", type=of_line.new_data_set, required=True, help="folder to write; its name becomes the data set's name"
     )
     simulate.add_argument(
-        "--people", type=_new_file, help="also save the people's environment state, so that rollout can go on with them"
+        "--people", type=of_line.new_file, help="also save the people's environment state, so that rollout can go on with them"
     )
-    simulate.add_argument("--truth", type=_new_file, help="also write the world's true effects on these people, as JSON")
+    simulate.add_argument("--truth", type=of_line.new_file, help="also write the world's true effects on these people, as JSON")
 
     live = _command(
         commands, "rollout", _rollout, "let people live under several policies and judge what it does to them",
         "rollout --world=reference --policy=random,pop,engagement,ESMR,oracle --users=500 --seeds=3 --output=rollout.json",
     )  # fmt: skip
-    live.add_argument("--world", default="reference", help="a shipped world, or a yaml file (default: %(default)s)")
+    _world(live)
     live.add_argument(
         "--policy", required=True,
         help="separated by commas: random, pop, positive, logging, engagement, oracle, informed, ESMR, any RecBole model; "
         "tabular, linucb, thompson, positive-while-negative; NAME:CHECKPOINT deploys a trained one, else it is trained on each "
         "seed's log; ESMR+gate=streak+reward=emotion is ESMR with other keys of gate, floor, reward or re-ranker",
     )  # fmt: skip
-    live.add_argument("--users", type=_positive, default=1000, help="people of each log (default: %(default)s)")
-    live.add_argument("--items", type=_positive, default=1000, help="videos (default: %(default)s)")
-    live.add_argument("--days", type=_positive, default=30, help="days of the rollout (default: %(default)s)")
-    live.add_argument("--log_days", type=_positive, default=30, help="days of the log before it (default: %(default)s)")
-    live.add_argument("--seeds", type=_positive, default=3, help="number of seeds, from --seed on (default: %(default)s)")
-    live.add_argument("--seed", type=_seed, default=1, help="the first seed (default: %(default)s)")
-    live.add_argument("--log", type=_path, help="go on with the people of this simulated data set (with --people)")
-    live.add_argument("--people", type=_path, help="the environment state that simulate --people wrote for --log")
+    live.add_argument("--users", type=of_line.positive, default=1000, help="people of each log (default: %(default)s)")
+    live.add_argument("--items", type=of_line.positive, default=1000, help="videos (default: %(default)s)")
+    live.add_argument("--days", type=of_line.positive, default=30, help="days of the rollout (default: %(default)s)")
+    live.add_argument("--log_days", type=of_line.positive, default=30, help="days of the log before it (default: %(default)s)")
+    live.add_argument("--seeds", type=of_line.positive, default=3, help="number of seeds, from --seed on (default: %(default)s)")
+    live.add_argument("--seed", type=of_line.seed, default=1, help="the first seed (default: %(default)s)")
+    live.add_argument("--log", type=of_line.path, help="go on with the people of this simulated data set (with --people)")
+    live.add_argument("--people", type=of_line.path, help="the environment state that simulate --people wrote for --log")
     live.add_argument("--new_people", action="store_true", help="meet people who are not in the log")
-    live.add_argument("--keep", type=_new_folder, help="keep logs, states and checkpoints in this folder")
-    live.add_argument("--replicates", type=_positive, default=1000, help="of the bootstrap (default: %(default)s)")
-    live.add_argument("--output", type=_new_file, help="write the result as JSON to this file")
-    live.add_argument("--figures", type=_new_folder, help="write three figures into this folder")
+    live.add_argument("--keep", type=of_line.new_folder, help="keep logs, states and checkpoints in this folder")
+    live.add_argument("--replicates", type=of_line.positive, default=1000, help="of the bootstrap (default: %(default)s)")
+    live.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
+    live.add_argument("--figures", type=of_line.new_folder, help="write three figures into this folder")
     live.description = f"{live.description} What is trained takes {_RECBOLE_KEYS}."
     live.set_defaults(takes_keys=True)
 
@@ -153,11 +152,13 @@ def _parser() -> argparse.ArgumentParser:
         commands, "causal", _causal, "effects of the feed on tomorrow's mood, engagement and return, refuted, from a log",
         "causal --dataset=esmr-mini --output=effects.json --figures=figures",
     )  # fmt: skip
-    causal.add_argument("--output", type=_new_file, help="write effects and graph as JSON to this file")
-    causal.add_argument("--figures", type=_new_folder, help="write forest plots and the graph (PNG, GML, DOT) into this folder")
+    causal.add_argument("--output", type=of_line.new_file, help="write effects and graph as JSON to this file")
+    causal.add_argument(
+        "--figures", type=of_line.new_folder, help="write forest plots and the graph (PNG, GML, DOT) into this folder"
+    )
     causal.add_argument("--all_days", action="store_true", help="use the outcomes of test days too")
     causal.add_argument(
-        "--graph_samples", type=_count, default=20, help="bootstrap samples of the graph, 0 for none (default: 20)"
+        "--graph_samples", type=of_line.count, default=20, help="bootstrap samples of the graph, 0 for none (default: 20)"
     )
     _data_arguments(causal)
 
@@ -165,23 +166,23 @@ def _parser() -> argparse.ArgumentParser:
         commands, "power", _power, "how many people it takes to find the effects of a world's feed, and to help by them",
         "power --world=weak --people=250,500,1000 --logs=10 --output=power.json --figures=figures",
     )  # fmt: skip
-    power.add_argument("--world", default="reference", help="a shipped world, or a yaml file (default: %(default)s)")
+    _world(power)
     power.add_argument(
-        "--effect", type=_effect, help="scale all effects so that +0.1 exposure to the strongest emotion moves a day by so "
-        "many within-person standard deviations (default: the world's own)",
+        "--effect", type=of_line.effect, help="scale all effects so that +0.1 exposure to the strongest emotion moves a day by "
+        "so many within-person standard deviations (default: the world's own)",
     )  # fmt: skip
     power.add_argument(
         "--people",
-        type=_sizes,
+        type=of_line.sizes,
         default=(100, 250, 500, 1000, 2000),
         help="sizes of the logs (default: 100,250,500,1000,2000)",
     )  # fmt: skip
-    power.add_argument("--items", type=_positive, default=600, help="videos (default: %(default)s)")
-    power.add_argument("--days", type=_positive, default=30, help="days of a log (default: %(default)s)")
-    power.add_argument("--logs", type=_positive, default=20, help="logs of each size (default: %(default)s)")
-    power.add_argument("--seed", type=_seed, default=1, help="of the first log (default: %(default)s)")
-    power.add_argument("--output", type=_new_file, help="write the result as JSON to this file")
-    power.add_argument("--figures", type=_new_folder, help="write the curve into this folder")
+    power.add_argument("--items", type=of_line.positive, default=600, help="videos (default: %(default)s)")
+    power.add_argument("--days", type=of_line.positive, default=30, help="days of a log (default: %(default)s)")
+    power.add_argument("--logs", type=of_line.positive, default=20, help="logs of each size (default: %(default)s)")
+    power.add_argument("--seed", type=of_line.seed, default=1, help="of the first log (default: %(default)s)")
+    power.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
+    power.add_argument("--figures", type=of_line.new_folder, help="write the curve into this folder")
     power.description = f"{power.description} The estimation takes {_RECBOLE_KEYS}."
     power.set_defaults(takes_keys=True)
 
@@ -190,9 +191,13 @@ def _parser() -> argparse.ArgumentParser:
         "forget --users=u17,u21 --dataset=datasets/mine --checkpoint=saved/ESMR.pth",
     )  # fmt: skip
     erase.add_argument("--users", required=True, help="ids, separated by commas, or @FILE with one a line")
-    erase.add_argument("--checkpoint", type=_path, action="append", default=[], help="that knows them; may be given again")
+    erase.add_argument("--checkpoint", type=of_line.path, action="append", default=[], help="that knows them; may be given again")
     erase.add_argument(
-        "--traces", type=_path, action="append", default=[], help="another file or folder that may name them; may be given again"
+        "--traces",
+        type=of_line.path,
+        action="append",
+        default=[],
+        help="another file or folder that may name them; may be given again",
     )
     erase.add_argument("--retrain", action="store_true", help="then train the checkpoints again on who is left")
     erase.add_argument("--dry_run", action="store_true", help="say what would be done, and do nothing")
@@ -203,9 +208,11 @@ def _parser() -> argparse.ArgumentParser:
         "import ldos-comoda --input=LDOS-CoMoDa.csv --output=datasets/ldos-comoda",
     )  # fmt: skip
     bring.add_argument("format", help="esmr-release, ldos-comoda or csv")
-    bring.add_argument("--input", type=_path, required=True, help="the folder or file to read")
-    bring.add_argument("--output", type=_new_data_set, help="folder to write; its name becomes the data set's name")
-    bring.add_argument("--mapping", type=_path, help="csv only: yaml file that says which column is what (see docs/data.md)")
+    bring.add_argument("--input", type=of_line.path, required=True, help="the folder or file to read")
+    bring.add_argument("--output", type=of_line.new_data_set, help="folder to write; its name becomes the data set's name")
+    bring.add_argument(
+        "--mapping", type=of_line.path, help="csv only: yaml file that says which column is what (see docs/data.md)"
+    )
     bring.add_argument("--draft", action="store_true", help="csv only: print a mapping to begin with, or write it to --mapping")
     return parser
 
@@ -222,6 +229,10 @@ def _command(commands, name, run, meaning, example):
     return command
 
 
+def _world(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--world", default="reference", help="a shipped world, or a yaml file (default: %(default)s)")
+
+
 def _data_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dataset", required=True, help="name of a data set in --data_path, or the path of its folder")
     _config_files(command)
@@ -231,76 +242,9 @@ def _data_arguments(command: argparse.ArgumentParser) -> None:
 
 def _config_files(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--config_files", action="extend", type=_files, default=[], metavar="FILE",
+        "--config_files", action="extend", type=of_line.files, default=[], metavar="FILE",
         help="a RecBole config file, or several separated by spaces; may be given again, and a later one beats an earlier one",
     )  # fmt: skip
-
-
-def _path(text: str) -> Path:
-    return _or_refused(expanded, text)  # a shell leaves the ~ of --output=~/run.json as it is
-
-
-def _new_file(text: str) -> Path:
-    return _or_refused(check_output, text)
-
-
-def _new_folder(text: str) -> Path:
-    return _or_refused(partial(check_output, folder=True), text)
-
-
-def _new_data_set(text: str) -> Path:
-    return _or_refused(partial(check_output, folder=True, replaced=True), text)
-
-
-def _or_refused(read: Callable[[str], Path], text: str) -> Path:
-    try:
-        return read(text)
-    except ConfigError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _files(text: str) -> list[Path]:
-    """The files of one ``--config_files``: a path that has spaces in it, or RecBole's several paths with spaces between them."""
-    paths = [_path(word) for word in text.split()]
-    if _path(text).exists() or not any(path.exists() for path in paths):
-        return [_path(text)] if text.strip() else []
-    return paths
-
-
-def _positive(text: str) -> int:
-    return _whole(text, 1, 2**63 - 1)
-
-
-def _seed(text: str) -> int:
-    return _whole(text, 0, 2**32 - 1)  # what numpy takes
-
-
-def _sizes(text: str) -> tuple[int, ...]:
-    return tuple(sorted({_positive(part) for part in text.split(",")}))
-
-
-def _effect(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number <= 10:
-        raise argparse.ArgumentTypeError(f"{text[:40]} is not a number above 0 and at most 10")
-    return number
-
-
-def _count(text: str) -> int:
-    return _whole(text, 0, 2**63 - 1)
-
-
-def _whole(text: str, low: int, high: int) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = low - 1
-    if not low <= number <= high:
-        raise argparse.ArgumentTypeError(f"{text[:40]} is not a whole number from {low} to {high}")
-    return number
 
 
 def _run(options: argparse.Namespace, keys: list[str]) -> None:

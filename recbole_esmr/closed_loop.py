@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -318,6 +318,7 @@ def _rolled_out(
         "people": [asdict(environment.world), environment.users, environment.items, environment.seed, environment.log],
         "asked": [platform.seed, place, days, new_people, platform.arguments],
         "versions": package_versions(),
+        "figures": [kept.name for kept in fields(Rollouts)],
     }
     name = f"rollout-{fingerprint(label)[:16]}"
     kept = platform.work.numbers(name, made_from)

@@ -51,9 +51,8 @@ class Effect:
         passed: whether all refutations passed.
         joint: p-value that none of the treatments that were estimated together moves the outcome.
         weight: the estimate (of a state: shrunk toward the whole; of a trait: its posterior worth, which the reward uses)
-            discounted by
-            its uncertainty; 0 where a refutation failed, where all treatments together prove nothing and, but of a trait, where
-            the interval holds 0.
+            discounted by its uncertainty; 0 where a refutation failed, where all treatments together prove nothing and, but of a
+            trait, where the interval holds 0.
     """
 
     treatment: str
@@ -197,6 +196,11 @@ def adjustment(graph: nx.DiGraph, design: Design, outcome: str, slate: bool) -> 
 
 
 def rows_of(panel: Panel, outcome: str, state: str) -> pd.DataFrame:
+    """The user-days of a state on which an outcome is known.
+
+    Raises:
+        IdentificationError: too few of them, of too few people, or an outcome that never varies.
+    """
     table = panel.table
     chosen = table[outcome].notna()
     if state != "all":

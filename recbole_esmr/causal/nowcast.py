@@ -17,11 +17,9 @@ def nowcast(trace: Trace, use: np.ndarray, seed: int = 0) -> np.ndarray:
     r"""Valence of each day by ridge regression on the day's behaviour, cross-fitted by person.
 
     Behaviour enters as :math:`sign(x)\, log(1 + |x|)`, as a difference from the person's own mean, and the mean too; beside it
-    stand
-    exposure, watch hours, and the reports of all *other* days. A person's own reports never teach the model that tells their
-    days, and
-    the report of a day is no part of what tells it: so :func:`~recbole_esmr.causal.lagged.prediction_powered` may hold it
-    against that report.
+    stand exposure, watch hours, and the reports of all *other* days. A person's own reports never teach the model that tells
+    their days, and the report of a day is no part of what tells it: so
+    :func:`~recbole_esmr.causal.estimates.prediction_powered` may hold it against that report.
 
     Args:
         trace: people's days.

@@ -52,15 +52,13 @@ def posterior(
 
     with g the group of a trait f (the sign of an emotion) and d the days after. An effect is the group's mean, which is itself
     drawn around 0, and a deviation of its own; δ is left of it a day later, and ρ says how alike it is from day to day. Traits
-    that
-    are no emotions have a deviation alone, of a spread of their own. Each θ of a grid counts by the likelihood of the estimates
-    (Morris 1983; the grid stands for a flat hyperprior), so that an uncertain spread is not taken for a known one.
+    that are no emotions have a deviation alone, of a spread of their own. Each θ of a grid counts by the likelihood of the
+    estimates (Morris 1983; the grid stands for a flat hyperprior), so that an uncertain spread is not taken for a known one.
 
     The test is of the mean likelihood ratio of that grid (a Bayes factor used as a statistic, Good 1992), held against what logs
     without an effect give, drawn from N(0, V) with Hotelling's correction for a V that is itself estimated. It looks where
-    effects may
-    be expected (alike within a group, alike from day to day), and so finds a faint common effect that a test of all m against
-    all alternatives would miss; and one emotion alone, where the group's mean is 0.
+    effects may be expected (alike within a group, alike from day to day), and so finds a faint common effect that a test of all
+    m against all alternatives would miss; and one emotion alone, where the group's mean is 0.
 
     Args:
         estimate: (m,); covariance: (m, m) of the estimates.

@@ -60,10 +60,8 @@ def fit_rankers(
     Returns:
         the rankers, with ``watch``, ``views`` and (unless the order is a backbone's) ``stack``.
     """
-    generator, items = np.random.default_rng([seed, 2]), len(rankers.catalogue.emotion)
-    shown = with_negatives(log.impressions, settings.negatives, items, generator)
-    watched = replace(log.impressions.take(log.impressions.label == 1), has_skips=False)
-    views = with_negatives(watched, settings.negatives, items, generator)
+    generator = np.random.default_rng([seed, 2])
+    shown, views = _shown_and_views(log, len(rankers.catalogue.emotion), settings, generator)
     progress = progress or Progress()
 
     def fitted(name: str, rows: Impressions, label: np.ndarray) -> EngagementRanker:
@@ -92,10 +90,8 @@ def fit_rankers_again(log: Log, beliefs: Beliefs, rankers: Rankers, settings: Ra
         log, beliefs, settings, seed: as of :func:`fit_rankers`.
         rankers: what that has made, with the retriever that serves.
     """
-    generator, items = np.random.default_rng([seed, 7]), len(rankers.catalogue.emotion)
-    shown = with_negatives(log.impressions, settings.negatives, items, generator)
-    watched = replace(log.impressions.take(log.impressions.label == 1), has_skips=False)
-    views = with_negatives(watched, settings.negatives, items, generator)
+    generator = np.random.default_rng([seed, 7])
+    shown, views = _shown_and_views(log, len(rankers.catalogue.emotion), settings, generator)
 
     def again(ranker: EngagementRanker, rows: Impressions, label: np.ndarray) -> EngagementRanker:
         chosen = np.flatnonzero(log.trace.role[rows.user, rows.day] <= VALID)
@@ -107,6 +103,15 @@ def fit_rankers_again(log: Log, beliefs: Beliefs, rankers: Rankers, settings: Ra
 
     watch = again(rankers.watch, shown, shown.watch_ratio)
     return replace(rankers, watch=watch, views=again(rankers.views, views, views.label))
+
+
+def _shown_and_views(
+    log: Log, items: int, settings: RankerSettings, generator: np.random.Generator
+) -> tuple[Impressions, Impressions]:
+    """What the watch ratio is learned from, and what tells a view from items drawn from the whole catalogue."""
+    watched = replace(log.impressions.take(log.impressions.label == 1), has_skips=False)
+    shown, views = (with_negatives(rows, settings.negatives, items, generator) for rows in (log.impressions, watched))
+    return shown, views
 
 
 BATCH = 1024
