@@ -1,202 +1,207 @@
-"""Tomorrow's valence of real people: the encoder against simple forecasters on two experience-sampling studies.
+"""Tomorrow's valence of real people: the encoder against simple forecasters, on any study of daily emotion.
 
-    python benchmarks/forecast_ema.py --data=DIR                  # both studies, split by time and by person, 3 seeds
+    python benchmarks/forecast_ema.py --data=DIR                                   # studies.yaml, by time and by person, 3 seeds
+    python benchmarks/forecast_ema.py --data=DIR --studies=mine.yaml --only=mine   # your own (the yaml says how)
 
-DIR holds fisher2017_daily.csv and wright2017_daily.csv (a row a person and day: person, day, valence and the day's items),
-targets.csv (which rows are to be forecast, the folds, the negative-day thresholds) and baselines.csv (what simple reach on
-those very rows). By time, a person's first 70 % of days are for training, the last fifth of those for
-validation; by person, four folds train and validate on all their days and the fifth is forecast. Nothing was
-tuned on the target rows.
+What is forecast: each report of the last 30 % of a person's, where there is one of the day before. By time, the first 70 % are
+for training, the last fifth of those for validation; by person, four folds train and validate on all their days and the fifth is
+forecast. A day is negative where it lies half of the person's own standard deviation below their mean (of the first 70 %). The
+baselines are fitted on the same reports that the encoder may learn from. Nothing was tuned on the target rows.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import lightgbm
 import numpy as np
 import pandas as pd
 import torch
+import yaml
 from scipy.stats import norm
+from sklearn.linear_model import LinearRegression
 from sklearn.metrics import roc_auc_score
+from tqdm import tqdm
 
 from recbole_esmr.config import Config
 from recbole_esmr.data.trace import TEST, TRAIN, VALID, Trace
-from recbole_esmr.evaluator.forecast import expected_calibration_error
+from recbole_esmr.data.user_days import shifted
+from recbole_esmr.evaluator.forecast import exponential_mean
+from recbole_esmr.evaluator.tracker import level_tracker
 from recbole_esmr.model.emotion_encoder import EmotionEncoder, EncoderSettings
+from recbole_esmr.model.level import NORMAL_80
 from recbole_esmr.report.tables import markdown
 from recbole_esmr.trainer.emotion import fit_encoder
 
-STUDIES = ("fisher2017", "wright2017")
-NOT_FEATURES = {"study", "person", "day", "valence", "couple"}
-
-
-KEYS = {
-    "encoder_epochs": 120,
-    "encoder_stopping_step": 12,
-    "encoder_learning_rate": 0.002,
-    "encoder_weight_decay": 0.05,
-    "encoder_batch_users": 32,
-}
+KEYS = {"encoder_epochs": 120, "encoder_stopping_step": 12, "encoder_weight_decay": 0.05, "encoder_batch_users": 32}
 """Keys of properties/model/ESMR.yaml, for a few dozen people."""
+
+EARLY, FOLDS = 0.7, 5
+Said = tuple[np.ndarray, np.ndarray]  # mean and scale of each day, (U, D), as foretold the evening before
 
 
 @dataclass
 class Study:
-    """A study as a trace, and what is to be forecast: (U, D) masks and numbers."""
+    """A study as a trace; (U, D) which reports are early, and which are to be forecast; (U,) each person's fold and threshold."""
 
     trace: Trace
-    target: np.ndarray
     early: np.ndarray
+    target: np.ndarray
     fold: np.ndarray
     threshold: np.ndarray
-    person_mean: np.ndarray
 
 
-def load(folder: Path, name: str) -> Study:
-    daily = pd.read_csv(folder / f"{name}_daily.csv")
-    asked = pd.read_csv(folder / "targets.csv").query("study == @name")
-    people, first = np.sort(daily["person"].unique()), int(daily["day"].min())
-    days = int(daily["day"].max()) - first + 1
-    cell = np.searchsorted(people, daily["person"]), daily["day"].to_numpy() - first
-    features = [column for column in daily.columns if column not in NOT_FEATURES]
-    shape = len(people), days
+def load(folder: Path, entry: dict) -> Study:
+    """A study of ``studies.yaml``; people with fewer than five reports are left out."""
+    daily = pd.read_csv(folder / entry["file"], low_memory=False)
+    day = daily[entry["day"]]
+    if not pd.api.types.is_numeric_dtype(day):
+        day = pd.to_datetime(day, utc=True).dt.normalize().sub(pd.Timestamp(0, tz="UTC")).dt.days
+    daily = daily.assign(day_number=day).dropna(subset=[entry["valence"]])
+    named = [entry["person"], entry["day"], "day_number", *entry.get("leave_out", ())]
+    numbers = daily.select_dtypes("number").drop(columns=named, errors="ignore")
+    daily = numbers.groupby([daily[entry["person"]], daily["day_number"]]).mean().reset_index()
+    daily["day_number"] -= daily.groupby(entry["person"])["day_number"].transform("min")
+    daily = daily[daily.groupby(entry["person"])["day_number"].transform("size") >= FOLDS]
+    people, row = np.unique(daily[entry["person"]], return_inverse=True)
+    shape = len(people), int(daily["day_number"].max()) + 1
+    cell = row, daily["day_number"].to_numpy()
 
-    def grid(values: np.ndarray, place: tuple, fill: float = np.nan) -> np.ndarray:
-        table = np.full(shape, fill)
-        table[place] = values
+    def grid(values: pd.Series) -> np.ndarray:
+        table = np.full(shape, np.nan)
+        table[cell] = values
         return table
 
-    at = np.searchsorted(people, asked["person"]), asked["day"].to_numpy() - first
-    behaviour = np.stack([grid(daily[column].to_numpy(float), cell) for column in features], axis=-1)
-    zeros = np.zeros((*shape, 1))
+    low, high = entry["range"]
+    valence = 2 * (grid(daily[entry["valence"]]) - low) / (high - low) - 1
+    known = np.isfinite(valence)
+    place = known.cumsum(axis=1)
+    early = known & (place <= np.floor(EARLY * place[:, -1:]))
+    own = np.where(early, valence, np.nan)
+    features = [name for name in numbers.columns if name != entry["valence"]]
     trace = Trace(
-        first_day=first,
+        first_day=0,
         emotion=np.full(shape, -1),
-        valence=grid(daily["valence"].to_numpy(float), cell),
-        features=behaviour,
-        feature_names=tuple(f"{name} {column}" if column not in ("pa", "na") else column for column in features),
-        present=grid(1.0, cell, 0.0) == 1,
+        valence=valence,
+        features=np.stack([grid(daily[name]) for name in features], axis=-1),
+        feature_names=tuple(features),
+        present=known,
         exposure=np.full((*shape, 2), np.nan),
         engagement=np.zeros(shape),
-        emotion_hours=zeros,
-        category_hours=zeros,
+        emotion_hours=np.zeros((*shape, 1)),
+        category_hours=np.zeros((*shape, 1)),
         profile=np.full(len(people), -1),
         profiles=(),
         consent=np.ones(len(people), dtype=bool),
     )
-    by_person = asked.groupby("person")[["person_fold", "person_mean70"]].first().reindex(people)
     return Study(
         trace,
-        target=grid(asked["is_target"].to_numpy(float), at, 0.0) == 1,
-        early=grid(asked["in_first70"].to_numpy(float), at, 0.0) == 1,
-        fold=by_person["person_fold"].to_numpy(),
-        threshold=grid(asked["negative_threshold"].to_numpy(float), at),
-        person_mean=by_person["person_mean70"].to_numpy(),
+        early=early,
+        target=known & shifted(known, 1, False),
+        fold=np.random.default_rng(0).permutation(len(people)) % FOLDS,
+        threshold=np.nanmean(own, axis=1) - 0.5 * np.nanstd(own, axis=1),
     )
 
 
-def roles(study: Study, held_out: int | None, seed: int) -> np.ndarray:
-    """(U, D) parts; ``held_out`` is the fold of people to forecast, or None to split by time."""
+def parts(study: Study, split: str, seed: int) -> Iterator[np.ndarray]:
+    """(U, D) the part of each day; one table by time, one a fold by person."""
     known = np.isfinite(study.trace.valence)
-    if held_out is None:
-        order = (study.early & known).cumsum(axis=1)
-        late = order > 0.8 * order[:, -1:]
-        return np.where(~study.early, TEST, np.where(late, VALID, TRAIN)).astype(np.int8)
-    role = np.full(known.shape, TRAIN, dtype=np.int8)
-    others = np.flatnonzero(study.fold != held_out)
-    generator = np.random.default_rng(seed)
-    role[generator.choice(others, max(1, len(others) // 5), replace=False)] = VALID
-    role[study.fold == held_out] = TEST
-    return role
+    if split == "time":
+        place = study.early.cumsum(axis=1)
+        yield np.where(study.early, np.where(place > 0.8 * place[:, -1:], VALID, TRAIN), TEST).astype(np.int8)
+        return
+    for fold in range(FOLDS):
+        role = np.full(known.shape, TRAIN, dtype=np.int8)
+        others = np.flatnonzero(study.fold != fold)
+        role[np.random.default_rng(seed).choice(others, max(1, len(others) // 5), replace=False)] = VALID
+        role[study.fold == fold] = TEST
+        yield role
 
 
-def forecast(
-    study: Study, companions: list[Study], held_out: int | None, seed: int, settings: EncoderSettings
-) -> dict[str, np.ndarray]:
-    """Mean, scale and half-width for every day from the day before, (U, D).
-
-    With companions the encoder first learns from them and the study together, then from the study alone.
-    """
+def encoder_says(trace: Trace, seed: int, settings: EncoderSettings) -> tuple[Said, float]:
+    """The encoder's forecast, and in which share it believes the network."""
     torch.manual_seed(seed)
-    together = [*companions, study]
-    for part in together:
-        part.trace.role = roles(part, held_out, seed)
-    names = tuple(dict.fromkeys(name for part in together for name in part.trace.feature_names))
-    encoder = EmotionEncoder(names, ("none",), (), hidden_size=16, layers=1, heads=2, dropout=0.3)
-    generator = torch.Generator().manual_seed(seed)
-    if companions:
-        fit_encoder(encoder, [part.trace for part in together], settings, generator)
-    fit_encoder(encoder, [study.trace], settings, generator)
-    state = encoder.encode(study.trace)
-
-    def next_day(value: torch.Tensor) -> np.ndarray:
-        return np.concatenate([np.full((len(value), 1), np.nan), value.numpy()[:, :-1]], axis=1)
-
-    encoder.shrink.zero_()
-    simple = encoder.encode(study.trace)
-    half = next_day(state.scale * encoder.half_width)
-    return {"mean": next_day(state.mean), "scale": next_day(state.scale), "half": half, "simple": next_day(simple.mean)}
+    encoder = EmotionEncoder(trace.feature_names, ("none",), (), hidden_size=16, layers=1, heads=2, dropout=0.3)
+    fit_encoder(encoder, [trace], settings, torch.Generator().manual_seed(seed))
+    state = encoder.encode(trace)
+    return (shifted(state.mean.numpy(), 1), shifted(state.scale.numpy(), 1)), float(encoder.shrink)
 
 
-def score(study: Study, said: dict[str, np.ndarray]) -> dict[str, float]:
-    """On the target rows: error, R² over the person's mean of the first 70 %, coverage, and the negative-day forecast."""
-    rows = study.target & ~study.early
-    truth, mean, scale = study.trace.valence[rows], said["mean"][rows], said["scale"][rows]
-    usual = np.broadcast_to(study.person_mean[:, None], rows.shape)[rows]
-    threshold = study.threshold[rows]
-    low = (truth < threshold).astype(int)
-    chance = norm.cdf((threshold - mean) / scale)
-    variance = ((truth - usual) ** 2).sum()
+def baselines(study: Study, seed: int) -> dict[str, Said]:
+    """The level tracker by least squares, the best exponential mean, LightGBM on both and two lags."""
+    valence = study.trace.valence
+    train = study.target & (study.trace.role <= VALID)
+    tracker = shifted(level_tracker(valence), 1)
+    lags = np.concatenate([tracker, np.stack([shifted(valence, 1), shifted(valence, 2)], axis=-1)], axis=-1)
+
+    def regressed(known: np.ndarray) -> Said:
+        line = LinearRegression().fit(known[train], valence[train])
+        mean = line.predict(np.nan_to_num(known).reshape(-1, known.shape[-1])).reshape(valence.shape)
+        return mean, np.full(valence.shape, np.std((valence - mean)[train]))
+
+    smooth = [shifted(exponential_mean(valence, rate), 1)[..., None] for rate in np.arange(0.05, 1.0, 0.05)]
+    keys = {"objective": "regression", "seed": seed, "deterministic": True, "force_row_wise": True, "verbosity": -1}
+    keys |= {"learning_rate": 0.05, "num_leaves": 15, "min_data_in_leaf": 20, "lambda_l2": 1.0}
+    trees = lightgbm.train(keys, lightgbm.Dataset(lags[train], valence[train]), num_boost_round=80)
+    mean = np.asarray(trees.predict(lags.reshape(-1, lags.shape[-1]))).reshape(valence.shape)
     return {
-        "rows": len(truth),
-        "mae": np.abs(truth - mean).mean(),
-        "r2": 1 - ((truth - mean) ** 2).sum() / variance,
-        "mae of its level tracker": np.abs(truth - said["simple"][rows]).mean(),
-        "coverage80": (np.abs(truth - mean) <= said["half"][rows]).mean(),
-        "auroc": roc_auc_score(low, chance),
-        "brier": ((chance - low) ** 2).mean(),
-        "ece": expected_calibration_error(chance, low),
+        "level tracker": regressed(tracker),
+        "exponential mean": min((regressed(one) for one in smooth), key=lambda said: said[1].flat[0]),
+        "LightGBM on lags": (mean, np.full(valence.shape, np.std((valence - mean)[train]))),
     }
+
+
+def score(study: Study, said: Said) -> dict[str, float]:
+    """On the target rows: error, coverage of the 80 % interval (also by tercile of the person's own SD), and the negative day."""
+    rows = study.target & ~study.early
+    truth, mean, scale = study.trace.valence[rows], said[0][rows], said[1][rows]
+    own = np.nanstd(study.trace.valence, axis=1)
+    tercile = np.digitize(np.broadcast_to(own[:, None], rows.shape)[rows], np.quantile(own, [1 / 3, 2 / 3]))
+    threshold = np.broadcast_to(study.threshold[:, None], rows.shape)[rows]
+    low, chance = (truth < threshold).astype(int), norm.cdf((threshold - mean) / scale)
+    inside = np.abs(truth - mean) <= NORMAL_80 * scale
+    terciles = {f"coverage, SD tercile {part + 1}": inside[tercile == part].mean() for part in range(3)}
+    scores = {"mae": np.abs(truth - mean).mean(), "coverage": inside.mean(), **terciles}
+    return scores | {"auroc": roc_auc_score(low, chance), "brier": ((chance - low) ** 2).mean()}
+
+
+def judged(study: Study, split: str, seed: int, settings: EncoderSettings) -> pd.DataFrame:
+    """A row a forecaster, of one seed."""
+    pieces: dict[str, Said] = {}
+    believed = []
+    for role in parts(study, split, seed):
+        part = replace(study, trace=replace(study.trace, role=role))
+        ours, share = encoder_says(part.trace, seed, settings)
+        believed.append(share)
+        for name, said in {"encoder": ours, **baselines(part, seed)}.items():
+            before = pieces.get(name, (np.nan, np.nan))
+            pieces[name] = tuple(np.where(role == TEST, new, old) for new, old in zip(said, before, strict=True))
+    table = pd.DataFrame({name: score(study, said) for name, said in pieces.items()}).T
+    table.loc["encoder", "share of the network"] = np.mean(believed)
+    return table
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--studies", type=Path, default=Path(__file__).with_name("studies.yaml"))
+    parser.add_argument("--only", nargs="*", help="names of studies; all unless given")
+    parser.add_argument("--splits", nargs="*", default=["time", "person"])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--alone", action="store_true", help="train on each study alone, without pre-training on both")
-    parser.add_argument("--folds", type=int, default=5)
     options = parser.parse_args()
     settings = Config("ESMR", "esmr-mini", config_dict=KEYS, arguments=[]).esmr.encoder
-    baselines = pd.read_csv(options.data / "baselines.csv").query("task == 'next_day'")
-    table = []
-    for name in STUDIES:
-        for split in ("time", "person"):
-            runs = []
-            for seed in range(options.seeds):
-                studies = {each: load(options.data, each) for each in STUDIES}
-                study = studies.pop(name)
-                others = [] if options.alone else list(studies.values())
-                if split == "time":
-                    said = forecast(study, others, None, seed, settings)
-                else:
-                    said = {}
-                    for fold in np.unique(study.fold[np.isfinite(study.fold)]):
-                        part = forecast(study, others, fold, seed, settings)
-                        mine = (study.fold == fold)[:, None]
-                        said = {key: np.where(mine, value, said.get(key, np.nan)) for key, value in part.items()}
-                runs.append(score(study, said))
-            simple = baselines[(baselines.study == name) & (baselines.split == split)].set_index("model")
-            hist = simple.loc["hist4_ols"]
-            row = {"study": name, "split": split, **pd.DataFrame(runs).mean().to_dict()}
-            spread = pd.DataFrame(runs)["mae"]
-            row["mae, smallest to largest"] = f"{spread.min():.4f} to {spread.max():.4f}"
-            row |= {"hist4_ols mae": hist.mae, "hist4_ols r2": hist.r2_vs_personmean, "hist4_ols brier": hist.brier}
-            row["mae over hist4_ols, %"] = 100 * (row["mae"] / hist.mae - 1)
-            table.append(row)
-            print(markdown(pd.DataFrame(table[-1:])), flush=True)
-    print(markdown(pd.DataFrame(table)))
+    entries = yaml.safe_load(options.studies.read_text(encoding="utf-8"))
+    for name in options.only or entries:
+        study = load(options.data, entries[name])
+        for split in options.splits:
+            runs = [judged(study, split, seed, settings) for seed in tqdm(range(options.seeds), f"{name}, by {split}")]
+            table = sum(runs) / len(runs)
+            table["mae over the best, %"] = 100 * (table["mae"] / table.loc[table.index != "encoder", "mae"].min() - 1)
+            print(f"\n{name}, by {split}\n")
+            print(markdown(table.rename_axis("forecaster").reset_index()), flush=True)
 
 
 if __name__ == "__main__":

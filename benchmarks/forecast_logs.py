@@ -41,7 +41,7 @@ PARTS: dict[str, dict[str, bool]] = {
     "whole": {},
     "no attention within the day": {"within_day": False},
     "no attention across days": {"across_days": False},
-    "no level tracker": {"level_tracker": False},
+    "no level model": {"level": False},
     "no item content": {},
     "no calibration": {},
 }
@@ -81,7 +81,7 @@ def encoder_says(trace: Trace, config: Config, seed: int, task: Task, kind: str 
     scale = state.scale.numpy()[before]
     return Forecast(
         state.forecast.softmax(dim=-1).numpy()[before], state.mean.numpy()[before], scale,
-        state.negative.sigmoid().numpy()[before], scale * float(encoder.half_width),
+        state.negative.sigmoid().numpy()[before],
     )  # fmt: skip
 
 

@@ -19,14 +19,17 @@ from recbole_esmr.errors import CheckpointError, DataError
 from recbole_esmr.evaluator.forecast import exponential_mean
 from recbole_esmr.model.attention import AcrossDays, WithinDay
 from recbole_esmr.model.calibration import (
+    believable_risk,
     believable_share,
     believable_spread,
     best_temperature,
     conformal_half_width,
     platt,
+    wins,
 )
 from recbole_esmr.model.days import own_scale
 from recbole_esmr.model.emotion_encoder import EmotionEncoder
+from recbole_esmr.model.level import NORMAL_80
 from recbole_esmr.quick_start import run_recbole
 from recbole_esmr.trainer.emotion import fit_encoder
 from tests.conftest import QUICK
@@ -110,8 +113,8 @@ def test_parts_that_are_left_out():
     moved = copy.deepcopy(days)
     moved.features[:, 0] += 3.0
     assert torch.equal(plain(days).hidden[:, 1:], plain(moved).hidden[:, 1:]), "without attention across days a day stands alone"
-    no_tracker = EmotionEncoder(("f0", "f1", "f2"), ("a", "b", "c", "d"), ("x", "y"), 8, 1, 2, 0.0, level_tracker=False).eval()
-    assert (no_tracker(days).mean == 0).all()
+    alone = EmotionEncoder(("f0", "f1", "f2"), ("a", "b", "c", "d"), ("x", "y"), 8, 1, 2, 0.0, level=False).eval()
+    assert (alone(days).mean == 0).all()
 
 
 def test_the_untrained_encoder_is_its_simple_forecasters():
@@ -121,8 +124,8 @@ def test_the_untrained_encoder_is_its_simple_forecasters():
     state, said = encoder(days), days.report > 0
     expected = encoder.transition[days.report[said] - 1]
     assert torch.allclose(state.forecast.softmax(-1)[said], expected, atol=1e-6)
-    chance = torch.distributions.Normal(0, 1).cdf(-state.mean / state.scale)
-    assert torch.allclose(state.negative.sigmoid(), chance, atol=1e-4)
+    assert torch.allclose(state.negative, days.foreseen[..., 2], atol=1e-4)
+    assert torch.equal(state.mean, days.foreseen[..., 0]) and torch.allclose(state.scale.log(), days.foreseen[..., 1])
 
 
 # -- calibration -------------------------------------------------------------------------------------------------------
@@ -195,6 +198,24 @@ def test_a_residual_is_believed_as_far_as_it_helps():
     assert believable_share(nothing[:3], nothing[:3], truth[:3]) == 0
     wide = torch.randn(5000, generator=generator) * 0.5
     assert believable_spread(wide, truth * wide.exp()) > 0.9 and believable_spread(wide, truth) < 0.1
+
+
+def test_the_residual_of_a_risk_is_believed_as_far_as_it_helps():
+    """Logits 0 whose truth is σ(0.6 r): at share 0.6 the likelihood is best; the wrong way round nothing is believed."""
+    residual = torch.tensor([np.log(3.0), -np.log(3.0)]).repeat(2000) / 0.6
+    happened = torch.where(torch.arange(4000) // 2 % 4 < 3, residual > 0, residual < 0).float()  # three of four go its way
+    nothing = torch.zeros(4000)
+    assert believable_risk(nothing, residual, happened) == pytest.approx(0.6 * 4000 / 4050, abs=1e-3)
+    assert believable_risk(nothing, -residual, happened) == 0
+
+
+def test_a_gain_must_be_more_than_chance_over_people():
+    """Nine people who gain 1 and seven who lose 1: Σ = 2, √Σ² = 4. Of one person alone no number of days is enough."""
+    gain = torch.tensor([1.0] * 9 + [-1.0] * 7)
+    assert not wins(gain, torch.arange(16))
+    assert wins(torch.tensor([1.0] * 13 + [-1.0] * 3), torch.arange(16))  # Σ = 10 of 4
+    assert not wins(torch.ones(500), torch.zeros(500, dtype=torch.long))
+    assert not wins(torch.zeros(0), torch.zeros(0, dtype=torch.long)) and not wins(torch.zeros(9), torch.arange(9))
 
 
 # -- baselines -----------------------------------------------------------------------------------------------------------
@@ -358,7 +379,7 @@ def test_the_outlook_is_soft_and_withheld_without_consent(trained):
         assert np.isnan(value[3]).all() and np.isfinite(value[others]).all(), name
     assert seen.label[3] == -1 and (seen.label[others] == seen.tomorrow[others].argmax(axis=1)).all()
     inside = others & (seen.low > -1) & (seen.high < 1)
-    half = (state.scale[:, -1] * model.encoder.half_width.cpu()).numpy()
+    half = NORMAL_80 * state.scale[:, -1].numpy()
     assert np.allclose((seen.high - seen.low)[inside], 2 * half[inside], atol=1e-5)
     believed = beliefs.valence
     assert np.allclose(seen.trend[others], ((believed[:, -1] - believed[:, -3]) / 2)[others])

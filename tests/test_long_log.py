@@ -146,7 +146,7 @@ def test_an_encoder_learns_and_believes_the_same_from_the_known_days_alone(both,
         for name in ("nowcast", "forecast", "mean", "scale", "negative", "episode"):
             assert torch.allclose(*(getattr(x.state, name)[where] for x in beliefs), atol=1e-5), name
         assert np.allclose(*(x.forecast[where] for x in beliefs), atol=1e-5)
-    for name in ("risk", "valence", "negative", "half_width", "tracked"):
+    for name in ("risk", "valence", "negative", "tracked"):
         assert np.allclose(*(getattr(x, name)[user, day].astype(float) for x in beliefs), atol=1e-5), name
     morning = (user, day + 1)
     assert torch.allclose(*(x.morning[morning] for x in beliefs), atol=1e-5)

@@ -16,13 +16,15 @@ from recbole_esmr.data.impressions import Seen
 from recbole_esmr.data.item_past import ItemPast
 from recbole_esmr.data.trace import TEST, VALID
 from recbole_esmr.data.user_days import shifted
+from recbole_esmr.evaluator.tracker import level_tracker
 from recbole_esmr.model.beliefs import believe
 from recbole_esmr.model.calibration import best_temperature
-from recbole_esmr.model.days import DayBatch, DayLabels, day_labels, level_tracker
+from recbole_esmr.model.days import DayBatch, DayLabels, day_labels
 from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder, encoder_loss, join_states
 from recbole_esmr.model.engagement_ranker import EngagementFeatures
 from recbole_esmr.model.esmr import _by_rank
 from recbole_esmr.model.gate import Gate
+from recbole_esmr.model.level import LevelModel
 from recbole_esmr.model.ranking import pair_table, rank
 from recbole_esmr.quick_start import load_data_and_model, run_recbole
 from recbole_esmr.trainer.causal import causal_question, learn_responses
@@ -70,7 +72,7 @@ def _days(users=5, days=8, features=3, seed=1):
         valence=valence,
         said=(report > 0).float(),
         profile=torch.randint(0, 3, (users,), generator=generator),
-        tracker=torch.from_numpy(level_tracker(np.where(report.numpy() > 0, valence.numpy(), np.nan))).float(),
+        foreseen=torch.from_numpy(LevelModel().foresee(np.where(report.numpy() > 0, valence.numpy(), np.nan))).float(),
     )
 
 
@@ -81,7 +83,7 @@ def test_changing_a_day_changes_no_earlier_belief_and_no_nowcast_by_its_report()
     changed.features[:, 5:] += 1.0
     changed.report[:, 5:] = (changed.report[:, 5:] + 1) % 5
     changed.valence[:, 5:] -= 1.0
-    changed.tracker[:, 5:] += 1.0
+    changed.foreseen[:, 5:] += 1.0
     after = encoder(changed)
     for field in fields(DayState):
         old, new = getattr(before, field.name), getattr(after, field.name)
@@ -103,12 +105,12 @@ def test_unknown_features_do_not_matter_and_people_do_not_mix():
     assert torch.allclose(encoder(days.rows(order)).forecast, encoder(days).forecast[order], atol=1e-6)
 
 
-def test_the_untrained_residual_leaves_the_level_tracker():
+def test_the_untrained_residual_leaves_the_level_model():
     encoder = EmotionEncoder(("a",), ("a", "b", "c", "d"), ("x", "y"), 8, 1, 2, 0.0).eval()
-    encoder.tracker_weight.copy_(torch.tensor([0.1, 0.2, 0.3, 0.4]))
-    encoder.tracker_bias.fill_(0.05)
     days = _days(features=1)
-    assert torch.allclose(encoder(days).mean, (days.tracker @ encoder.tracker_weight + 0.05).clamp(-1, 1))
+    says = encoder(days)
+    assert torch.allclose(says.mean, days.foreseen[..., 0]) and torch.allclose(says.scale.log(), days.foreseen[..., 1])
+    assert torch.allclose(says.negative, days.foreseen[..., 2], atol=1e-4)
 
 
 def test_loss_by_hand():
@@ -225,7 +227,7 @@ def test_beliefs_of_given_people_are_those_among_everybody(trained):
     _, (_, model, *_) = trained
     everybody, rows = model.beliefs(), np.array([7, 3])
     some = believe(model.encoder, model.log.of(rows).trace, model.taxonomy)
-    for name in ("negative", "valence", "forecast", "tracked", "half_width", "risk", "morning"):
+    for name in ("negative", "valence", "forecast", "tracked", "risk", "morning"):
         assert np.allclose(getattr(some, name), getattr(everybody, name)[rows], atol=1e-5), name
     unsaid = copy.deepcopy(model.log.trace)
     unsaid.valence[3], unsaid.emotion[3] = np.nan, -1

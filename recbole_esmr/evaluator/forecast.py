@@ -20,11 +20,9 @@ from sklearn.metrics import (
 
 from recbole_esmr.config import ESMRSettings
 from recbole_esmr.data.trace import TEST, TRAIN, Trace
+from recbole_esmr.evaluator.tracker import TRACKER, level_tracker
 from recbole_esmr.model.beliefs import Beliefs
-from recbole_esmr.model.days import TRACKER, level_tracker
-
-NORMAL_80 = 1.2815515655446004
-"""Half-width of the central 80 % of a normal distribution, in standard deviations."""
+from recbole_esmr.model.level import NORMAL_80
 
 
 @dataclass(frozen=True)
@@ -35,14 +33,12 @@ class Forecast:
         emotion: (N, E) probabilities.
         mean, scale: (N,) normal distribution of the valence; None for a nowcast.
         negative: (N,) probability that the valence is negative; None for a nowcast.
-        half_width: (N,) of the 80 % interval of the valence; that of the normal distribution unless given.
     """
 
     emotion: np.ndarray
     mean: np.ndarray | None = None
     scale: np.ndarray | None = None
     negative: np.ndarray | None = None
-    half_width: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +144,6 @@ def _encoder_says(beliefs: Beliefs, task: Task, kind: str) -> Forecast:
         mean=state.mean.numpy()[before],
         scale=state.scale.numpy()[before],
         negative=state.negative.sigmoid().numpy()[before],
-        half_width=beliefs.half_width[before],
     )
 
 
@@ -282,7 +277,7 @@ def judge_forecast(trace: Trace, task: Task, said: Forecast, kind: str) -> dict[
         "negative_auroc": float(roc_auc_score(negative, said.negative)) if 0 < negative.mean() < 1 else float("nan"),
         "brier": float(((said.negative - negative) ** 2).mean()),
         "ece": expected_calibration_error(said.negative, negative),
-        "coverage80": float((np.abs(error) <= (NORMAL_80 * said.scale if said.half_width is None else said.half_width)).mean()),
+        "coverage80": float((np.abs(error) <= NORMAL_80 * said.scale).mean()),
     }
 
 

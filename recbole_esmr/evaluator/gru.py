@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from recbole_esmr.data.trace import TRAIN, Trace
-from recbole_esmr.model.days import level_tracker
+from recbole_esmr.evaluator.tracker import level_tracker
 
 HIDDEN, EPOCHS, BATCH = 32, 40, 64
 

@@ -31,8 +31,7 @@ class Beliefs:
         valence: (P, D) valence of each day, the same way.
         forecast: (P, D, E + 4) tomorrow in numbers: probabilities of the emotions, mean and scale of the valence, the chances
             of a negative day and of a negative episode; 0 without consent.
-        tracked: (P, D) tomorrow's valence as the reports alone foretell it (the level tracker).
-        half_width: (P, D) half of the 80 % interval of tomorrow's valence.
+        tracked: (P, D) tomorrow's valence as the reports alone foretell it (the level model).
         risk: (P, D + 1) chance that the day is negative, on its morning, as forecast the evening before; 0 on the first day and
             without consent.
         morning: (P, D + 1, S) what the re-ranker sees on the morning of each day (:mod:`~recbole_esmr.model.state`).
@@ -44,7 +43,6 @@ class Beliefs:
     valence: np.ndarray
     forecast: np.ndarray
     tracked: np.ndarray
-    half_width: np.ndarray
     risk: np.ndarray
     morning: Tensor
     consent: np.ndarray
@@ -91,7 +89,6 @@ def _of(encoder: EmotionEncoder, trace: Trace, taxonomy: Taxonomy) -> Beliefs:
         valence=valence,
         forecast=forecast,
         tracked=encoder.tracked(trace),
-        half_width=(state.scale * encoder.half_width.cpu()).numpy(),
         risk=risk,
         morning=policy_states(trace, state.hidden, forecast, negative),
         consent=trace.consent,
@@ -105,7 +102,7 @@ def nothing_believed(encoder: EmotionEncoder, trace: Trace) -> Beliefs:
     def everywhere(*shape: int, value: float = 0.0) -> Tensor:
         return torch.tensor(value).expand(people, *shape)
 
-    scale = float(encoder.tracker_scale * encoder.widening)
+    scale = encoder.usual_scale()
     emotions, days_of = everywhere(days, kinds), everywhere(days)
     state = DayState(
         hidden=everywhere(days, encoder.width),
@@ -122,7 +119,6 @@ def nothing_believed(encoder: EmotionEncoder, trace: Trace) -> Beliefs:
         valence=days_of.numpy(),
         forecast=everywhere(days, kinds + 4).numpy(),
         tracked=days_of.numpy(),
-        half_width=everywhere(days, value=scale * float(encoder.half_width)).numpy(),
         risk=everywhere(days + 1).numpy(),
         morning=everywhere(days + 1, encoder.width + kinds + 4 + EXTRA),
         consent=trace.consent,
@@ -162,7 +158,7 @@ def _of_block(encoder: EmotionEncoder, trace: Trace, taxonomy: Taxonomy, after: 
         every(value, 0) for value in _nowcast(encoder, state, torch.from_numpy(shifted(mean, 1, 0.0)[row, day]), taxonomy)
     )
     negative, valence = _with_reports(trace, negative, np.where(near, valence, 0.0))
-    scale, risk = every(state.scale.numpy(), float(encoder.tracker_scale)), eve(chance)
+    scale, risk = every(state.scale.numpy(), encoder.usual_scale()), eve(chance)
     lived = lately_lived(trace, negative)[row, day]
     mornings = torch.cat([state.hidden, torch.from_numpy(numbers).float(), torch.from_numpy(lived).float()], dim=-1)
     first = np.pad(kept, ((0, 0), (1, 0)), constant_values=True)  # and the first morning, of which nothing is known
@@ -187,7 +183,6 @@ def _of_block(encoder: EmotionEncoder, trace: Trace, taxonomy: Taxonomy, after: 
         valence=valence.astype(np.float32),
         forecast=of_evenings(numbers),
         tracked=encoder.tracked(trace).astype(np.float32),
-        half_width=scale * float(encoder.half_width),
         risk=risk,
         morning=cast(Tensor, SparseDays(person, morning, states, (shape[0], shape[1] + 1), None)),
         consent=trace.consent,

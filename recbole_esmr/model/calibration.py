@@ -12,15 +12,16 @@ from torch.nn import functional
 
 from recbole_esmr.model.days import DayLabels
 from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder
+from recbole_esmr.model.level import NORMAL_80
 
 RESIDUAL_PRIOR = 50
 """Strength, in days, of the belief that the network's residual adds nothing."""
 
-SCALE_PRIOR = 200
+SCALE_PRIOR = 125
 """Strength, in days, of the belief that the spread of the training days is right: a few validation days are of one season."""
 
-NORMAL_80 = 1.2815515655446004
-"""Half-width of the central 80 % of a normal distribution, in standard deviations."""
+WON = 2.0
+"""Standard errors, clustered by person, by which a residual's gain must exceed zero before it is believed."""
 
 COVERAGE = 0.8
 """Share of the days that an interval of tomorrow's valence is to hold."""
@@ -29,10 +30,9 @@ COVERAGE = 0.8
 def calibrate(encoder: EmotionEncoder, state: DayState, valid: DayLabels) -> None:
     """Set the encoder's calibration from its beliefs on the validation days; heads without a label there stay as they are.
 
-    One temperature for each emotion head (Guo et al. 2017); slope and offset of each risk (Platt 1999); how much of the valence
-    residual to believe; one factor for the scale of the valence; the half-width of the 80 % interval (after split conformal, Lei
-    et al. 2018; pulled toward the normal distribution's, and set on the days that also stopped the training, so without its
-    guarantee).
+    One temperature for each emotion head (Guo et al. 2017); slope and offset of each risk (Platt 1999); one factor for the scale
+    of the valence, so that the 80 % interval holds 80 % (after split conformal, Lei et al. 2018; pulled toward 1, and set on the
+    days that also stopped the training, so without its guarantee).
 
     Args:
         encoder: trained, its calibration still neutral.
@@ -50,11 +50,67 @@ def calibrate(encoder: EmotionEncoder, state: DayState, valid: DayLabels) -> Non
     known = torch.isfinite(valid.valence)
     if known.any():
         error = (valid.valence[known] - state.mean[known]) / state.scale[known]
-        days = len(error)
-        widening = ((error.square().sum() + SCALE_PRIOR) / (days + SCALE_PRIOR)).sqrt()
-        half_width = conformal_half_width(error / widening)
-        encoder.widening.copy_(widening)
-        encoder.half_width.copy_((days * half_width + SCALE_PRIOR * NORMAL_80) / (days + SCALE_PRIOR))
+        days, half_width = len(error), conformal_half_width(error)
+        encoder.widening.copy_((days * half_width / NORMAL_80 + SCALE_PRIOR) / (days + SCALE_PRIOR))
+
+
+def admit(encoder: EmotionEncoder, says: Callable[[], DayState], labels: DayLabels, person: Tensor) -> None:
+    """Believe the network's residuals of valence, spread and risks as far as they won on the validation days.
+
+    Each is believed in the share that :func:`believable_share` and its siblings find, if with that share it :func:`wins` over
+    the level model alone, and not at all otherwise.
+
+    Args:
+        encoder: trained; its shares are set.
+        says: what it believes with the shares that are set, (N, …).
+        labels: of the same days.
+        person: (N,) whose days they are.
+    """
+    encoder.risk_share.zero_()
+    learned = says()
+    encoder.shrink.zero_()
+    encoder.spread_share.zero_()
+    usual = says()
+    known = torch.isfinite(labels.valence)
+    truth, whose = labels.valence[known], person[known]
+    base, residual = usual.mean[known], (learned.mean - usual.mean)[known]
+    share = believable_share(base, residual, truth)
+    if wins((truth - base).square() - (truth - base - share * residual).square(), whose):
+        encoder.shrink.fill_(share)
+    wider = (learned.scale / usual.scale)[known].log()
+    error = (truth - says().mean[known]) / usual.scale[known]
+    share = believable_spread(wider, error)
+    if wins(0.5 * error.square() * (1 - (-2 * share * wider).exp()) - share * wider, whose):
+        encoder.spread_share.fill_(share)
+    plain = says()
+    encoder.risk_share.fill_(1.0)
+    full = says()
+    encoder.risk_share.zero_()
+    for head, name, target in ((0, "negative", labels.negative), (1, "episode", labels.episode)):
+        known = torch.isfinite(target)
+        logit = getattr(plain, name)[known]
+        added, happened = getattr(full, name)[known] - logit, target[known]
+        share = believable_risk(logit, added, happened)
+
+        def loss(score: Tensor, happened: Tensor = happened) -> Tensor:
+            return functional.binary_cross_entropy_with_logits(score, happened, reduction="none")
+
+        if wins(loss(logit) - loss(logit + share * added), person[known]):
+            encoder.risk_share[head] = share
+
+
+def wins(gain: Tensor, person: Tensor) -> bool:
+    r"""Whether a gain is more than chance: the sum over each person's days, one-sided, clustered by person.
+
+    .. math:: \sum_i G_i > 2 \sqrt{\textstyle\sum_i G_i^2}, \qquad G_i = \sum_t g_{it}
+
+    Args:
+        gain: (N,) by how much each day's loss was smaller.
+        person: (N,) whose day it was.
+    """
+    whose, row = torch.unique(person, return_inverse=True)
+    of_person = torch.zeros(len(whose), dtype=torch.float64).index_add(0, row, gain.double())
+    return bool(of_person.sum() > WON * of_person.square().sum().sqrt())
 
 
 def believable_share(base: Tensor, residual: Tensor, truth: Tensor) -> float:
@@ -78,7 +134,7 @@ def believable_spread(log_spread: Tensor, error: Tensor) -> float:
     .. math:: a = \arg\min_{0 \le a \le 1} \sum \tfrac12 (e\, e^{-a s})^2 + a s, \quad \text{times } \frac{n}{n + n_0}
 
     Args:
-        log_spread, error: (N,) learned log s of the scale relative to a common one, and the errors e in units of the common one.
+        log_spread, error: (N,) learned log s of the scale relative to a usual one, and the errors e in units of the usual one.
     """
     spread, square = log_spread.double().numpy(), error.double().numpy() ** 2
 
@@ -86,6 +142,25 @@ def believable_spread(log_spread: Tensor, error: Tensor) -> float:
         return float(np.mean(0.5 * square * np.exp(-2 * share * spread) + share * spread))
 
     return float(_least(loss, [0.0], [(0.0, 1.0)])[0]) * len(error) / (len(error) + RESIDUAL_PRIOR)
+
+
+def believable_risk(base: Tensor, residual: Tensor, target: Tensor) -> float:
+    r"""How much of the residual of a logit to believe: the share in [0, 1] with the least cross-entropy, shrunk toward 0.
+
+    .. math:: a = \arg\min_{0 \le a \le 1} \sum \log(1 + e^{b + a r}) - y (b + a r), \quad \text{times } \frac{n}{n + n_0}
+
+    Args:
+        base, residual, target: (N,) logits b, their residuals r, and y of 0 or 1.
+    """
+    if len(target) == 0:
+        return 0.0
+    logit, added, happened = (part.double().numpy() for part in (base, residual, target))
+
+    def loss(share: np.ndarray) -> float:
+        score = logit + share * added
+        return float((np.logaddexp(0, score) - happened * score).mean())
+
+    return float(_least(loss, [0.0], [(0.0, 1.0)])[0]) * len(target) / (len(target) + RESIDUAL_PRIOR)
 
 
 def best_temperature(logits: Tensor, target: Tensor) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -9,10 +10,7 @@ import torch
 from torch import Tensor
 
 from recbole_esmr.data.trace import Trace
-from recbole_esmr.data.user_days import eve, last_known, mean_so_far, shifted, window_mean
-
-TRACKER = ("running mean", "last", "3-day mean", "7-day mean")
-"""The level tracker's features of the reported valence."""
+from recbole_esmr.data.user_days import eve, shifted
 
 PRIOR_DAYS = 3.0
 """Strength, in days, of the population in a person's own running mean and spread."""
@@ -47,9 +45,9 @@ class DayBatch(_Rows):
         valence: (B, D) reported valence, 0 without a report.
         said: (B, D) 1.0 with a report of valence.
         profile: (B,) profile code + 1; 0 where unknown.
-        tracker: (B, D, 4) the level tracker's features of the reported valence up to the day.
+        foreseen: (B, D, 3) what the level model says of tomorrow by the reports up to the day.
         day: (B, D) the days' numbers, where not every day is a column, as in a long trace; otherwise None.
-        eve, eve_report: (B, D, 6) and (B, D), of the day before, where it is not the column before: its tracker, valence and
+        eve, eve_report: (B, D, 5) and (B, D), of the day before, where it is not the column before: its foreseen, valence and
             said, and its report; otherwise None.
     """
 
@@ -61,7 +59,7 @@ class DayBatch(_Rows):
     valence: Tensor
     said: Tensor
     profile: Tensor
-    tracker: Tensor
+    foreseen: Tensor
     day: Tensor | None = None
     eve: Tensor | None = None
     eve_report: Tensor | None = None
@@ -86,26 +84,33 @@ class DayLabels(_Rows):
 
 
 def day_batch(
-    trace: Trace, center: np.ndarray, spread: np.ndarray, columns: np.ndarray | None = None, days: np.ndarray | None = None
+    trace: Trace,
+    foresee: Callable[[np.ndarray, np.ndarray | None], np.ndarray],
+    center: np.ndarray,
+    spread: np.ndarray,
+    columns: np.ndarray | None = None,
+    days: np.ndarray | None = None,
 ) -> DayBatch:
     """Inputs of all people of a trace.
 
     Args:
         trace: people's days.
+        foresee: the level model's, from valence (U, D) and ``days`` to what it says of the day after each, (U, K, 3).
         center, spread: (F,) standardise the features.
         columns: (F,) the trace's feature for each of the model's, −1 for one that the trace lacks; all in order unless given.
         days: (U, K) the days of each person to read, in order and −1 after the last, among them all of which anything is known;
             every day unless given.
     """
-    tracker, said = level_tracker(trace.valence), np.isfinite(trace.valence)
+    foreseen, said = foresee(trace.valence, days), np.isfinite(trace.valence)
     place: dict[str, Tensor] = {}
     if days is not None:
         row, number = np.arange(trace.users)[:, None], np.maximum(days, 0)
-        recent = np.concatenate([tracker, np.nan_to_num(trace.valence)[..., None], said[..., None]], axis=-1)
+        before = np.stack([np.nan_to_num(trace.valence), said], axis=-1)[row, np.maximum(number - 1, 0)]
+        recent = np.concatenate([foresee(trace.valence, number - 1), before], axis=-1)
         place["day"] = torch.as_tensor(number)
-        place["eve"] = torch.as_tensor(shifted(recent, 1, 0)[row, number], dtype=torch.float32)
+        place["eve"] = torch.as_tensor(np.where(number[..., None] > 0, recent, 0.0), dtype=torch.float32)
         place["eve_report"] = torch.as_tensor(shifted(trace.emotion, 1, -1)[row, number] + 1, dtype=torch.long)
-        tracker, trace = tracker[row, number], trace.at(days)
+        trace = trace.at(days)
         said = np.isfinite(trace.valence)
     raw = trace.features
     if columns is not None:
@@ -122,7 +127,7 @@ def day_batch(
         valence=torch.as_tensor(np.nan_to_num(trace.valence), dtype=torch.float32),
         said=torch.as_tensor(said, dtype=torch.float32),
         profile=torch.as_tensor(trace.profile + 1),
-        tracker=torch.as_tensor(tracker, dtype=torch.float32),
+        foreseen=torch.as_tensor(foreseen, dtype=torch.float32),
         **place,
     )
 
@@ -158,24 +163,6 @@ def own_scale(scaled: np.ndarray) -> np.ndarray:
     mean = before(value) / count
     variance = (before(value**2) + PRIOR_DAYS) / count - mean**2
     return np.where(known, np.clip((value - mean) / np.sqrt(np.maximum(variance, 0.01)), -6, 6), 0.0)
-
-
-def level_tracker(valence: np.ndarray) -> np.ndarray:
-    """Running mean, last value, 3-day mean and 7-day mean of the reports up to each day.
-
-    A value without a report in its window falls back on the running mean, and that on 0.
-
-    Args:
-        valence: shape (U, D), NaN without a report.
-
-    Returns:
-        shape (U, D, 4).
-    """
-    running = np.nan_to_num(mean_so_far(valence))
-    means = [running]
-    for value in (last_known(valence), window_mean(valence, 3), window_mean(valence, 7)):
-        means.append(np.where(np.isfinite(value), value, running))
-    return np.stack(means, axis=-1)
 
 
 def day_labels(trace: Trace, use: np.ndarray, horizon: int, days: np.ndarray | None = None) -> DayLabels:

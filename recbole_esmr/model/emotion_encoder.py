@@ -1,8 +1,8 @@
-"""The emotion-sequence encoder: a causal Transformer over a person's days, around a level tracker."""
+"""The emotion-sequence encoder: a causal Transformer over a person's days, around a level model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -15,15 +15,12 @@ from recbole_esmr.data.sparse_days import SparseDays
 from recbole_esmr.data.trace import Trace
 from recbole_esmr.errors import CheckpointError
 from recbole_esmr.model.attention import BINS, AcrossDays, WithinDay
-from recbole_esmr.model.days import TRACKER, DayBatch, DayLabels, day_batch, level_tracker
+from recbole_esmr.model.days import DayBatch, DayLabels, day_batch
+from recbole_esmr.model.level import FORESEEN, LevelModel
 from recbole_esmr.settings import setting
 
-RECENT = len(TRACKER) + 2
-"""Numbers of the reports that every head reads: the level tracker, today's valence, and whether it was reported."""
-
-
-SETTLED = 4
-"""Reports from which on a person's running mean tells their level: the tracker is fitted on later days where enough exist."""
+RECENT = len(FORESEEN) + 2
+"""Numbers of the reports that every head reads: what the level model foresees, today's valence, and whether it was reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,30 +95,27 @@ class EmotionEncoder(nn.Module):
 
     Attention within the day makes a day vector; a causal Transformer runs over the days. Today's report enters after the
     Transformer's step of today, so the nowcast never sees the label that it predicts. What is forecast starts from a simple
-    forecaster that was fitted beforehand, and the network adds a residual that starts at zero: tomorrow's valence from the level
-    tracker by least squares, tomorrow's emotion from how often one emotion follows another, the risk of a negative day from the
-    valence forecast. The residuals of the valence and of its spread are shrunk by what they gained on the validation days, to
-    nothing if that was nothing.
+    forecaster that was fitted beforehand, and the network adds a residual that starts at zero: tomorrow's valence, its spread and
+    the risk of a negative day from the level model, tomorrow's emotion from how often one emotion follows another. The residuals
+    of valence, spread and risks count only where they won on the validation days beyond what chance would give
+    (``shrink``, ``spread_share``, ``risk_share``); elsewhere the level model's word stands.
 
     Args:
         feature_names: names of the F behaviour features.
         emotions, profiles: names of the E emotions and of the profiles.
         hidden_size, layers, heads, dropout: of the Transformer.
-        within_day, across_days, level_tracker: false leaves the part out, for comparison.
+        within_day, across_days, level: false leaves the part out, for comparison.
     """
 
     center: Tensor
     spread: Tensor
-    tracker_weight: Tensor
-    tracker_bias: Tensor
-    tracker_scale: Tensor
     transition: Tensor
     temperature: Tensor
     risk_scale: Tensor
     shrink: Tensor
     spread_share: Tensor
+    risk_share: Tensor
     widening: Tensor
-    half_width: Tensor
     fitted: Tensor
     labelled: Tensor
     within_day: WithinDay
@@ -137,12 +131,12 @@ class EmotionEncoder(nn.Module):
         dropout: float,
         within_day: bool = True,
         across_days: bool = True,
-        level_tracker: bool = True,
+        level: bool = True,
     ) -> None:
         super().__init__()
         count, kinds, width = len(feature_names), len(emotions), hidden_size
         self.feature_names, self.emotions, self.profiles = feature_names, emotions, profiles
-        self.uses_tracker, self._dropout = level_tracker, dropout
+        self.uses_level, self._dropout = level, dropout
         self.register_buffer("center", torch.zeros(count))
         self.register_buffer("spread", torch.ones(count))
         sizes = (kinds + 1, len(profiles) + 1)
@@ -157,16 +151,14 @@ class EmotionEncoder(nn.Module):
         for head in (self.forecast_head, self.risk_head, self.residual_head):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
-        self.register_buffer("tracker_weight", torch.tensor([1.0, 0.0, 0.0, 0.0]))
-        self.register_buffer("tracker_bias", torch.zeros(()))
-        self.register_buffer("tracker_scale", torch.tensor(0.5))
+        self.level = LevelModel()
         self.register_buffer("transition", torch.full((kinds, kinds), 1 / kinds))
         self.register_buffer("temperature", torch.ones(2))
         self.register_buffer("risk_scale", torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
         self.register_buffer("shrink", torch.ones(()))
         self.register_buffer("spread_share", torch.ones(()))
+        self.register_buffer("risk_share", torch.ones(2))
         self.register_buffer("widening", torch.ones(()))
-        self.register_buffer("half_width", torch.tensor(1.2815516))
         self.register_buffer("fitted", torch.tensor(False))
         self.register_buffer("labelled", torch.tensor(False))  # whether it was trained on labels, or on valence alone
 
@@ -179,9 +171,8 @@ class EmotionEncoder(nn.Module):
 
     def forget_calibration(self) -> None:
         """Make the shrinkage and the calibration neutral, as before a first training."""
-        for buffer, value in ((self.temperature, 1.0), (self.shrink, 1.0), (self.spread_share, 1.0), (self.widening, 1.0)):
-            buffer.fill_(value)
-        self.half_width.fill_(1.2815516)
+        for buffer in (self.temperature, self.shrink, self.spread_share, self.risk_share, self.widening):
+            buffer.fill_(1.0)
         self.risk_scale.copy_(torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
 
     def fit_scales(self, trace: Trace, role: np.ndarray) -> Scales:
@@ -220,28 +211,15 @@ class EmotionEncoder(nn.Module):
     def fit_simple(self, traces: list[Trace], roles: list[np.ndarray]) -> None:
         """Fit the simple forecasters on the days where each trace's ``role`` (U, D) is true.
 
-        The level tracker by least squares, the transitions between emotions by counting (one added to each count).
+        The level model by maximum likelihood, the transitions between emotions by counting (one added to each count).
         """
-        from sklearn.linear_model import LinearRegression
-
-        designs, targets = [np.zeros((0, len(TRACKER)))], [np.zeros(0)]
         count = np.ones(tuple(self.transition.shape))
         for trace, role in zip(traces, roles, strict=True):
-            design, target, reports = (np.concatenate(parts) for parts in zip(*_reported_again(trace, role), strict=True))
-            settled = reports >= SETTLED
-            use = settled if settled.sum() > 20 * len(TRACKER) else reports > 0
-            designs.append(design[use])
-            targets.append(target[use])
             for people in trace.blocks():
                 emotion = np.where(role[people], trace.emotion[people], -1)
                 both = (emotion[:, :-1] >= 0) & (emotion[:, 1:] >= 0)
                 np.add.at(count, (emotion[:, :-1][both], emotion[:, 1:][both]), 1.0)
-        design, target = np.concatenate(designs), np.concatenate(targets)
-        if len(target) > len(TRACKER) + 1:
-            line = LinearRegression().fit(design, target)
-            self.tracker_weight.copy_(torch.as_tensor(line.coef_))
-            self.tracker_bias.copy_(torch.as_tensor(line.intercept_))
-            self.tracker_scale.copy_(torch.as_tensor(max(float(np.std(target - line.predict(design))), 1e-3)))
+        self.level.fit([np.where(role, trace.valence, np.nan) for trace, role in zip(traces, roles, strict=True)])
         self.transition.copy_(torch.as_tensor(count / count.sum(axis=1, keepdims=True)))
 
     def columns(self, trace: Trace) -> np.ndarray:
@@ -276,27 +254,30 @@ class EmotionEncoder(nn.Module):
         code = {name: index for index, name in enumerate(self.profiles)}
         codes = np.array([*(code.get(name, -1) for name in trace.profiles), -1])
         trace = replace(trace, profile=codes[trace.profile])
-        batch = day_batch(trace, self.center.cpu().numpy(), self.spread.cpu().numpy(), self.columns(trace), days)
+        scales = self.center.cpu().numpy(), self.spread.cpu().numpy()
+        batch = day_batch(trace, self.level.foresee, *scales, self.columns(trace), days)
         return batch.to(self.center.device)
 
     # -- beliefs -------------------------------------------------------------------------------------------------------
 
     def forward(self, days: DayBatch) -> DayState:
         """Beliefs at the end of each day, shapes as in :class:`DayState`."""
-        recent = torch.cat([days.tracker, days.valence[..., None], days.said[..., None]], dim=-1)
+        recent = torch.cat([days.foreseen, days.valence[..., None], days.said[..., None]], dim=-1)
         memory = self._remember(days, recent)
         hidden = self.join(torch.cat([memory, self.report(days.report), recent], dim=-1))
         joined = torch.cat([hidden, recent], dim=-1)
         residual, widen = self.residual_head(joined).unbind(-1)
-        base = days.tracker @ self.tracker_weight + self.tracker_bias if self.uses_tracker else torch.zeros_like(residual)
+        base, usual, chance = days.foreseen.unbind(-1)
+        if not self.uses_level:
+            base, usual, chance = torch.zeros_like(base), torch.full_like(usual, ALONE), torch.zeros_like(chance)
         mean = (base + self.shrink * residual).clamp(-1, 1)
-        spread = self.tracker_scale * (self.spread_share * widen.clamp(-2, 2)).exp()
+        spread = (usual + self.spread_share * widen.clamp(-2, 2)).exp()
         nowcast = self.nowcast_head(memory)
         today = functional.one_hot((days.report - 1).clamp(min=0), nowcast.shape[-1]).to(nowcast.dtype)
         today = torch.where(days.report[..., None] > 0, today, nowcast.softmax(dim=-1))
         forecast = (today @ self.transition).log() + self.forecast_head(joined)
-        risk = torch.special.log_ndtr(-mean / spread) - torch.special.log_ndtr(mean / spread)
-        negative, episode = (risk[..., None].clamp(-8, 8) + self.risk_head(joined)).unbind(-1)
+        risk = chance + _odds(mean, spread) - _odds(base, usual.exp())
+        negative, episode = (risk[..., None].clamp(-8, 8) + self.risk_share * self.risk_head(joined)).unbind(-1)
         return DayState(
             hidden=hidden,
             nowcast=nowcast / self.temperature[0],
@@ -323,13 +304,16 @@ class EmotionEncoder(nn.Module):
         return memory
 
     def tracked(self, trace: Trace) -> np.ndarray:
-        """Tomorrow's valence as the level tracker foretells it from the reports alone, (U, D), in [−1, 1].
+        """Tomorrow's valence as the level model foresees it from the reports alone, (U, D), in [−1, 1].
 
         It has read nothing of what the day's feed held, so what tomorrow brings beyond it may be credited to that feed.
         """
-        weight, bias = self.tracker_weight.cpu().numpy(), float(self.tracker_bias)
-        tracked: np.ndarray = np.clip(level_tracker(trace.valence) @ weight + bias, -1, 1)
+        tracked: np.ndarray = np.clip(self.level.foresee(trace.valence)[..., 0], -1, 1)
         return tracked
+
+    def usual_scale(self) -> float:
+        """Scale of a day's valence of somebody of whom nothing is known."""
+        return float(np.exp(self.level.foresee(np.full((1, 1), np.nan))[0, 0, 1])) * float(self.widening)
 
     @torch.no_grad()
     def encode(self, trace: Trace, batch_users: int = 256, days: np.ndarray | None = None) -> DayState:
@@ -373,6 +357,9 @@ class EmotionEncoder(nn.Module):
         return cls(**values)
 
 
+ALONE = float(np.log(0.5))
+"""Log of the scale that the network starts from where the level model is left out."""
+
 AT_ONCE = 10_000_000
 """Scores of the attention over the days, and a hundred for a day's own attention, that are made at once."""
 
@@ -382,17 +369,9 @@ def people_at_once(days: int) -> int:
     return max(1, AT_ONCE // (max(days, 1) * max(days, 100)))
 
 
-def _reported_again(trace: Trace, role: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Of each block of people the user-days whose valence is known, in ``role`` and not a person's first.
-
-    Yields:
-        the level tracker the evening before (N, 4), the valence (N,), and how many reports lie before it (N,).
-    """
-    for people in trace.blocks():
-        valence = trace.valence[people]
-        reports = np.isfinite(valence).cumsum(axis=1)[:, :-1]
-        use = np.isfinite(valence[:, 1:]) & role[people][:, 1:] & (reports > 0)
-        yield level_tracker(valence)[:, :-1][use], valence[:, 1:][use], reports[use]
+def _odds(mean: Tensor, spread: Tensor) -> Tensor:
+    """Logit of the chance that a normal variable is negative."""
+    return torch.special.log_ndtr(-mean / spread) - torch.special.log_ndtr(mean / spread)
 
 
 def join_states(states: list[DayState], days: int) -> DayState:

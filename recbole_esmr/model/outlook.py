@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recbole_esmr.model.beliefs import Beliefs
+from recbole_esmr.model.level import NORMAL_80
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def outlook(beliefs: Beliefs, day: int = -1) -> Outlook:
     """
     state, silent = beliefs.state, ~beliefs.consent
     column = range(state.mean.shape[1])[day]
-    half, mean = beliefs.half_width[:, column], state.mean[:, column].numpy()
+    half, mean = NORMAL_80 * state.scale[:, column].numpy(), state.mean[:, column].numpy()
     believed = beliefs.valence
     trend = (believed[:, column] - believed[:, column - 2]) / 2 if column >= 2 else np.zeros(len(mean))
     tomorrow = state.forecast[:, column].softmax(dim=-1).numpy()

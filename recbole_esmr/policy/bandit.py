@@ -19,7 +19,7 @@ RIDGE = 1.0
 class LinUCB(Baseline):
     r"""The upper confidence bound of what an item does to tomorrow's valence (LinUCB, Li et al. 2010), within the same budget.
 
-    What the day after brings beyond what the reports foretold, v − v̂ (the level tracker's, which has read nothing of the day's
+    What the day after brings beyond what the reports foretold, v − v̂ (the level model's, which has read nothing of the day's
     feed), is explained by what was watched, z by emotion (mean of ratio · intensity over the items shown), in the context x of
     the evening before: φ = z ⊗ x,
 

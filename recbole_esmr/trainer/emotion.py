@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from recbole_esmr.data.trace import TRAIN, VALID, Trace
 from recbole_esmr.data.user_days import shifted
-from recbole_esmr.model.calibration import believable_share, believable_spread, calibrate
+from recbole_esmr.model.calibration import admit, calibrate
 from recbole_esmr.model.days import DayBatch, DayLabels, day_labels, days_in
 from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder, EncoderSettings, encoder_loss, people_at_once
 from recbole_esmr.progress import BestWeights, Progress, RandomStates
@@ -30,7 +30,7 @@ def fit_encoder(
     show_progress: bool = False,
     progress: Progress | None = None,
 ) -> None:
-    """Train on the training days, stop early on the validation days, then shrink the residual and calibrate on them.
+    """Train on the training days, stop early on the validation days, then admit the residuals that won and calibrate on them.
 
     With several traces (pre-training) every epoch goes through all of them, each with scales and bins of its own; the simple
     forecasters are fitted on all together; the scales that remain and the calibration are the last's.
@@ -117,7 +117,7 @@ class _Task:
 
     def valid_loss(self, encoder: Any) -> float:
         encoder.use_scales(self._scales)
-        return float(encoder_loss(*self._validated(encoder)))
+        return float(encoder_loss(*self._validated(encoder)[:2]))
 
     def _made(
         self, encoder: EmotionEncoder, trace: Trace, days: np.ndarray | None = None
@@ -138,30 +138,26 @@ class _Task:
         return self._made(encoder, trace, days_in(used))
 
     @torch.no_grad()
-    def _validated(self, encoder: EmotionEncoder) -> tuple[DayState, DayLabels]:
-        """Beliefs on the user-days with a label of the validation days, and the labels; (N, …) on the CPU."""
-        states, told = [], []
+    def _validated(self, encoder: EmotionEncoder) -> tuple[DayState, DayLabels, torch.Tensor]:
+        """Beliefs on the user-days with a label of the validation days, the labels, and whose they are; (N, …) on the CPU."""
+        states, told, person = [], [], []
         for users, count in self._judges:
             days, _, labels = self._rows(encoder, users, count)
             some = (labels.today >= 0) | (labels.tomorrow >= 0) | torch.isfinite(labels.valence) | torch.isfinite(labels.episode)
             states.append(_at(encoder(days), some))
             told.append(_at(labels, some))
-        return _together(states), _together(told)
+            person.append(users[some.nonzero()[:, 0]])
+        return _together(states), _together(told), torch.cat(person)
 
     def settle(self, encoder: EmotionEncoder, calibrated: bool) -> None:
-        """Shrink the residual, and calibrate, on the validation days; the trace's scales stay in use."""
+        """Admit the residuals that won, and calibrate, on the validation days; the trace's scales stay in use."""
         encoder.use_scales(self._scales)
-        if not self.judged:
-            encoder.shrink.zero_()  # what was not judged is not believed
+        if not self.judged:  # what was not judged is not believed
+            for share in (encoder.shrink, encoder.spread_share, encoder.risk_share):
+                share.zero_()
             return
-        learned, labels = self._validated(encoder)
-        known = torch.isfinite(labels.valence)
-        truth = labels.valence[known]
-        encoder.shrink.zero_()
-        base = self._validated(encoder)[0].mean[known]
-        encoder.shrink.fill_(believable_share(base, learned.mean[known] - base, truth))
-        error = (truth - self._validated(encoder)[0].mean[known]) / encoder.tracker_scale.cpu()
-        encoder.spread_share.fill_(believable_spread((learned.scale[known] / encoder.tracker_scale.cpu()).log(), error))
+        _, labels, person = self._validated(encoder)
+        admit(encoder, lambda: self._validated(encoder)[0], labels, person)
         if calibrated:
             calibrate(encoder, self._validated(encoder)[0], labels)
 
