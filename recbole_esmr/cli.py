@@ -19,6 +19,7 @@ _NEEDS = {
     "simulate": "recbole_esmr.simulation",
     "rollout": "recbole_esmr.closed_loop",
     "causal": "recbole_esmr.quick_start",
+    "forecast": "recbole_esmr.forecasting",
     "power": "recbole_esmr.power",
     "forget": "recbole_esmr.forget",
     "import": "recbole_esmr.data.importers",
@@ -74,6 +75,14 @@ def _parser() -> argparse.ArgumentParser:
         "--figures", type=of_line.new_folder, help="ESMR: draw the forecast's reliability and confusion into this folder"
     )
     _data_arguments(run)
+
+    foretell = _command(
+        commands, "forecast", _forecast, "how well tomorrow's mood is foretold; a diary without a feed is enough",
+        "forecast --dataset=datasets/diary --output=forecast.json --figures=figures",
+    )  # fmt: skip
+    foretell.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
+    foretell.add_argument("--figures", type=of_line.new_folder, help="draw reliability and confusion into this folder")
+    _data_arguments(foretell)
 
     look = _command(
         commands, "check", _check, "what is in a data set, what is odd, and whether a run would be refused",
@@ -258,6 +267,22 @@ def _run(options: argparse.Namespace, keys: list[str]) -> None:
         write_json(options.output, result)
         options.say(f"\nWritten: {options.output}")
     if options.figures and result["emotion"]:
+        from recbole_esmr.report.figures import save_forecast
+
+        options.say("Written: " + ", ".join(map(str, save_forecast(options.figures, result["emotion"]["diagnostics"]))))
+
+
+def _forecast(options: argparse.Namespace, keys: list[str]) -> None:
+    from recbole_esmr.files import write_json
+    from recbole_esmr.forecasting import forecast
+    from recbole_esmr.report.tables import emotion_table
+
+    result = forecast(options.dataset, options.config_files, arguments=keys)
+    options.say(f"\n{result['dataset']}, seed {result['seed']}\n\n{emotion_table(result['emotion'])}")
+    if options.output:
+        write_json(options.output, result)
+        options.say(f"\nWritten: {options.output}")
+    if options.figures:
         from recbole_esmr.report.figures import save_forecast
 
         options.say("Written: " + ", ".join(map(str, save_forecast(options.figures, result["emotion"]["diagnostics"]))))

@@ -199,7 +199,7 @@ def _esmr_report(model: Any, seed: int) -> dict[str, Any]:
     tested = (log.trace.role == TEST) & log.trace.present
     acted = rankers.acts & beliefs.gate(settings.serving.gate)[:, :-1][tested]
     return {
-        "emotion": emotion_report(log.trace, beliefs, rankers.taxonomy.labels, settings, seed),
+        "emotion": emotion_report(log.trace, beliefs, model.encoder, settings, seed),
         "engagement": learned.diagnostics.get("engagement"),
         "causal": learned.causal,
         "policy": {

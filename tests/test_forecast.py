@@ -134,8 +134,8 @@ def test_the_untrained_encoder_is_its_simple_forecasters():
 @pytest.mark.parametrize("wide", [0.5, 2.0, 10.0])
 def test_platt_is_logistic_regression(wide):
     generator = np.random.default_rng(0)
-    logit = generator.normal(size=4000) * wide
-    target = generator.uniform(size=4000) < 1 / (1 + np.exp(-(0.4 * logit - 0.7)))
+    logit = generator.normal(size=100_000) * wide
+    target = generator.uniform(size=100_000) < 1 / (1 + np.exp(-(0.4 * logit - 0.7)))
     ours = platt(torch.from_numpy(logit), torch.from_numpy(target.astype(float)))
     reference = LogisticRegression(C=1e6).fit(logit[:, None], target)
     assert ours.tolist() == pytest.approx([reference.coef_[0, 0], reference.intercept_[0]], abs=0.01)
@@ -143,18 +143,18 @@ def test_platt_is_logistic_regression(wide):
 
 @pytest.mark.parametrize("days", [2, 10, 300])
 def test_platt_is_pulled_toward_neutral(days):
-    """Where the loss is least its slope is 0: Xᵀ(p − y) + (a − 1, b) = 0."""
+    """Where the loss is least its slope is 0: Xᵀ(p − y) + 25 (a − 1, b) = 0."""
     generator = np.random.default_rng(4)
     logit = generator.normal(size=days) * 2
     target = (generator.uniform(size=days) < 1 / (1 + np.exp(-0.6 * logit))).astype(float)
     slope, offset = platt(torch.from_numpy(logit), torch.from_numpy(target)).double().tolist()
     assert 0.05 < slope < 5
     miss = 1 / (1 + np.exp(-(slope * logit + offset))) - target
-    assert [miss @ logit + slope - 1, miss.sum() + offset] == pytest.approx([0, 0], abs=1e-4)
+    assert [miss @ logit + 25 * (slope - 1), miss.sum() + 25 * offset] == pytest.approx([0, 0], abs=1e-4)
 
 
 def test_platt_keeps_its_bounds():
-    apart = torch.tensor([-9.0, 9.0]).repeat(500)
+    apart = torch.tensor([-9.0, 9.0]).repeat(20_000)
     assert platt(apart, (apart > 0).double())[1].abs() < 1e-3, "parted points stay finite"
     assert platt(apart / 90, (apart > 0).double()).tolist() == pytest.approx([5, 0], abs=1e-4)
     slope, offset = platt(apart, (apart < 0).double()).tolist()  # the wrong way round

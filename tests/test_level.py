@@ -131,7 +131,7 @@ def test_others_are_foreseen_better_than_by_the_level_tracker_with_intervals_tha
     tercile = np.digitize(np.broadcast_to(spread[:, None], truth.shape)[asked], np.quantile(spread, [1 / 3, 2 / 3]))
     assert inside.mean() == pytest.approx(0.8, abs=0.02)
     for part in range(3):
-        assert inside[tercile == part].mean() == pytest.approx(0.8, abs=0.04)
+        assert inside[tercile == part].mean() == pytest.approx(0.8, abs=0.06)
     chance, happened = 1 / (1 + np.exp(-foreseen[asked][:, 2])), truth[asked] < 0
     for low, high in ((0, 0.2), (0.2, 0.5), (0.5, 1)):
         some = (chance >= low) & (chance < high)

@@ -22,6 +22,7 @@ from recbole_esmr.config import ESMRSettings
 from recbole_esmr.data.trace import TEST, TRAIN, Trace
 from recbole_esmr.evaluator.tracker import TRACKER, level_tracker
 from recbole_esmr.model.beliefs import Beliefs
+from recbole_esmr.model.emotion_encoder import EmotionEncoder
 from recbole_esmr.model.level import NORMAL_80
 
 
@@ -30,12 +31,12 @@ class Forecast:
     """What a forecaster says of N target days.
 
     Attributes:
-        emotion: (N, E) probabilities.
+        emotion: (N, E) probabilities; None where people reported no emotion by name.
         mean, scale: (N,) normal distribution of the valence; None for a nowcast.
         negative: (N,) probability that the valence is negative; None for a nowcast.
     """
 
-    emotion: np.ndarray
+    emotion: np.ndarray | None = None
     mean: np.ndarray | None = None
     scale: np.ndarray | None = None
     negative: np.ndarray | None = None
@@ -50,6 +51,7 @@ class Task:
         known: (N, K) features that a tabular baseline may use.
         last: (N,) code of the last report, −1 without one.
         tracker: (N, 4) the level tracker's features.
+        labelled: whether the target days have an emotion by name, or a valence alone.
     """
 
     user: np.ndarray
@@ -57,24 +59,28 @@ class Task:
     known: np.ndarray
     last: np.ndarray
     tracker: np.ndarray
+    labelled: bool = True
 
 
 def emotion_report(
-    trace: Trace, beliefs: Beliefs, labels: tuple[str, ...], settings: ESMRSettings, seed: int
+    trace: Trace, beliefs: Beliefs, encoder: EmotionEncoder, settings: ESMRSettings, seed: int
 ) -> dict[str, object] | None:
     """The ``emotion`` part of ``run.json``; None where no training day, or no test day, with a report has a day before it.
 
     ``nowcast`` and ``forecast`` of the encoder, the same of each baseline under ``baselines`` (the cheap ones, or all with
     ``forecast_baselines: all``), under ``diagnostics`` what a figure of the forecast needs, under ``circular`` whether the labels
-    were made from behaviour. Every forecaster is trained on the training days (the encoder also stops and is
-    calibrated on the validation days) and judged on the same test days; inputs are the
-    days before (for the nowcast also the behaviour of the day itself, never its report).
+    were made from behaviour, under ``network`` in which share the network's residuals count (0: the level model alone foretells).
+    Where people reported a valence and no emotion by name, ``nowcast`` is None and the forecast has no figures of labels. Every
+    forecaster is trained on the training days (the encoder also stops and is calibrated on the validation days) and judged on
+    the same test days; inputs are the days before (for the nowcast also the behaviour of the day itself, never its report).
     """
-    tasks = {kind: [_task(trace, kind, part) for part in (TRAIN, TEST)] for kind in ("nowcast", "forecast")}
+    labelled = bool((trace.emotion >= 0).any())
+    kinds = ("nowcast", "forecast") if labelled else ("forecast",)
+    tasks = {kind: [_task(trace, kind, part) for part in (TRAIN, TEST)] for kind in kinds}
     if not all(len(task.user) for pair in tasks.values() for task in pair):
         return None
     baselines = CHEAP if settings.encoder.baselines == "cheap" else CHEAP | COSTLY
-    report: dict[str, dict[str, dict[str, float]]] = {"nowcast": {}, "forecast": {}}
+    report: dict[str, dict[str, dict[str, float]]] = {kind: {} for kind in kinds}
     for kind, (train, test) in tasks.items():
         said = _encoder_says(beliefs, test, kind)
         report[kind]["encoder"] = judge_forecast(trace, test, said, kind)
@@ -83,10 +89,13 @@ def emotion_report(
                 warnings.simplefilter("ignore")
                 report[kind][name] = judge_forecast(trace, test, baseline(trace, train, test, kind, seed), kind)
     return {
-        "nowcast": report["nowcast"]["encoder"],
+        "nowcast": report["nowcast"]["encoder"] if labelled else None,
         "forecast": report["forecast"]["encoder"],
-        "baselines": {name: {kind: report[kind][name] for kind in report} for name in baselines},
-        "diagnostics": diagnostics(trace, test, said, labels),
+        "baselines": {
+            name: {kind: report[kind][name] if kind in report else None for kind in ("nowcast", "forecast")} for name in baselines
+        },
+        "network": encoder.believed(),
+        "diagnostics": diagnostics(trace, test, said, encoder.emotions),
         "circular": settings.days.label == "behaviour-clusters",
     }
 
@@ -97,8 +106,12 @@ def diagnostics(trace: Trace, task: Task, said: Forecast, labels: tuple[str, ...
     Returns:
         ``reliability`` of the negative-day forecast: bins of ``forecast`` (mean probability), ``observed`` (frequency), ``days``;
         ``labels`` and ``confusion`` (rows the truth, columns the likeliest forecast); ``per_class``: precision, recall, average
-        precision, days.
+        precision, days. Without labels the last three are empty.
     """
+    negative = (trace.valence[task.user, task.day] < 0).astype(float)
+    bins = [] if said.negative is None else reliability(said.negative, negative).to_dict("records")
+    if said.emotion is None:
+        return {"reliability": bins, "labels": [], "confusion": [], "per_class": {}}
     truth, guess = trace.emotion[task.user, task.day], said.emotion.argmax(axis=1)
     precision, recall, _, count = precision_recall_fscore_support(truth, guess, labels=range(len(labels)), zero_division=0)
     per_class = {
@@ -110,14 +123,13 @@ def diagnostics(trace: Trace, task: Task, said: Forecast, labels: tuple[str, ...
         }
         for code, label in enumerate(labels)
     }
-    negative = (trace.valence[task.user, task.day] < 0).astype(float)
-    bins = [] if said.negative is None else reliability(said.negative, negative).to_dict("records")
     confusion = confusion_matrix(truth, guess, labels=range(len(labels)))
     return {"reliability": bins, "labels": list(labels), "confusion": confusion.tolist(), "per_class": per_class}
 
 
 def _task(trace: Trace, kind: str, part: int) -> Task:
-    target = (trace.role == part) & (trace.emotion >= 0)
+    labelled = bool((trace.emotion >= 0).any())
+    target = (trace.role == part) & (trace.emotion >= 0 if labelled else np.isfinite(trace.valence))
     target[:, 0] = False
     user, day = np.nonzero(target)
     tracker, latest = np.empty((len(user), len(TRACKER))), np.empty(len(user), dtype=np.int64)
@@ -131,7 +143,7 @@ def _task(trace: Trace, kind: str, part: int) -> Task:
     two_days = [trace.valence[user, day - 1], np.where(day > 1, trace.valence[user, np.maximum(day - 2, 0)], np.nan)]
     behaviour = trace.features[user, day if kind == "nowcast" else day - 1]
     known = np.column_stack([tracker, *two_days, last, behaviour, trace.profile[user]])
-    return Task(user, day, known, last, tracker)
+    return Task(user, day, known, last, tracker, labelled)
 
 
 def _encoder_says(beliefs: Beliefs, task: Task, kind: str) -> Forecast:
@@ -140,7 +152,7 @@ def _encoder_says(beliefs: Beliefs, task: Task, kind: str) -> Forecast:
         return Forecast(state.nowcast[task.user, task.day].softmax(dim=-1).numpy())
     before = task.user, task.day - 1
     return Forecast(
-        emotion=state.forecast[before].softmax(dim=-1).numpy(),
+        emotion=state.forecast[before].softmax(dim=-1).numpy() if task.labelled else None,
         mean=state.mean.numpy()[before],
         scale=state.scale.numpy()[before],
         negative=state.negative.sigmoid().numpy()[before],
@@ -148,23 +160,27 @@ def _encoder_says(beliefs: Beliefs, task: Task, kind: str) -> Forecast:
 
 
 def _majority(trace: Trace, train: Task, test: Task, kind: str, seed: int) -> Forecast:
-    share = np.bincount(trace.emotion[train.user, train.day], minlength=_emotions(trace)) / len(train.user)
+    emotion, ones = None, np.ones(len(test.user))
+    if train.labelled:
+        share = np.bincount(trace.emotion[train.user, train.day], minlength=_emotions(trace)) / len(train.user)
+        emotion = np.tile(share, (len(ones), 1))
     valence = trace.valence[train.user, train.day]
-    ones = np.ones(len(test.user))
-    return Forecast(np.tile(share, (len(ones), 1)), ones * valence.mean(), ones * valence.std(), ones * (valence < 0).mean())
+    return Forecast(emotion, ones * valence.mean(), ones * valence.std(), ones * (valence < 0).mean())
 
 
 def _persistence(trace: Trace, train: Task, test: Task, kind: str, seed: int) -> Forecast:
-    count = np.full((_emotions(trace) + 1, _emotions(trace)), 1e-3)
-    np.add.at(count, (train.last, trace.emotion[train.user, train.day]), 1)
-    np.fill_diagonal(count, count.diagonal() + count.max())  # the last report again, whatever usually follows it
+    emotion = None
+    if train.labelled:
+        count = np.full((_emotions(trace) + 1, _emotions(trace)), 1e-3)
+        np.add.at(count, (train.last, trace.emotion[train.user, train.day]), 1)
+        np.fill_diagonal(count, count.diagonal() + count.max())  # the last report again, whatever usually follows it
+        emotion = count[test.last] / count[test.last].sum(axis=1, keepdims=True)
     valence = trace.valence[train.user, train.day]
     scale = float(np.sqrt(np.mean((valence - train.tracker[:, 1]) ** 2)))
     chance = [
         np.mean(valence[(train.tracker[:, 1] < 0) == low] < 0) if ((train.tracker[:, 1] < 0) == low).any() else 0.5
         for low in (False, True)
     ]
-    emotion = count[test.last] / count[test.last].sum(axis=1, keepdims=True)
     ones = np.ones(len(test.user))
     return Forecast(emotion, test.tracker[:, 1], ones * scale, np.where(test.tracker[:, 1] < 0, chance[1], chance[0]))
 
@@ -182,11 +198,11 @@ def _lightgbm(trace: Trace, train: Task, test: Task, kind: str, seed: int) -> Fo
     def trained(label: np.ndarray, **objective: object) -> lightgbm.Booster:
         return lightgbm.train({**shared, **objective}, lightgbm.Dataset(train.known, label), num_boost_round=80)
 
-    emotion = trace.emotion[train.user, train.day]
-    valence = trace.valence[train.user, train.day]
-    number = _emotions(trace)
-    classes = np.asarray(trained(emotion, objective="multiclass", num_class=max(number, 2)).predict(test.known))[:, :number]
-    classes /= classes.sum(axis=1, keepdims=True)  # LightGBM wants two classes even where there is one emotion
+    valence, classes = trace.valence[train.user, train.day], None
+    if train.labelled:
+        emotion, number = trace.emotion[train.user, train.day], _emotions(trace)
+        classes = np.asarray(trained(emotion, objective="multiclass", num_class=max(number, 2)).predict(test.known))[:, :number]
+        classes /= classes.sum(axis=1, keepdims=True)  # LightGBM wants two classes even where there is one emotion
     if kind == "nowcast":
         return Forecast(classes)
     regression = trained(valence, objective="regression")
@@ -220,7 +236,7 @@ def _regressed(trace: Trace, train: Task, test: Task, known: np.ndarray, asked: 
     valence = trace.valence[train.user, train.day]
     line = LinearRegression().fit(known, valence)
     return Forecast(
-        emotion=_logistic(known, trace.emotion[train.user, train.day], asked, _emotions(trace)),
+        emotion=_logistic(known, trace.emotion[train.user, train.day], asked, _emotions(trace)) if train.labelled else None,
         mean=np.clip(line.predict(asked), -1, 1),
         scale=np.full(len(asked), float(np.std(valence - line.predict(known)))),
         negative=_logistic(known, (valence < 0).astype(int), asked, 2)[:, 1],
@@ -237,8 +253,8 @@ def _gru(trace: Trace, train: Task, test: Task, kind: str, seed: int) -> Forecas
     """A GRU over the days' features, reports and level tracker, with heads for emotion, valence and risk."""
     from recbole_esmr.evaluator.gru import gru_forecast
 
-    parts = gru_forecast(trace, (train.user, train.day), (test.user, test.day), nowcast=kind == "nowcast", seed=seed)
-    return Forecast(*parts)
+    emotion, *parts = gru_forecast(trace, (train.user, train.day), (test.user, test.day), nowcast=kind == "nowcast", seed=seed)
+    return Forecast(emotion if train.labelled else None, *parts)
 
 
 CHEAP: dict[str, Callable[[Trace, Task, Task, str, int], Forecast]] = {
@@ -259,12 +275,11 @@ COSTLY: dict[str, Callable[[Trace, Task, Task, str, int], Forecast]] = {
 
 def judge_forecast(trace: Trace, task: Task, said: Forecast, kind: str) -> dict[str, float]:
     """Scores of a forecast of the task's days: accuracy and macro-F1, and for tomorrow valence, risk, calibration, coverage."""
-    truth = trace.emotion[task.user, task.day]
-    guess = said.emotion.argmax(axis=1)
-    scores = {
-        "accuracy": float(accuracy_score(truth, guess)),
-        "macro_f1": float(f1_score(truth, guess, average="macro", labels=np.unique(truth), zero_division=0)),
-    }
+    scores: dict[str, float] = {}
+    if said.emotion is not None:
+        truth, guess = trace.emotion[task.user, task.day], said.emotion.argmax(axis=1)
+        scores["accuracy"] = float(accuracy_score(truth, guess))
+        scores["macro_f1"] = float(f1_score(truth, guess, average="macro", labels=np.unique(truth), zero_division=0))
     if kind == "nowcast" or said.mean is None or said.scale is None or said.negative is None:
         return scores
     valence = trace.valence[task.user, task.day]

@@ -38,21 +38,24 @@ def gru_forecast(
     wanted[train] = True
     emotion = torch.from_numpy(np.where(wanted, trace.emotion, -1))
     valence = torch.from_numpy(np.where(wanted, trace.valence, np.nan)).float()
+    named = emotion >= 0
     people = torch.from_numpy(np.flatnonzero(wanted.any(axis=1)))
     for _ in range(EPOCHS):
         for batch in people[torch.randperm(len(people), generator=generator)].split(BATCH):
             said = head(network(inputs[batch])[0])
-            known = emotion[batch] >= 0
+            known = torch.isfinite(valence[batch])
             error = (said[..., emotions] - valence[batch])[known]
             low = (valence[batch][known] < 0).float()
-            loss = functional.cross_entropy(said[..., :emotions][known], emotion[batch][known]) + error.square().mean() / 0.1
+            loss = error.square().mean() / 0.1
+            if named[batch].any():
+                loss = loss + functional.cross_entropy(said[..., :emotions][named[batch]], emotion[batch][named[batch]])
             loss = loss + functional.binary_cross_entropy_with_logits(said[..., emotions + 1][known], low)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
     with torch.no_grad():
         said = head(network(inputs)[0])
-    scale = float((said[..., emotions] - valence)[emotion >= 0].std())
+    scale = float((said[..., emotions] - valence)[torch.isfinite(valence)].std())
     asked = said[test]
     ones = np.ones(len(test[0]))
     mean = asked[:, emotions].clamp(-1, 1).numpy()

@@ -20,6 +20,9 @@ RESIDUAL_PRIOR = 50
 SCALE_PRIOR = 125
 """Strength, in days, of the belief that the spread of the training days is right: a few validation days are of one season."""
 
+RISK_PRIOR = 25
+"""Strength of the belief that the risks of the training days are right; a day near even odds weighs a quarter."""
+
 WON = 2.0
 """Standard errors, clustered by person, by which a residual's gain must exceed zero before it is believed."""
 
@@ -181,10 +184,11 @@ def best_temperature(logits: Tensor, target: Tensor) -> float:
 def platt(logit: Tensor, target: Tensor) -> Tensor:
     r"""Slope in [0.05, 5] and offset of logits that minimise the cross-entropy of their targets (Platt 1999).
 
-    .. math:: \min_{a, b} \sum_i \Big( \log(1 + e^{a x_i + b}) - y_i (a x_i + b) \Big) + \tfrac12 (a - 1)^2 + \tfrac12 b^2
+    .. math:: \min_{a, b} \sum_i \Big( \log(1 + e^{a x_i + b}) - y_i (a x_i + b) \Big)
+        + \tfrac{n_0}2 \big( (a - 1)^2 + b^2 \big)
 
-    The weak pull toward (1, 0) keeps them finite where the logits separate the targets. (scikit-learn's logistic regression pulls
-    toward 0 alone.)
+    The pull toward (1, 0), n_0 = :data:`RISK_PRIOR`, keeps what a few validation days say from outweighing the training days,
+    and both finite where the logits separate the targets. (scikit-learn's logistic regression pulls toward 0 alone.)
 
     Args:
         logit, target: (N,) x, and y of 0 or 1.
@@ -197,7 +201,7 @@ def platt(logit: Tensor, target: Tensor) -> Tensor:
     def loss(weight: np.ndarray) -> float:
         slope, offset = weight
         score = slope * x + offset
-        return float((np.logaddexp(0, score) - y * score).sum() + 0.5 * ((slope - 1) ** 2 + offset**2))
+        return float((np.logaddexp(0, score) - y * score).sum() + 0.5 * RISK_PRIOR * ((slope - 1) ** 2 + offset**2))
 
     return torch.as_tensor(_least(loss, [1.0, 0.0], [(0.05, 5.0), (-np.inf, np.inf)]), dtype=torch.float32)
 

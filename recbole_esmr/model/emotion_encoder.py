@@ -311,6 +311,11 @@ class EmotionEncoder(nn.Module):
         tracked: np.ndarray = np.clip(self.level.foresee(trace.valence)[..., 0], -1, 1)
         return tracked
 
+    def believed(self) -> dict[str, float]:
+        """In which share each residual of the network counts, 0 to 1; at 0 the level model alone foretells."""
+        negative, episode = self.risk_share.tolist()
+        return {"valence": float(self.shrink), "spread": float(self.spread_share), "negative": negative, "episode": episode}
+
     def usual_scale(self) -> float:
         """Scale of a day's valence of somebody of whom nothing is known."""
         return float(np.exp(self.level.foresee(np.full((1, 1), np.nan))[0, 0, 1])) * float(self.widening)

@@ -111,7 +111,7 @@ def save_rollout(
 
 
 def save_forecast(folder: str | Path, diagnostics: Mapping[str, Any]) -> list[Path]:
-    """Reliability of the negative-day forecast, and the confusion of tomorrow's emotion; returns the paths.
+    """Reliability of the negative-day forecast, and, where emotions were named, the confusion of tomorrow's; returns the paths.
 
     Args:
         folder: where to.
@@ -137,10 +137,11 @@ def save_forecast(folder: str | Path, diagnostics: Mapping[str, Any]) -> list[Pa
         axis.set_xticks(range(len(labels)), labels, rotation=60, ha="right")
         axis.set_yticks(range(len(labels)), [f"{name} ({int(row.sum())})" for name, row in zip(labels, counts, strict=True)])
 
-    names = ("reliability.png", "confusion.png")
+    names = ["reliability.png", "confusion.png"] if labels else ["reliability.png"]
     with written_together(folder) as new:
         _save(new / names[0], reliability, width=4.0, height=4.0)
-        _save(new / names[1], confusion, width=5.0, height=5.0)
+        if labels:
+            _save(new / names[-1], confusion, width=5.0, height=5.0)
     return [Path(folder) / name for name in names]
 
 

@@ -31,12 +31,7 @@ def run_table(result: dict[str, Any]) -> str:
     if empty:
         parts += [f"No figures for {' and '.join(empty)}: {_why_empty(result['config'], empty)}"]
     if result["emotion"]:
-        parts += [
-            "",
-            "Emotion on the test days (nowcast: today; the rest: tomorrow)"
-            + (": labels are made from behaviour, so the nowcast is circular" if result["emotion"]["circular"] else ""),
-            _text(emotion_frame(result["emotion"]), True),
-        ]
+        parts += ["", emotion_table(result["emotion"])]
     if result["engagement"]:
         parts += ["", "Engagement on the test days", _engagement(result["engagement"])]
     if result["causal"] and result["causal"]["effects"]:
@@ -59,12 +54,23 @@ def _engagement(said: dict[str, Any]) -> str:
     return f"{_text(pd.DataFrame(rows).T, True)}\nskips: {said['skips']}"
 
 
+def emotion_table(emotion: dict[str, Any]) -> str:
+    """The forecasts of the test days for the terminal, and what of the network counts in them."""
+    named = emotion["nowcast"] is not None
+    title = "Emotion on the test days (nowcast: today; the rest: tomorrow)" if named else "Tomorrow, on the test days"
+    if emotion["circular"]:
+        title += ": labels are made from behaviour, so the nowcast is circular"
+    counts = [f"{name} {share:.2f}" for name, share in emotion["network"].items() if share > 0]
+    told = "the level model alone foretells; the network won nowhere on the validation days"
+    word = f"the network's residual counts: {', '.join(counts)} (of 1)" if counts else told
+    return f"{title}\n{_text(emotion_frame(emotion), True)}\nvalence and risk: {word}"
+
+
 def emotion_frame(emotion: dict[str, Any]) -> pd.DataFrame:
     """One row a forecaster: the encoder first, then its baselines."""
     said = {"ESMR encoder": emotion, **emotion["baselines"]}
-    return pd.DataFrame(
-        {name: {"nowcast_accuracy": part["nowcast"]["accuracy"], **part["forecast"]} for name, part in said.items()}
-    ).T
+    now = {name: {"nowcast_accuracy": part["nowcast"]["accuracy"]} if part["nowcast"] else {} for name, part in said.items()}
+    return pd.DataFrame({name: {**now[name], **part["forecast"]} for name, part in said.items()}).T
 
 
 def effect_frame(causal: dict[str, Any]) -> pd.DataFrame:

@@ -21,7 +21,10 @@ def check_rankable(config: Any, dataset: Any) -> None:
     """
     name, items = config["dataset"], dataset.item_num - 1
     if items < 2:
-        raise DataError(f"data set '{name}': has {items} item, so there is nothing to choose between. Give at least two.")
+        raise DataError(
+            f"data set '{name}': has {items} item, so there is nothing to choose between. Give at least two. (What a diary alone "
+            f"foretells is shown by `recbole-esmr forecast`.)"
+        )
     longest = max(int(k) for k in config["topk"])
     if config["eval_type"].name == _RANKING and longest > items:
         kept = [k for k in config["topk"] if int(k) <= items] or [items]

@@ -13,6 +13,8 @@ For example::
       columns: {user_id: person, day: date, valence: mood}
       scale: {valence: [1, 7]}
       aggregate: {valence: mean}
+
+Without `inter`, and with `day`, the data are a diary alone: nothing can be recommended from it, and tomorrow can be foretold.
 """
 
 from __future__ import annotations
@@ -36,6 +38,9 @@ from recbole_esmr.data.importers.table import Table, read_table
 from recbole_esmr.data.reading.times import SECONDS_A_DAY, is_date
 from recbole_esmr.errors import ConfigError
 from recbole_esmr.protocol import BY_TIME
+
+DIARY = "diary"
+"""The one item of a data set that was made from a diary without a feed."""
 
 
 def read_csv(source: Path, mapping: Path | None) -> Imported:
@@ -66,6 +71,11 @@ def read_csv(source: Path, mapping: Path | None) -> Imported:
         if suffix == "item" and "duration" in frame:
             told.lengths = frames[suffix].set_index("item_id")["duration"]
         told.notes.append(f".{suffix}: {len(frames[suffix])} rows from {len(frame)} rows of {read[key].name}")
+    if "inter" not in frames:
+        frames["inter"], origins["inter"] = frames["day"][["user_id", "day"]].assign(item_id=DIARY), origins["day"]
+        told.notes.append(
+            f".inter: a diary alone: the item '{DIARY}' on each of its days, for RecBole; `recbole-esmr forecast` is for it"
+        )
     _add_timestamp(frames, said, told)
     own = [str(name) for name in frames["inter"] if _is_own_text(frames["inter"], str(name))]
     if own:

@@ -42,7 +42,7 @@ def draft_mapping(source: Path) -> str:
         raise DataError(f"{source}: holds no CSV file (.csv, .tsv, .txt, or these with .gz). Give --input the folder of exports.")
     guesses = [guess(path) for path in paths]
     parts = _parts(guesses)
-    if "inter" not in parts:
+    if "inter" not in parts and "day" not in parts:
         seen = "; ".join(f"{g.path.name}: {', '.join(map(str, g.table.cells))}" for g in guesses)
         raise DataError(f"{source}: no file seems to say who met which item ({seen}). Write the mapping by hand (docs/data.md).")
     taxonomy, labels = _taxonomy(parts)

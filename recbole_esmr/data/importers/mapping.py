@@ -116,8 +116,11 @@ def load_mapping(path: Path) -> CSVMapping:
     for key in given:
         if key not in (*SCHEMA, *keys(_Whole)):
             raise ConfigError(f"{path}: unknown key '{key}'. {nearest(str(key), [*SCHEMA, *keys(_Whole)])}")
-    if "inter" not in given:
-        raise ConfigError(f"{path}: the part 'inter' is missing; RecBole needs to know who met which item.")
+    if "inter" not in given and ("day" not in given or "imp" in given):
+        raise ConfigError(
+            f"{path}: the part 'inter' is missing; RecBole needs to know who met which item. (A diary alone has the part "
+            f"'day' and no other but 'user'.)"
+        )
     own = {key: value for key, value in given.items() if key not in SCHEMA and value is not None}
     whole = parse(_Whole, _ALL | own, str(path))
     common = {key: getattr(whole, key) for key in _COMMON}
@@ -126,7 +129,8 @@ def load_mapping(path: Path) -> CSVMapping:
         if suffix in given:
             parts[suffix] = _part(given[suffix], common, suffix, f"{path}: {suffix}")
     lengths = "item" in parts and "duration" in parts["item"].columns
-    if WATCH_SECONDS in parts["inter"].columns and not lengths and "duration" not in parts["inter"].columns:
+    views = parts["inter"].columns if "inter" in parts else {}
+    if WATCH_SECONDS in views and not lengths and "duration" not in views:
         raise ConfigError(
             f"{path}: inter: {WATCH_SECONDS} needs the length of each item: map `duration` (seconds) in the part 'item', or here."
         )

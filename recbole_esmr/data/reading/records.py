@@ -163,8 +163,7 @@ def _reports(name: str, frame: pd.DataFrame, taxonomy: Taxonomy, warn: Callable[
     valence = np.where(np.isfinite(valence), valence, said)
     if np.isfinite(valence).any() and (frame["emotion"] == "").all():
         warn(
-            f"{name}.day: people reported a valence and no emotion by name, so a run has no figures of forecast emotions; the "
-            "encoder learns from the valence."
+            f"{name}.day: people reported a valence and no emotion by name, so forecasts are of the valence and of negative days."
         )
     if np.isfinite(valence).any() and not (valence < 0).any():
         warn(
