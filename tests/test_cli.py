@@ -194,11 +194,14 @@ def test_import_ldos_comoda(tmp_path):
     item = pd.read_csv(tmp_path / "films/films.item", sep="\t")
     day = pd.read_csv(tmp_path / "films/films.day", sep="\t")
     assert len(item) == 1232 and len(day) == 2296
-    # film 233 was rated by several; the file's second line names its dominant emotion 7 (neutral)
     source = pd.read_csv(SHARED / "data/ldos-comoda/LDOS-CoMoDa.csv", header=None)
-    votes = source[(source[1] == 36) & (source[14] > 0)][14].value_counts()
-    film = item[item["item_id:token"] == 36].iloc[0]
-    assert film["emotion_intensity:float"] == pytest.approx(votes.max() / votes.sum(), abs=1e-3)
+    named = source[source[14].between(1, 7)]
+    most = named[1].value_counts().index[0]  # the film that most people rated
+    votes = named[named[1] == most][14].value_counts()
+    film = item[item["item_id:token"] == most].iloc[0]
+    shares = np.array(film["emotion_share:float_seq"].split(), dtype=float)
+    assert shares.sum() == pytest.approx(1, abs=1e-5) and shares.argmax() + 1 == votes.idxmax()
+    assert 1 / 7 < shares.max() < votes.max() / votes.sum(), "pulled toward all films' shares"
     person = day[day["user_id:token"] == 23]
     assert person["day:float"].tolist() == list(range(1, len(person) + 1))
 

@@ -251,8 +251,8 @@ def test_prediction_powered_by_hand():
 
 def _items() -> Catalogue:
     return Catalogue(
-        emotion=np.array([-1, 0, 1, 1, -1]),
-        valence=np.array([0, -0.5, 0.6, 0.6, 0]),
+        share=np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 0]]),
+        place=np.array([-0.5, 0.6, -0.7]),
         intensity=np.array([0, 0.8, 0.4, 1.0, 0]),
         category=np.array([-1, 0, 1, 1, -1]),
         categories=("fun", "news"),
@@ -281,7 +281,7 @@ def test_traits_by_hand():
 def test_a_column_of_many_values_keeps_the_commonest():
     token = np.array(["", *(f"t{j % 40:02d}" for j in range(500)), "t39", "t38"])
     one = np.ones(len(token))
-    catalogue = Catalogue(one.astype(int) * -1, 0 * one, 0 * one, one.astype(int) * -1, (), one, {"tag": token})
+    catalogue = Catalogue(np.zeros((len(one), 0)), np.zeros(0), 0 * one, one.astype(int) * -1, (), one, {"tag": token})
     assert len(traits_of(catalogue, (), ["tag"])) == 30
     assert "exposure_tag=t38" not in traits_of(catalogue, (), ["tag"]).names or token.tolist().count("t38") > 12
 

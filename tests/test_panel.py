@@ -39,8 +39,8 @@ def _trace(valence, exposure) -> Trace:
 def _two_items() -> Catalogue:
     """Item 1 is negative (−0.5) with intensity 0.8, item 2 positive (0.6) with intensity 0.4; 36 seconds each."""
     return Catalogue(
-        emotion=np.array([-1, 0, 1]),
-        valence=np.array([0, -0.5, 0.6]),
+        share=np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]),
+        place=np.array([-0.5, 0.6]),
         intensity=np.array([0, 0.8, 0.4]),
         category=np.array([-1, 0, 0]),
         categories=("c",),

@@ -106,7 +106,7 @@ def make_panel(
         Outcomes: tomorrow's reported valence and whether it is negative, watch hours, and whether the person came.
     """
     use = np.asarray(use, dtype=bool) & trace.consent[:, None]
-    usual = _usual_ratio(impressions, len(catalogue.emotion), use)
+    usual = _usual_ratio(impressions, len(catalogue), use)
     frames: list[pd.DataFrame] = []
     for people in trace.blocks():
         inside = slice(*np.searchsorted(impressions.user, [people[0], people[-1] + 1]))

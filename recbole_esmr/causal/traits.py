@@ -26,8 +26,8 @@ class Traits:
     Attributes:
         names: of the exposure to each trait: ``exposure_angry``, ``exposure_category=news``, ``exposure_duration``.
         groups: of each, (F,): effects within a group are pooled. The sign of an emotion, or the column.
-        value: (I, F) how much of each trait an item has: the intensity of its emotion, 1 for the value of a token column, SDs
-            from the mean for a number (0 where it is not known).
+        value: (I, F) how much of each trait an item has: intensity times the share of an emotion, 1 for the value of a token
+            column, SDs from the mean for a number (0 where it is not known).
     """
 
     names: tuple[str, ...]
@@ -66,7 +66,7 @@ def traits_of(catalogue: Catalogue, labels: Sequence[str], features: Sequence[st
             else:
                 named |= _values(feature, column)
     values = [value for _, value in named.values()]
-    table = np.stack(values, axis=1) if values else np.zeros((len(catalogue.emotion), 0))
+    table = np.stack(values, axis=1) if values else np.zeros((len(catalogue), 0))
     return Traits(tuple(named), tuple(group for group, _ in named.values()), table)
 
 
@@ -74,10 +74,9 @@ def _emotions(catalogue: Catalogue, labels: Sequence[str]) -> dict[str, tuple[st
     """The emotions that items have."""
     found = {}
     for code, label in enumerate(labels):
-        of_label = catalogue.emotion == code
-        if of_label.any():
-            sign = int(np.sign(catalogue.valence[of_label].mean()))
-            found[EXPOSURE + label] = (SIGNS[sign + 1], catalogue.intensity * of_label)
+        share = catalogue.share[:, code]
+        if share.any():
+            found[EXPOSURE + label] = (SIGNS[int(np.sign(catalogue.place[code])) + 1], catalogue.intensity * share)
     return found
 
 

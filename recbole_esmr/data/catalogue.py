@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 
 from recbole_esmr.data.reading.atomic import read_atomic_file
 from recbole_esmr.data.reading.schema import checked
+from recbole_esmr.data.reading.shares import shares_of, shares_of_numbers
 from recbole_esmr.emotion import Taxonomy, load_taxonomy
 from recbole_esmr.errors import ConfigError, DataError, nearest
 
@@ -25,11 +27,12 @@ KNOWN = ("emotion", "category", "intensity", "duration")
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Item features, shape (I,) each; row 0 is RecBole's padding and holds no item.
+    """Item features, shape (I,) each unless said otherwise; row 0 is RecBole's padding and holds no item.
 
     Attributes:
-        emotion: codes of the taxonomy, −1 where an item has none.
-        valence: of that emotion, in [−1, 1]; 0 where it has none.
+        share: (I, E) what each item expresses: shares of the taxonomy's emotions that add up to 1, one of them 1 where it has one
+            label; zeros where it has none.
+        place: (E,) valence of each emotion, in [−1, 1].
         intensity: 0–1; 0 where the item has no emotion.
         category: codes 0 … C−1, −1 where unknown.
         categories: the C names.
@@ -37,33 +40,48 @@ class Catalogue:
         columns: other columns of the ``.item`` file that ``effect_features`` names: texts ("" where unknown), or numbers (NaN).
     """
 
-    emotion: np.ndarray
-    valence: np.ndarray
+    share: np.ndarray
+    place: np.ndarray
     intensity: np.ndarray
     category: np.ndarray
     categories: tuple[str, ...]
     duration: np.ndarray
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
-    @property
-    def negative(self) -> np.ndarray:
-        """Intensity of the items with valence < 0, else 0; shape (I,), in [0, 1]."""
-        return self.intensity * (self.valence < 0)
+    def __len__(self) -> int:
+        return len(self.share)
 
-    @property
+    @cached_property
+    def emotion(self) -> np.ndarray:
+        """Code of the emotion with the largest share, −1 where an item has none; (I,)."""
+        if not self.share.shape[1]:
+            return np.full(len(self), -1)
+        return np.where(self.share.any(axis=1), self.share.argmax(axis=1), -1)
+
+    @cached_property
+    def valence(self) -> np.ndarray:
+        """Mean valence of what an item expresses, in [−1, 1]; 0 where that is nothing; (I,)."""
+        return np.asarray(self.share @ self.place)
+
+    @cached_property
+    def negative(self) -> np.ndarray:
+        """Intensity times the share of emotions with valence < 0; (I,), in [0, 1]."""
+        return np.asarray(self.intensity * (self.share @ (self.place < 0)))
+
+    @cached_property
     def positive(self) -> np.ndarray:
-        """Intensity of the items with valence > 0, else 0; shape (I,), in [0, 1]."""
-        return self.intensity * (self.valence > 0)
+        """Intensity times the share of emotions with valence > 0; (I,), in [0, 1]."""
+        return np.asarray(self.intensity * (self.share @ (self.place > 0)))
 
     def first(self, items: int) -> Catalogue:
         """The catalogue of the first so many items."""
-        arrays: dict[str, Any] = {name: value[:items] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        arrays: dict[str, Any] = {name: getattr(self, name)[:items] for name in ("share", "intensity", "category", "duration")}
         return replace(self, **arrays, columns={name: value[:items] for name, value in self.columns.items()})
 
     @property
     def has_emotion(self) -> bool:
         """Whether any item has an emotion."""
-        return bool((self.emotion >= 0).any())
+        return bool(self.share.any())
 
 
 def load_catalogue(dataset: Dataset, taxonomy: Taxonomy | None = None, beyond: Sequence[str] = ()) -> Catalogue:
@@ -98,26 +116,38 @@ def load_catalogue(dataset: Dataset, taxonomy: Taxonomy | None = None, beyond: S
 
     token_id = dataset.field2token_id[dataset.iid_field] | {token: known + place for place, token in enumerate(beyond)}
     ids = column("ITEM_ID_FIELD", "").map(token_id).fillna(0).astype(int).to_numpy()
-    emotion = np.full(items, -1)
-    emotion[ids] = taxonomy.encode(column("EMOTION_FIELD", "").to_numpy(dtype=str))
+    share = np.zeros((items, len(taxonomy)))
+    share[ids] = _shares(path, frame, config, taxonomy)
     intensity = np.zeros(items)
     intensity[ids] = pd.to_numeric(column("INTENSITY_FIELD", 1.0)).fillna(1.0).to_numpy()
     category = np.full(items, -1)
-    codes, names = pd.factorize(column("CATEGORY_FIELD", "").replace("", np.nan), sort=True)
+    codes, names = pd.factorize(column("CATEGORY_FIELD", "").where(lambda text: text != ""), sort=True)
     category[ids] = codes
     duration = np.full(items, np.nan)
     duration[ids] = pd.to_numeric(column("DURATION_FIELD", np.nan)).to_numpy()
-    emotion[0], category[0], duration[0] = -1, -1, np.nan
+    share[0], category[0], duration[0] = 0, -1, np.nan
     usual = np.nanmedian(duration) if np.isfinite(duration).any() else 30.0
     return Catalogue(
-        emotion=emotion,
-        valence=np.nan_to_num(taxonomy.valence_of(emotion)),
-        intensity=np.where(emotion >= 0, intensity, 0.0),
+        share=share,
+        place=taxonomy.valence,
+        intensity=np.where(share.any(axis=1), intensity, 0.0),
         category=category,
         categories=tuple(str(name) for name in names),
         duration=np.where(np.isfinite(duration), duration, usual),
         columns=_own_columns(path, file.types if file else {}, frame, config["effect_features"] or (), ids, items),
     )
+
+
+def _shares(path: Path, frame: pd.DataFrame, config: Any, taxonomy: Taxonomy) -> np.ndarray:
+    """What the rows of an ``.item`` file express, (N, E): their shares, one label, or a number."""
+    share, label, number = (str(config[role]) for role in ("EMOTION_SHARE_FIELD", "EMOTION_FIELD", "VALENCE_FIELD"))
+    if share in frame:
+        return shares_of(path, frame[share], taxonomy)
+    if label in frame:
+        return np.eye(len(taxonomy) + 1)[taxonomy.encode(frame[label].to_numpy(dtype=str)), :-1]
+    if number in frame:
+        return shares_of_numbers(path, frame[number], taxonomy)
+    return np.zeros((len(frame), len(taxonomy)))
 
 
 def _own_columns(
@@ -150,6 +180,7 @@ def require_item_emotions(catalogue: Catalogue, dataset: Dataset) -> None:
         config = dataset.config
         raise DataError(
             f"data set '{dataset.dataset_name}' has no item emotions: {dataset.dataset_name}.item needs the columns "
-            f"'{config['EMOTION_FIELD']}:token' (and '{config['INTENSITY_FIELD']}:float', 0-1). "
+            f"'{config['EMOTION_FIELD']}:token' (and '{config['INTENSITY_FIELD']}:float', 0-1), or "
+            f"'{config['EMOTION_SHARE_FIELD']}:float_seq'. "
             "Or take NegativeExposure and ExpectedValence out of metrics."
         )

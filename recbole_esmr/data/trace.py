@@ -170,7 +170,9 @@ def make_trace(
 
     Exposure of a user-day over its impressions, with r the watch ratio and g the intensity:
 
-    .. math:: x_- = \frac1n \sum_i r_i g_i [v_i < 0], \quad x_+ = \frac1n \sum_i r_i g_i [v_i > 0]
+    .. math:: x_- = \frac1n \sum_i r_i g_i \sum_{e: v_e < 0} s_{ie}, \quad x_+ = \frac1n \sum_i r_i g_i \sum_{e: v_e > 0} s_{ie}
+
+    with s the shares of the emotions that an item expresses: one of them 1 where it has one label.
 
     Args:
         first_day: calendar day of column 0.
@@ -243,7 +245,7 @@ def _watched(sums: UserDaySums, impressions: Impressions, catalogue: Catalogue, 
         "shown": sums.count,
         "hours": sums.sum(hours),
         "exposure": exposure,
-        "emotion_hours": sums.sum_by(hours, catalogue.emotion[item], len(taxonomy)),
+        "emotion_hours": np.stack([sums.sum(hours * share[item]) for share in catalogue.share.T], axis=-1),
         "category_hours": sums.sum_by(hours, catalogue.category[item], max(len(catalogue.categories), 1)),
     }
     return {name: value[:, 0] for name, value in found.items()}
@@ -257,8 +259,8 @@ def _derived(watched: dict[str, np.ndarray], catalogue: Catalogue, taxonomy: Tax
         "positive_exposure": watched["exposure"][:, 1],
         "watch_hours": np.where(shown > 0, hours, np.nan),
         "items_shown": np.where(shown > 0, shown, np.nan),
-        **_watched_shares(watched["emotion_hours"], taxonomy.labels, catalogue.emotion, hours),
-        **_watched_shares(watched["category_hours"], catalogue.categories, catalogue.category, hours),
+        **_watched_shares(watched["emotion_hours"], taxonomy.labels, catalogue.share.any(axis=0), hours),
+        **_watched_shares(watched["category_hours"], catalogue.categories, _occurring(catalogue), hours),
     }
 
 
@@ -287,10 +289,15 @@ CONTENT = "watched "
 """Beginning of the features that say what was watched: its emotions and categories, as shares of the day's watch time."""
 
 
-def _watched_shares(hours: np.ndarray, names: tuple[str, ...], codes: np.ndarray, total: np.ndarray) -> dict[str, np.ndarray]:
+def _occurring(catalogue: Catalogue) -> np.ndarray:
+    """Which categories an item has, (C,) bool."""
+    return np.isin(np.arange(len(catalogue.categories)), catalogue.category)
+
+
+def _watched_shares(hours: np.ndarray, names: tuple[str, ...], there: np.ndarray, total: np.ndarray) -> dict[str, np.ndarray]:
     """A feature for each name that an item has, (R,), NaN on days without watching."""
     share = hours / np.where(total > 0, total, np.nan)[..., None]
-    return {f"{CONTENT}{name}": share[..., code] for code, name in enumerate(names) if (codes == code).any()}
+    return {f"{CONTENT}{name}": share[..., code] for code, name in enumerate(names) if there[code]}
 
 
 def withheld(trace: Trace) -> Trace:

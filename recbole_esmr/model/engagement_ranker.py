@@ -74,6 +74,7 @@ class EngagementFeatures:
         """
         items = self._catalogue
         emotion, category = items.emotion[item], items.category[item]
+        own_category = np.eye(max(len(items.categories), 1))[category]
         day_of_week, known = weekday(self._first_day + day) % 7, np.maximum(day, 0)
         may_feel = self._consent[row] & (emotion >= 0)  # without consent no emotion is read, not even the item's
         columns = [
@@ -85,8 +86,8 @@ class EngagementFeatures:
             np.where(may_feel, items.intensity[item], np.nan),
             category,
             items.duration[item],
-            np.where(may_feel, _share(self._emotion_hours(row, known), emotion), np.nan),
-            np.where(category >= 0, _share(self._category_hours(row, known), category), np.nan),
+            np.where(may_feel, _liking(self._emotion_hours(row, known), items.share[item]), np.nan),
+            np.where(category >= 0, _liking(self._category_hours(row, known), own_category), np.nan),
             self._profile[row],
             self._engagement(row, known) / np.maximum(self._visits(row, known), 1),
             day_of_week,
@@ -201,8 +202,7 @@ def _present_days(trace: Trace) -> np.ndarray | SparseDays:
     return SparseDays(user, day, np.ones(len(user), dtype=int), trace.present.shape, 0)
 
 
-def _share(hours: np.ndarray, code: np.ndarray) -> np.ndarray:
-    """Share of a code in hours (N, C), (N,)."""
+def _liking(hours: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Share in a person's hours (N, C) of what an item is, (N, C) shares; (N,)."""
     prior = 0.02  # hours: a newcomer's shares are even
-    own = np.take_along_axis(hours, np.maximum(code, 0)[:, None], axis=1)[:, 0]
-    return (own + prior / hours.shape[1]) / (hours.sum(axis=1) + prior)
+    return np.asarray(((hours + prior / hours.shape[1]) * share).sum(axis=1) / (hours.sum(axis=1) + prior))

@@ -63,7 +63,7 @@ class ESMR(SequentialRecommender):
         self.settings, self.log = config.esmr, dataset.log
         self.taxonomy, self.catalogue = dataset.taxonomy, dataset.catalogue
         self.day_field, self.slate_size = dataset.day_field, max(int(k) for k in config["topk"])
-        self.item_features = item_features(self.catalogue, len(self.taxonomy))
+        self.item_features = item_features(self.catalogue)
         self.traits = traits_of(self.catalogue, self.taxonomy.labels, self.settings.causal.features)
         self.retriever = Retriever(config.of_retriever(), dataset)
         self.encoder = self._make_encoder(config["trust"])

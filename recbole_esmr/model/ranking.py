@@ -337,8 +337,7 @@ def _asked(benefit: Tensor, goal: np.ndarray, effect: Tensor, item: Tensor, rank
     ``calm`` counts every harm and, of what lifts the mood, only what does not excite: an effect of an arousing item above 0
     counts as 0.
     """
-    emotion = rankers.catalogue.emotion[item.numpy()]
-    excites = torch.from_numpy((rankers.taxonomy.arousal[emotion] > 0) & (emotion >= 0))
+    excites = torch.from_numpy((rankers.catalogue.share @ rankers.taxonomy.arousal > 0)[item.numpy()])
     calming = torch.where(excites, effect.clamp(max=0), effect)
     of_goal = torch.where(torch.from_numpy(goal == CALM)[:, None], calming, effect)
     return torch.where(torch.from_numpy(goal != "")[:, None], of_goal, benefit)

@@ -50,12 +50,11 @@ def lately_lived(trace: Trace, negative: np.ndarray) -> np.ndarray:
     return np.concatenate([streak, recent, lately, lately - usually], axis=-1)
 
 
-def item_features(items: Catalogue, emotions: int) -> Tensor:
-    """(I, X): emotion (of so many) and category one-hot, valence, intensity and their products, log length."""
-    emotion = np.eye(emotions + 1)[items.emotion][:, :-1]
+def item_features(items: Catalogue) -> Tensor:
+    """(I, X): shares of the emotions, category one-hot, valence, intensity and their products, log length."""
     category = np.eye(len(items.categories) + 1)[items.category][:, :-1]
     numbers = [items.valence, items.intensity, items.negative, items.positive, np.log(items.duration) / 5]
-    return torch.from_numpy(np.column_stack([emotion, category, *numbers])).float()
+    return torch.from_numpy(np.column_stack([items.share, category, *numbers])).float()
 
 
 def with_ratio(features: Tensor, ratio: Tensor) -> Tensor:

@@ -54,13 +54,11 @@ class Baseline(ESMRPolicy):
         """Exposure to each emotion by day, (U, D, E): mean of watch ratio · intensity over the items shown; 0 without any."""
         items, shown = self._rankers.catalogue, log.impressions
         sums = UserDaySums(shown.user, shown.day, log.trace.users, log.trace.days)
-        felt = sums.sum_by(
-            shown.watch_ratio * items.intensity[shown.item], items.emotion[shown.item], len(self._rankers.taxonomy)
-        )
-        return felt / np.maximum(sums.count, 1)[..., None]
+        felt = shown.watch_ratio * items.intensity[shown.item]
+        of_emotion = [sums.sum(felt * share[shown.item]) for share in items.share.T]
+        return np.stack(of_emotion, axis=-1) / np.maximum(sums.count, 1)[..., None]
 
     def _of_items(self, by_emotion: np.ndarray, found: Candidates) -> np.ndarray:
         """What a unit of exposure to each emotion is good for, (B, E), as the worth of watching each candidate whole; (B, C)."""
         items, item = self._rankers.catalogue, found.item.numpy()
-        of_item: np.ndarray = np.take_along_axis(by_emotion, np.maximum(items.emotion[item], 0), axis=1) * items.intensity[item]
-        return of_item
+        return np.einsum("be,bce->bc", by_emotion, items.share[item]) * items.intensity[item]

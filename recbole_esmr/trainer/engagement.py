@@ -61,7 +61,7 @@ def fit_rankers(
         the rankers, with ``watch``, ``views`` and (unless the order is a backbone's) ``stack``.
     """
     generator = np.random.default_rng([seed, 2])
-    shown, views = _shown_and_views(log, len(rankers.catalogue.emotion), settings, generator)
+    shown, views = _shown_and_views(log, len(rankers.catalogue), settings, generator)
     progress = progress or Progress()
 
     def fitted(name: str, rows: Impressions, label: np.ndarray) -> EngagementRanker:
@@ -91,7 +91,7 @@ def fit_rankers_again(log: Log, beliefs: Beliefs, rankers: Rankers, settings: Ra
         rankers: what that has made, with the retriever that serves.
     """
     generator = np.random.default_rng([seed, 7])
-    shown, views = _shown_and_views(log, len(rankers.catalogue.emotion), settings, generator)
+    shown, views = _shown_and_views(log, len(rankers.catalogue), settings, generator)
 
     def again(ranker: EngagementRanker, rows: Impressions, label: np.ndarray) -> EngagementRanker:
         chosen = np.flatnonzero(log.trace.role[rows.user, rows.day] <= VALID)
@@ -141,7 +141,7 @@ def stack(log: Log, beliefs: Beliefs, rankers: Rankers, asked: Asked, candidates
     """
     from sklearn.linear_model import LogisticRegression
 
-    slates, items = SlateIndex(asked.user, asked.day), len(rankers.catalogue.emotion)
+    slates, items = SlateIndex(asked.user, asked.day), len(rankers.catalogue)
     user, day = slates.user, slates.day
     features, parts = EngagementFeatures.of(log, beliefs.forecast, rankers.catalogue), []
     for start in range(0, len(user), BATCH):

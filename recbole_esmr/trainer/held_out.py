@@ -24,7 +24,7 @@ def engagement_report(log: Log, beliefs: Beliefs, rankers: Rankers, negatives: i
     stand for them, as in training, and ``skips`` says so. Where all or none of the items was watched, both figures are left
     out, with the ``reason``.
     """
-    shown = with_negatives(log.impressions, negatives, len(rankers.catalogue.emotion), np.random.default_rng([seed, 5]))
+    shown = with_negatives(log.impressions, negatives, len(rankers.catalogue), np.random.default_rng([seed, 5]))
     shown = shown.take(log.trace.role[shown.user, shown.day] == TEST)
     if len(shown) == 0:
         return None

@@ -28,7 +28,7 @@ def deploy(log: Log, beliefs: Beliefs, rankers: Rankers, rule: ServingRule, show
     Returns:
         a row a slate, in the order of :class:`~recbole_esmr.data.user_days.SlateIndex`.
     """
-    slates, items = SlateIndex(shown.user, shown.day), len(rankers.catalogue.emotion)
+    slates, items = SlateIndex(shown.user, shown.day), len(rankers.catalogue)
     offered = np.full((log.trace.days, items), not log.trace.shared_calendar)
     offered[shown.day, shown.item] = True
     offered[:, 0] = False

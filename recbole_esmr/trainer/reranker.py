@@ -38,7 +38,7 @@ def logged_transitions(
     within the part alone, so a person's last day in it is truncated: what came after it is not known.
     """
     trace = log.trace
-    shown = with_negatives(log.impressions, 1, len(rankers.catalogue.emotion), generator)
+    shown = with_negatives(log.impressions, 1, len(rankers.catalogue), generator)
     shown = shown.take((trace.role[shown.user, shown.day] == part) & trace.consent[shown.user])
     shown = shown.take(at_most(settings.items, shown, generator))
     slates = SlateIndex(shown.user, shown.day)

@@ -154,8 +154,9 @@ def _protocol(frames: dict[str, pd.DataFrame]) -> dict[str, Any]:
     settings = {"load_col": load, **BY_TIME}
     longest = min(*BY_TIME["topk"], frames["inter"]["item_id"].nunique())  # a list cannot be longer than the catalogue
     settings |= {"topk": [longest], "valid_metric": f"NDCG@{longest}"}
-    emotions = frames["item"].get("emotion") if "item" in frames else None
-    if emotions is None or (emotions == "").all():
+    items = frames.get("item", pd.DataFrame())
+    said = [items[name] for name in ("emotion", "emotion_share", "valence") if name in items]
+    if not any(((one != "") & one.notna()).any() for one in said):
         settings["metrics"] = ["Recall", "NDCG"]
     return settings
 
@@ -173,6 +174,6 @@ def _typed(frame: pd.DataFrame, suffix: str) -> pd.DataFrame:
     names = {}
     for name in frame:
         column = known(suffix).get(str(name))
-        is_text = column.type == "token" if column is not None else not is_numeric_dtype(frame[name])
-        names[name] = f"{name}:{'token' if is_text else 'float'}"
+        text = "float" if is_numeric_dtype(frame[name]) else "token"
+        names[name] = f"{name}:{text if column is None else column.type}"
     return frame.rename(columns=names)

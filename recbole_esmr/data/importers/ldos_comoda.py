@@ -11,6 +11,8 @@ from recbole_esmr.data.importers.imported import Imported, Origin
 from recbole_esmr.data.importers.numeric import Cells, numbers, whole_as_int
 from recbole_esmr.data.importers.plausible import repeated_lines
 from recbole_esmr.data.importers.table import read_table
+from recbole_esmr.data.importers.votes import pooled_shares
+from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.protocol import BY_TIME
 
 COLUMNS = (
@@ -26,7 +28,7 @@ def read_ldos_comoda(path: Path, _: Path | None = None) -> Imported:
 
     The file has no dates, only an order, so each film of a person is a step: ``day`` counts a person's films and ``timestamp``
     the lines. A step's emotion is the emotion at the end of the film (``endEmo``); ``mood`` (1, 0, −1) is the mood while choosing
-    it. A film's emotion is the one most raters called dominant, its intensity the share of them who did.
+    it. What a film expresses are the shares of its raters who called each emotion dominant, pulled toward those of all films.
 
     Raises:
         DataError: no such file, a line without 30 cells, or a cell that is no number.
@@ -74,14 +76,15 @@ def _films(frame: pd.DataFrame) -> pd.DataFrame:
     named = frame[frame["dominantEmo"].isin(EMOTIONS)]
     votes = pd.crosstab(named["item"], named["dominantEmo"])
     film = frame.drop_duplicates("item").set_index("item")
-    emotion = votes.idxmax(axis=1).map(EMOTIONS).reindex(film.index).fillna("")
-    agreement = (votes.max(axis=1) / votes.sum(axis=1)).reindex(film.index)
+    labels = list(load_taxonomy("ldos-comoda").labels)
+    votes = votes.rename(columns=EMOTIONS).reindex(index=film.index, columns=labels, fill_value=0)
+    shares = pd.DataFrame(pooled_shares(votes.to_numpy()), index=film.index)
+    written = shares.round(6).astype(str).agg(" ".join, axis=1).where(shares.any(axis=1), "")
     genre = _named("genre", film["genre1"].where(film["genre1"] >= 0))
     return pd.DataFrame(
         {
             "item_id:token": film.index,
-            "emotion:token": emotion,
-            "emotion_intensity:float": agreement.round(3),
+            "emotion_share:float_seq": written,
             "category:token": genre,
         }
     )

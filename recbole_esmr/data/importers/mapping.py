@@ -20,6 +20,10 @@ from recbole_esmr.settings import keys, parse, setting
 
 NUMBER_RULES, LABEL_RULES = ("mean", "last", "worst", "min", "max", "sum"), ("last", "worst", "most")
 AFFECT = ("positive", "negative")
+SHARES = "emotion_share"
+NUMBERS_ALONE = "valence-arousal"
+"""The taxonomy where nothing is labelled by name."""
+
 _COMMON: dict[str, Any] = {
     "file": None,
     "delimiter": None,
@@ -134,8 +138,11 @@ def load_mapping(path: Path) -> CSVMapping:
         raise ConfigError(
             f"{path}: inter: {WATCH_SECONDS} needs the length of each item: map `duration` (seconds) in the part 'item', or here."
         )
-    taxonomy = _taxonomy(whole.taxonomy, path)
-    settings: dict[str, Any] = {"emotion_taxonomy": taxonomy.setting} if whole.taxonomy is not None else {}
+    named = NUMBERS_ALONE if whole.taxonomy is None and _numbers_alone(parts) else whole.taxonomy
+    taxonomy = _taxonomy(named, path)
+    settings: dict[str, Any] = {"emotion_taxonomy": taxonomy.setting} if named is not None else {}
+    for suffix, part in parts.items():
+        _check_shares(part.columns.get(SHARES), taxonomy, f"{path}: {suffix}")
     if whole.timezone is not None:
         try:
             time_zone(whole.timezone)
@@ -145,6 +152,21 @@ def load_mapping(path: Path) -> CSVMapping:
         if getattr(whole, key) is not None:
             settings[key] = getattr(whole, key)
     return CSVMapping(path, parts, taxonomy, _renamed(whole.emotions, taxonomy, path), whole.timezone, settings)
+
+
+def _numbers_alone(parts: Mapping[str, Part]) -> bool:
+    """Whether items have a valence, and nothing an emotion by name."""
+    labels = {name for part in parts.values() for name in ("emotion", SHARES) if name in part.columns}
+    return "item" in parts and "valence" in parts["item"].columns and not labels
+
+
+def _check_shares(columns: Any, taxonomy: Taxonomy, where: str) -> None:
+    for label in columns if isinstance(columns, Mapping) else ():
+        if label not in taxonomy.labels:
+            raise ConfigError(
+                f"{where}: columns: {SHARES} names '{label}', which is no emotion of the taxonomy '{taxonomy.name}'. "
+                f"{nearest(label, taxonomy.labels)}"
+            )
 
 
 def _taxonomy(given: Any, path: Path) -> Taxonomy:
@@ -191,7 +213,14 @@ def _text(value: Any, where: str) -> str:
 
 
 def _column(column: Any, field: str, suffix: str, where: str) -> Any:
-    """The name of a column; for ``valence`` also names of columns of positive and of negative affect."""
+    """The name of a column; of ``valence`` also those of positive and negative affect, of ``emotion_share`` one an emotion."""
+    if (suffix, field) == ("item", SHARES):
+        if not isinstance(column, Mapping) or len(column) < 2:
+            raise ConfigError(
+                f"{where}: columns: {SHARES} is {column!r}; expected the column of each emotion, such as `{{happy: p_happy, "
+                "sad: p_sad}`."
+            )
+        return {str(label): _text(name, f"{where}: columns: {field}: {label}") for label, name in column.items()}
     if not isinstance(column, Mapping):
         return _text(column, f"{where}: columns: {field}")
     if (suffix, field) != ("day", "valence") or set(column) != set(AFFECT):
@@ -213,6 +242,9 @@ def _check_fields(columns: dict[str, Any], suffix: str, where: str) -> None:
             raise ConfigError(f"{where}: columns: the field '{field}' means nothing here. Did you mean '{meant}'?")
         if not field or any(character in field for character in ":\t\r\n"):
             raise ConfigError(f"{where}: columns: {field!r} is no name of a field. Give a name without colon, tab and line end.")
+    said = [name for name in ("emotion", SHARES) if name in columns]
+    if len(said) > 1:
+        raise ConfigError(f"{where}: columns: both {' and '.join(said)} say what an item expresses. Keep one.")
     if WATCH_SECONDS in columns and "watch_ratio" in columns:
         raise ConfigError(f"{where}: columns: both watch_ratio and {WATCH_SECONDS}. Keep the one that you trust.")
 

@@ -105,7 +105,7 @@ class _Reader:
         fields, column = known(self.suffix), self.part.columns[name]
         meant = fields.get(name)
         if isinstance(column, dict):
-            return self._valence(column)
+            return self._valence(column) if name == "valence" else self._shares(column)
         cells = self._cells(column)
         if meant is not None and meant.filled:
             cells.refuse(cells.empty, f"Every row needs its {name}. Fill it in or leave the row out.")
@@ -161,6 +161,24 @@ class _Reader:
             f"valence: '{columns['positive']}' less '{columns['negative']}', each brought from {start:g} to {end:g} to 0 to 1"
         )
         return affect["positive"] - affect["negative"]
+
+    def _shares(self, columns: dict[str, str]) -> pd.Series:
+        """Votes or chances of emotions as shares of the taxonomy's emotions, in its order; "" where all are 0 or empty."""
+        table = {}
+        for label, column in columns.items():
+            cells = self._cells(column)
+            values, note = numbers(cells, self.part.decimal)
+            self.told.notes += [note] if note else []
+            cells.refuse(values < 0, "Expected votes or chances, at least 0.")
+            table[label] = values.fillna(0.0)
+        votes = pd.DataFrame(table).reindex(columns=list(self.mapping.taxonomy.labels), fill_value=0.0)
+        total = votes.sum(axis=1)
+        shares = votes.div(total.where(total > 0), axis=0)
+        self.told.notes.append(
+            f"emotion_share: {len(columns)} columns, brought to a sum of 1; {int((total <= 0).sum())} rows have none"
+        )
+        text = shares.apply(lambda row: " ".join(f"{share:.6g}" for share in row), axis=1)
+        return text.where(total > 0, "")
 
     def _text(self, cells: Cells, name: str) -> pd.Series:
         """Text loses the spaces around it; a tab or a line end in it becomes a space."""

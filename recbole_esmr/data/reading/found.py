@@ -96,7 +96,7 @@ def log_found(dataset: ESMRDataset) -> dict[str, Any]:
         "negative_share": float((trace.valence[said] < 0).mean()) if said.any() else None,
         "emotions": {name: int(count) for name, count in zip(dataset.taxonomy.labels, labels, strict=True) if count},
         "skipped_share": float((shown.label == 0).mean()) if shown.has_skips else None,
-        "items_with_emotion": float((dataset.catalogue.emotion[1:] >= 0).mean()),
+        "items_with_emotion": float(dataset.catalogue.share[1:].any(axis=1).mean()),
         "consent": dataset.consent.words,
         "without_consent": int((~trace.consent[1:]).sum()),
         "ids": [asdict(partners) for partners in dataset.partners],

@@ -11,6 +11,7 @@ import pandas as pd
 
 from recbole_esmr.data.reading.atomic import AtomicFile, check_ids, read_atomic_file, refuse
 from recbole_esmr.data.reading.consent import answers, consent_field
+from recbole_esmr.data.reading.shares import shares_of
 from recbole_esmr.data.reading.times import time_zone
 from recbole_esmr.data.reading.zones import zone_of_rows
 from recbole_esmr.emotion import Taxonomy
@@ -69,6 +70,8 @@ SCHEMA: dict[str, tuple[Column, ...]] = {
     "item": (
         _ITEM,
         Column("EMOTION_FIELD", "token"),
+        Column("EMOTION_SHARE_FIELD", "float_seq"),
+        Column("VALENCE_FIELD", "float", -1, 1),
         Column("INTENSITY_FIELD", "float", 0, 1),
         Column("CATEGORY_FIELD", "token"),
         Column("DURATION_FIELD", "float", 1e-3, None),
@@ -89,7 +92,7 @@ SCHEMA: dict[str, tuple[Column, ...]] = {
 }
 """The columns that ESMR reads, by file suffix. Other columns are the user's own; in ``.day`` they are behaviour."""
 
-_SHARED_ROLES = ("DAY_FIELD", "EMOTION_FIELD")
+_SHARED_ROLES = ("DAY_FIELD", "EMOTION_FIELD", "VALENCE_FIELD")
 """Roles that may be in one file and not in another."""
 
 
@@ -144,11 +147,13 @@ def checked(file: AtomicFile, suffix: str, config: Mapping[str, object], taxonom
     require_rows(file, suffix)
     for column in SCHEMA[suffix]:
         name = str(config[column.role])
-        if name in frame and not column.answer:
+        if name in frame and not column.answer and column.type != "float_seq":
             _check_column(path, frame[name], column)
     emotion = str(config["EMOTION_FIELD"])
     if suffix in ("item", "day") and emotion in frame:
         _check_emotions(path, frame[emotion], taxonomy)
+    if suffix == "item" and str(config["EMOTION_SHARE_FIELD"]) in frame:
+        _check_shares(file, emotion, str(config["EMOTION_SHARE_FIELD"]), taxonomy)
     if suffix == "user" and str(config["TIMEZONE_FIELD"]) in frame:
         _check_zones(path, frame[str(config["TIMEZONE_FIELD"])])
     _check_unique(path, suffix, frame, config)
@@ -248,6 +253,14 @@ def _check_emotions(path: Path, labels: pd.Series, taxonomy: Taxonomy) -> None:
         first = str(labels[wrong].iloc[0])
         mend = f"not an emotion of the taxonomy '{taxonomy.name}'. {nearest(first, taxonomy.labels)} "
         refuse(path, labels, wrong, mend + "Mend the label or set emotion_taxonomy to a yaml that has it")
+
+
+def _check_shares(file: AtomicFile, emotion: str, share: str, taxonomy: Taxonomy) -> None:
+    if emotion in file.types:
+        raise DataError(
+            f"{file.path}, line 1: both '{emotion}' and '{share}' say what an item expresses. Keep one: a label is a share of 1."
+        )
+    shares_of(file.path, file.text[share], taxonomy)
 
 
 def _check_zones(path: Path, zones: pd.Series) -> None:
