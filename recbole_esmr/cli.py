@@ -23,6 +23,7 @@ _NEEDS = {
     "power": "recbole_esmr.power",
     "forget": "recbole_esmr.forget",
     "import": "recbole_esmr.data.importers",
+    "label": "recbole_esmr.label.data_set",
 }
 """What takes seconds to import of each command: it is imported while Ctrl-C ends the process at once."""
 
@@ -223,6 +224,19 @@ def _parser() -> argparse.ArgumentParser:
         "--mapping", type=of_line.path, help="csv only: yaml file that says which column is what (see docs/data.md)"
     )
     bring.add_argument("--draft", action="store_true", help="csv only: print a mapping to begin with, or write it to --mapping")
+
+    mark = _command(
+        commands, "label", _label, "label the items of a data set by their texts, with the words that each label rests on",
+        "label --dataset=datasets/mine --text=title,caption",
+    )  # fmt: skip
+    mark.add_argument("--dataset", type=of_line.path, required=True, help="the folder of the data set")
+    mark.add_argument("--text", required=True, help="columns of .item that hold text, separated by commas")
+    mark.add_argument("--labeller", choices=("vader",), default="vader", help="pleasant or unpleasant, English (default: vader)")
+    mark.add_argument("--command", dest="program", help="a program that reads and writes lines of JSON labels instead")
+    mark.add_argument("--taxonomy", default="esmr", help="--command: the emotions that it names (default: esmr)")
+    mark.add_argument("--human", type=of_line.path, help="CSV file with item_id and valence of some items: agreement with people")
+    mark.add_argument("--replace", action="store_true", help="also where items have emotions already")
+    mark.add_argument("--force", action="store_true", help="also where the texts are not in the labeller's language")
     return parser
 
 
@@ -438,6 +452,19 @@ def _import(options: argparse.Namespace, _: list[str]) -> None:
     options.say(
         f"Written to {options.output}: " + ", ".join(f"{count} rows of .{suffix}" for suffix, count in report.rows.items())
     )
+
+
+def _label(options: argparse.Namespace, _: list[str]) -> None:
+    from recbole_esmr.emotion import load_taxonomy
+    from recbole_esmr.label.data_set import label_items
+    from recbole_esmr.label.program import Program
+    from recbole_esmr.label.vader import Vader
+    from recbole_esmr.report.tables import label_lines
+
+    labeller = Program(options.program, load_taxonomy(options.taxonomy)) if options.program else Vader()
+    columns = options.text.split(",")
+    done = label_items(options.dataset, columns, labeller, options.replace, options.force, options.human)
+    options.say(label_lines(done, labeller.name, str(options.dataset)))
 
 
 def _draft(options: argparse.Namespace) -> None:

@@ -73,6 +73,26 @@ def emotion_frame(emotion: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame({name: {**now[name], **part["forecast"]} for name, part in said.items()}).T
 
 
+def label_lines(done: Any, labeller: str, folder: str) -> str:
+    """What labelling has done, for the terminal; ``done`` is of :func:`~recbole_esmr.label.data_set.label_items`."""
+    valence, labelled = done.valence[np.isfinite(done.valence)], done.items - done.without_text
+    lines = [
+        f"{folder}: {labelled} of {done.items} items labelled by {labeller}, {labelled / max(done.seconds, 1e-9):,.0f} texts/s; "
+        f"valence {valence.mean():+.2f} on average, {np.mean(valence < 0):.0%} below 0 and {np.mean(valence > 0):.0%} above"
+    ]
+    if done.without_text:
+        lines.append(f"{done.without_text} items have no text and so no emotion")
+    lines += [note[0].upper() + note[1:] for note in done.notes]
+    if done.agreement:
+        of = {name: f"{number:.2f}" for name, number in done.agreement.items()}
+        shrunk = f"{of['attenuation']} [{of['attenuation_low']}, {of['attenuation_high']}]"
+        lines.append(
+            f"With people on {done.agreement['items']:.0f} items: Krippendorff's alpha {of['alpha']}, correlation "
+            f"{of['correlation']}. An effect of the labels is about {shrunk} of that of what people see"
+        )
+    return "\n".join(lines)
+
+
 def effect_frame(causal: dict[str, Any]) -> pd.DataFrame:
     """One row an effect: estimate, interval, back-door estimate, naive association, what refuted it, weight."""
     rows = []

@@ -53,6 +53,19 @@ def merged(path: Path, settings: dict[str, Any], comment: str) -> tuple[str, dic
     return text + record, values, [str(key) for key, value in users.items() if settings.get(key, value) != value]
 
 
+def with_key(path: Path, key: str, value: Any) -> str:
+    """The text of a yaml file, which may not be there yet, with one key set; comments and the other keys stay.
+
+    Raises:
+        ConfigError: the file that is there is no yaml mapping.
+    """
+    old = read_yaml(path) if path.is_file() else {}
+    text = path.read_text(encoding="utf-8") if old else ""
+    line = _dumped({key: value})
+    new = _replaced(text, key, line) if key in old else text.rstrip("\n") + "\n" * bool(text) + line
+    return new if _parsed(new) == {**old, key: value} else _dumped({**old, key: value})
+
+
 def _replaced(text: str, key: Any, new: str) -> str:
     """The text with the lines of one key replaced; comments before and after it stay."""
     root = yaml.compose(text)

@@ -1,0 +1,1 @@
+"""Texts of items labelled with what they express."""
