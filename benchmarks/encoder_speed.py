@@ -63,7 +63,7 @@ def whole_traces(trace: Trace, settings: EncoderSettings, device: str, epochs: i
     encoder = EmotionEncoder.of_settings(settings, trace.feature_names, emotions, trace.profiles).to(device)
     role = trace.role == TRAIN
     encoder.fit_scales(trace, role)
-    encoder.fit_simple([trace], [role])
+    encoder.fit_simple([trace], [role], settings.horizon)
     days, labels = encoder.inputs(trace), day_labels(trace, role, settings.horizon).to(torch.device(device))
     learned = role & (trace.emotion >= 0)
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=1e-3)

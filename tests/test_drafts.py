@@ -83,9 +83,9 @@ def test_a_draft_of_thefive_columns_and_of_labels_that_nobody_knows(tmp_path):
     assert {suffix: said[suffix]["columns"] for suffix in ("inter", "user", "day")} == {
         suffix: part["columns"] for suffix, part in yaml.safe_load(FIVE).items() if suffix in ("inter", "user", "day")
     }
-    _written(tmp_path / "b", v="user,item,date,feeling\na,x,03/04/2024,joy\na,x,03/05/2024,woe\n")
+    _written(tmp_path / "b", v="user,item,date,feeling\na,x,03/04/2024,glee\na,x,03/05/2024,woe\n")
     text = draft_mapping(tmp_path / "b")
-    assert "# joy: WHICH" in text and text.count("# which of these?") == 4, "two formats, of inter and of day"
+    assert "# glee: WHICH" in text and text.count("# which of these?") == 4, "two formats, of inter and of day"
     (tmp_path / "b" / "map.yaml").write_text(text)
     with pytest.raises(DataError, match="say which"):
         import_data("csv", tmp_path / "b", tmp_path / "out", tmp_path / "b" / "map.yaml")

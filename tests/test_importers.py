@@ -139,10 +139,13 @@ def test_the_releases_form_is_read_with_ids_as_text(imported):
     assert day["emotion:token"].tolist() == [["happy", "angry", ""][code] for code in mood]
 
 
-def test_films_are_labelled_by_most_raters(imported):
+def test_films_express_what_most_raters_said(imported):
     item = pd.read_csv(imported / "films" / "films.item", sep="\t", dtype=str).set_index("item_id:token")
     names = ["sad", "happy", "scared", "surprised", "angry", "disgusted", "neutral"]
-    assert item["emotion:token"].to_dict() == {str(code): names[code % 7] for code in _log()["item"].unique()}
+    shares = item["emotion_share:float_seq"].map(lambda cell: [float(share) for share in cell.split()])
+    said = shares.map(lambda row: names[row.index(max(row))])
+    assert said.to_dict() == {str(code): names[code % 7] for code in _log()["item"].unique()}
+    assert all(abs(sum(row) - 1) < 1e-5 for row in shares)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ from recbole_esmr.data.sparse_days import SparseDays
 from recbole_esmr.data.trace import Trace
 from recbole_esmr.errors import CheckpointError
 from recbole_esmr.model.attention import BINS, AcrossDays, WithinDay
-from recbole_esmr.model.days import DayBatch, DayLabels, day_batch
-from recbole_esmr.model.level import FORESEEN, LevelModel
+from recbole_esmr.model.calibration import platt
+from recbole_esmr.model.days import DayBatch, DayLabels, day_batch, day_labels
+from recbole_esmr.model.level import FORESEEN, LevelModel, spaced
 from recbole_esmr.settings import setting
 
 RECENT = len(FORESEEN) + 2
@@ -110,6 +111,7 @@ class EmotionEncoder(nn.Module):
     center: Tensor
     spread: Tensor
     transition: Tensor
+    episode_line: Tensor
     temperature: Tensor
     risk_scale: Tensor
     shrink: Tensor
@@ -152,6 +154,7 @@ class EmotionEncoder(nn.Module):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
         self.level = LevelModel()
+        self.register_buffer("episode_line", torch.tensor([1.0, 0.0]))
         self.register_buffer("transition", torch.full((kinds, kinds), 1 / kinds))
         self.register_buffer("temperature", torch.ones(2))
         self.register_buffer("risk_scale", torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
@@ -208,10 +211,11 @@ class EmotionEncoder(nn.Module):
         self.spread.copy_(scales.spread)
         self.within_day.edges[: len(scales.edges)] = scales.edges
 
-    def fit_simple(self, traces: list[Trace], roles: list[np.ndarray]) -> None:
+    def fit_simple(self, traces: list[Trace], roles: list[np.ndarray], horizon: int) -> None:
         """Fit the simple forecasters on the days where each trace's ``role`` (U, D) is true.
 
-        The level model by maximum likelihood, the transitions between emotions by counting (one added to each count).
+        The level model by maximum likelihood, the transitions between emotions by counting (one added to each count), the risk of
+        an episode within ``horizon`` days by logistic regression on the level model's logit of a negative day.
         """
         count = np.ones(tuple(self.transition.shape))
         for trace, role in zip(traces, roles, strict=True):
@@ -221,6 +225,16 @@ class EmotionEncoder(nn.Module):
                 np.add.at(count, (emotion[:, :-1][both], emotion[:, 1:][both]), 1.0)
         self.level.fit([np.where(role, trace.valence, np.nan) for trace, role in zip(traces, roles, strict=True)])
         self.transition.copy_(torch.as_tensor(count / count.sum(axis=1, keepdims=True)))
+        chances, happened = [np.zeros(0)], [np.zeros(0)]
+        for trace, role in zip(traces, roles, strict=True):
+            people = spaced(np.flatnonzero(np.isfinite(trace.valence).any(axis=1)))
+            some = trace.of(people)
+            episode = day_labels(some, role[people], horizon).episode.numpy()
+            known = np.isfinite(episode)
+            chances.append(self.level.foresee(some.valence)[known][:, 2])
+            happened.append(episode[known])
+        chance, target = (torch.from_numpy(np.concatenate(parts)) for parts in (chances, happened))
+        self.episode_line.copy_(platt(chance, target))
 
     def columns(self, trace: Trace) -> np.ndarray:
         """The trace's feature for each of the encoder's, −1 (an unknown feature) for one that the trace lacks."""
@@ -276,8 +290,8 @@ class EmotionEncoder(nn.Module):
         today = functional.one_hot((days.report - 1).clamp(min=0), nowcast.shape[-1]).to(nowcast.dtype)
         today = torch.where(days.report[..., None] > 0, today, nowcast.softmax(dim=-1))
         forecast = (today @ self.transition).log() + self.forecast_head(joined)
-        risk = chance + _odds(mean, spread) - _odds(base, usual.exp())
-        negative, episode = (risk[..., None].clamp(-8, 8) + self.risk_share * self.risk_head(joined)).unbind(-1)
+        within = self.episode_line[0] * chance + self.episode_line[1]
+        negative, episode = (torch.stack([chance, within], dim=-1) + self.risk_share * self.risk_head(joined)).unbind(-1)
         return DayState(
             hidden=hidden,
             nowcast=nowcast / self.temperature[0],
@@ -372,11 +386,6 @@ AT_ONCE = 10_000_000
 def people_at_once(days: int) -> int:
     """How many people can be encoded together over so many days."""
     return max(1, AT_ONCE // (max(days, 1) * max(days, 100)))
-
-
-def _odds(mean: Tensor, spread: Tensor) -> Tensor:
-    """Logit of the chance that a normal variable is negative."""
-    return torch.special.log_ndtr(-mean / spread) - torch.special.log_ndtr(mean / spread)
 
 
 def join_states(states: list[DayState], days: int) -> DayState:

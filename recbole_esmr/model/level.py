@@ -240,9 +240,13 @@ def _filter(people: _People, valence: Tensor, day: Tensor) -> _Posterior:
 
 
 def _some(valence: np.ndarray) -> np.ndarray:
-    """At most :data:`PEOPLE` of those who reported twice, evenly spaced among them."""
-    rows = np.flatnonzero(np.isfinite(valence).sum(axis=1) > 1)
-    return valence[rows[np.linspace(0, len(rows) - 1, min(len(rows), PEOPLE)).round().astype(int)]] if len(rows) else valence[:0]
+    """At most :data:`PEOPLE` of those who reported twice."""
+    return valence[spaced(np.flatnonzero(np.isfinite(valence).sum(axis=1) > 1))]
+
+
+def spaced(rows: np.ndarray) -> np.ndarray:
+    """At most :data:`PEOPLE` of some rows, evenly spaced among them."""
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), PEOPLE)).round().astype(int)] if len(rows) else rows
 
 
 def _reports(valence: np.ndarray, most: int) -> tuple[Tensor, Tensor]:

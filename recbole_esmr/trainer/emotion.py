@@ -13,10 +13,10 @@ from tqdm import tqdm
 
 from recbole_esmr.data.trace import TRAIN, VALID, Trace
 from recbole_esmr.data.user_days import shifted
-from recbole_esmr.model.calibration import admit, calibrate
 from recbole_esmr.model.days import DayBatch, DayLabels, day_labels, days_in
 from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder, EncoderSettings, encoder_loss, people_at_once
 from recbole_esmr.progress import BestWeights, Progress, RandomStates
+from recbole_esmr.trainer.admission import admit, calibrate
 
 AVERAGING = 0.98
 """Share of the averaged weights kept at each step: what is judged and kept is the mean of about the last fifty steps' weights."""
@@ -43,7 +43,7 @@ def fit_encoder(
         show_progress: whether to show a bar.
         progress: where the epochs are kept, and go on from.
     """
-    encoder.fit_simple(traces, [trace.role == TRAIN for trace in traces])
+    encoder.fit_simple(traces, [trace.role == TRAIN for trace in traces], settings.horizon)
     encoder.forget_calibration()
     encoder.labelled.fill_(any(bool((trace.emotion >= 0).any()) for trace in traces))
     tasks = [_Task(encoder, trace, settings) for trace in traces]
@@ -83,7 +83,9 @@ def fit_encoder(
     if best.weights is not None:
         encoder.load_state_dict(best.weights)
     tasks[-1].settle(encoder, settings.calibrate)
-    encoder.fit_simple(traces, [trace.role <= VALID for trace in traces])  # the stopping is done: use those days, too
+    encoder.fit_simple(
+        traces, [trace.role <= VALID for trace in traces], settings.horizon
+    )  # the stopping is done: use those days, too
     encoder.fitted.fill_(True)
 
 
