@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,7 +80,7 @@ def label_items(
         ConfigError: no such column, or items have emotions already.
         DataError: a file that cannot be read, texts that are not English, or a labeller that says what no label is.
     """
-    folder = Path(folder)
+    folder = Path(os.path.abspath(folder))
     path = folder / f"{folder.name}.item"
     settings = names() | (read_yaml(folder / f"{folder.name}.yaml") if (folder / f"{folder.name}.yaml").is_file() else {})
     file = read_atomic_file(path, settings)

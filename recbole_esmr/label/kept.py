@@ -52,7 +52,7 @@ def labels_of(texts: Sequence[str], labeller: Labeller, file: Path) -> Iterator[
             finally:
                 _keep(base, waiting)
     except (sqlite3.Error, json.JSONDecodeError) as error:
-        raise DataError(f"{file}: holds no labels of an earlier run ({error}). Remove it, or give another file.") from error
+        raise DataError(f"{file}: holds no labels of an earlier run, or cannot be written ({error}). Remove it.") from error
 
 
 def _keep(base: sqlite3.Connection, waiting: list[tuple[str, str]]) -> None:

@@ -322,7 +322,7 @@ class EmotionEncoder(nn.Module):
 
         It has read nothing of what the day's feed held, so what tomorrow brings beyond it may be credited to that feed.
         """
-        tracked: np.ndarray = np.clip(self.level.foresee(trace.valence)[..., 0], -1, 1)
+        tracked: np.ndarray = np.clip(self.level.expect(trace.valence), -1, 1)
         return tracked
 
     def believed(self) -> dict[str, float]:
