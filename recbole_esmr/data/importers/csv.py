@@ -28,6 +28,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from recbole_esmr.data.importers.combine import aggregated, default_rule, once, order_of, refuse_several
+from recbole_esmr.data.importers.diary import DIARY, views_of
 from recbole_esmr.data.importers.fields import TIMEZONE, known
 from recbole_esmr.data.importers.imported import Imported, Origin
 from recbole_esmr.data.importers.mapping import CSVMapping, Part, load_mapping
@@ -38,9 +39,6 @@ from recbole_esmr.data.importers.table import Table, read_table
 from recbole_esmr.data.reading.times import SECONDS_A_DAY, is_date
 from recbole_esmr.errors import ConfigError
 from recbole_esmr.protocol import BY_TIME
-
-DIARY = "diary"
-"""The one item of a data set that was made from a diary without a feed."""
 
 
 def read_csv(source: Path, mapping: Path | None) -> Imported:
@@ -72,7 +70,7 @@ def read_csv(source: Path, mapping: Path | None) -> Imported:
             told.lengths = frames[suffix].set_index("item_id")["duration"]
         told.notes.append(f".{suffix}: {len(frames[suffix])} rows from {len(frame)} rows of {read[key].name}")
     if "inter" not in frames:
-        frames["inter"], origins["inter"] = frames["day"][["user_id", "day"]].assign(item_id=DIARY), origins["day"]
+        frames["inter"], origins["inter"] = views_of(frames["day"]), origins["day"]
         told.notes.append(
             f".inter: a diary alone: the item '{DIARY}' on each of its days, for RecBole; `recbole-esmr forecast` is for it"
         )
