@@ -1,6 +1,6 @@
 """Tomorrow's valence of real people: the encoder against simple forecasters, on any study of daily emotion.
 
-    python benchmarks/forecast_ema.py --data=DIR                                   # studies.yaml, by time and by person, 3 seeds
+    python benchmarks/forecast_ema.py --data=DIR                                   # diaries.yaml, by time and by person, 3 seeds
     python benchmarks/forecast_ema.py --data=DIR --studies=mine.yaml --only=mine   # your own (the yaml says how)
 
 What is forecast: each report of the last 30 % of a person's, where there is one of the day before. By time, the first 70 % are
@@ -55,7 +55,7 @@ class Study:
 
 
 def load(folder: Path, entry: dict) -> Study:
-    """A study of ``studies.yaml``; people with fewer than five reports are left out."""
+    """A study of ``diaries.yaml``; people with fewer than five reports are left out."""
     daily = pd.read_csv(folder / entry["file"], low_memory=False)
     day = daily[entry["day"]]
     if not pd.api.types.is_numeric_dtype(day):
@@ -187,7 +187,7 @@ def judged(study: Study, split: str, seed: int, settings: EncoderSettings) -> pd
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--studies", type=Path, default=Path(__file__).with_name("studies.yaml"))
+    parser.add_argument("--studies", type=Path, default=Path(__file__).with_name("diaries.yaml"))
     parser.add_argument("--only", nargs="*", help="names of studies; all unless given")
     parser.add_argument("--splits", nargs="*", default=["time", "person"])
     parser.add_argument("--seeds", type=int, default=3)

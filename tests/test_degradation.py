@@ -45,7 +45,9 @@ def test_valence_as_a_number_only(edit, tmp_path, quick):
     assert result["policy"]["acted_share"] == 0 and _effects_on_valence(result) == []  # the same mood on all days
     reasons = {(skip["outcome"], skip["state"]): skip["reason"] for skip in result["causal"]["skipped"]}
     assert "valence is the same on all user-days" in reasons["valence", "all"]
-    assert result["emotion"] is None
+    emotion = result["emotion"]
+    assert emotion["nowcast"] is None and "accuracy" not in emotion["forecast"]
+    assert emotion["forecast"]["valence_mae"] == pytest.approx(0, abs=0.02), "what never changes is foretold"
 
 
 def test_any_column_of_the_items_may_be_asked_after(edit, tmp_path, quick):

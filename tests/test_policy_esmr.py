@@ -263,10 +263,10 @@ def test_a_pool_of_strangers_gives_empty_feeds(trained):
 @pytest.mark.parametrize("gate", ["always", "forecast"])
 def test_one_person_alone_a_batch_and_everybody(trained, gate):
     """Slates of people served together are those of each served alone, where no budget is shared."""
-    items, users = names_of(trained, "item_id"), names_of(trained, "user_id")[:6]
+    items, users = names_of(trained, "item_id"), names_of(trained, "user_id")[:30]
     together = esmr_policy(trained, gate=gate)
     together.reset(users, items)
-    slates = together.recommend(morning_of(6, len(items), 4))
+    slates = together.recommend(morning_of(30, len(items), 4))
     for row, user in enumerate(users):
         alone = esmr_policy(trained, gate=gate)
         alone.reset(np.array([user]), items)

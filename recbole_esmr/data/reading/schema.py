@@ -92,7 +92,7 @@ SCHEMA: dict[str, tuple[Column, ...]] = {
 }
 """The columns that ESMR reads, by file suffix. Other columns are the user's own; in ``.day`` they are behaviour."""
 
-_SHARED_ROLES = ("DAY_FIELD", "EMOTION_FIELD", "VALENCE_FIELD")
+_SHARED_ROLES = ("DAY_FIELD", "EMOTION_FIELD")
 """Roles that may be in one file and not in another."""
 
 
@@ -215,12 +215,18 @@ def _check_header(file: AtomicFile, suffix: str, config: Mapping[str, object]) -
         if name not in file.types:
             if column.required:
                 raise _missing(file, name, column.type, column.role)
-            if name != _usual_names()[column.role] and column.role not in _SHARED_ROLES:
+            if name != _usual_names()[column.role] and column.role not in _elsewhere(file, suffix, config):
                 raise DataError(
                     f"{file.path}, line 1: no column '{name}', which {column.role} names. {nearest(name, file.types)}"
                 )
         elif file.types[name] != column.type and not (column.dates and file.types[name] == "token"):
             raise _other_type(file, name, column.type)
+
+
+def _elsewhere(file: AtomicFile, suffix: str, config: Mapping[str, object]) -> tuple[str, ...]:
+    """Roles that a file need not have, for another one may have them: a valence where it has labels, or none is asked for."""
+    without = suffix == "item" or str(config["EMOTION_FIELD"]) in file.types
+    return (*_SHARED_ROLES, "VALENCE_FIELD") if without else _SHARED_ROLES
 
 
 def _check_column(path: Path, values: pd.Series, column: Column) -> None:
