@@ -187,14 +187,13 @@ def _foreseen(people: _People, mean: Tensor, level: Tensor, share: Tensor) -> np
 
 
 def half_width(share: Tensor, off: Tensor, spread: Tensor) -> Tensor:
-    """Half-width of the interval around 0 that holds 80 % of a mixture of normal distributions, (…,), to four digits.
+    """Half-width of the interval around 0 that holds 80 % of a mixture of normal distributions, (…,), to five digits.
 
     Newton's steps from the normal distribution's, kept between the bounds that they find.
 
     Args:
         share, off, spread: (…, M) shares, means and standard deviations.
     """
-    share, off, spread = share.float(), off.float(), spread.float()
     low, high = torch.zeros_like(share[..., 0]), 4 * (share * (spread**2 + off**2)).sum(dim=-1).sqrt()
     half = NORMAL_80 / 4 * high
     for _ in range(4):
@@ -203,8 +202,8 @@ def half_width(share: Tensor, off: Tensor, spread: Tensor) -> Tensor:
         low, high = torch.where(inside < 0.8, half, low), torch.where(inside < 0.8, high, half)
         density = (share * (torch.exp(-(above**2) / 2) + torch.exp(-(below**2) / 2)) / spread).sum(dim=-1)
         step = half - (inside - 0.8) * math.sqrt(2 * math.pi) / density
-        half = torch.where((step > low) & (step < high), step, (low + high) / 2)
-    return half.double()
+        half = torch.where((step >= low) & (step <= high), step, (low + high) / 2)
+    return half
 
 
 def _people(weights: Tensor, coarseness: Tensor) -> _People:
