@@ -16,20 +16,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import lightgbm
 import numpy as np
 import pandas as pd
 import torch
 import yaml
 from scipy.stats import norm
-from sklearn.linear_model import LinearRegression
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from recbole_esmr.config import Config
 from recbole_esmr.data.trace import TEST, TRAIN, VALID, Trace
 from recbole_esmr.data.user_days import shifted
-from recbole_esmr.evaluator.forecast import exponential_mean
+from recbole_esmr.evaluator.forecast import CHEAP, COSTLY, Task
 from recbole_esmr.evaluator.tracker import level_tracker
 from recbole_esmr.model.emotion_encoder import EmotionEncoder, EncoderSettings
 from recbole_esmr.model.level import NORMAL_80
@@ -39,6 +37,7 @@ from recbole_esmr.trainer.emotion import fit_encoder
 KEYS = {"encoder_epochs": 120, "encoder_stopping_step": 12, "encoder_weight_decay": 0.05, "encoder_batch_users": 32}
 """Keys of properties/model/ESMR.yaml, for a few dozen people."""
 
+BASELINES = {"level tracker": CHEAP["hist_ols"], "exponential mean": COSTLY["ewma"], "LightGBM on lags": CHEAP["lightgbm"]}
 EARLY, FOLDS = 0.7, 5
 Said = tuple[np.ndarray, np.ndarray]  # mean and scale of each day, (U, D), as foretold the evening before
 
@@ -131,27 +130,23 @@ def encoder_says(trace: Trace, seed: int, settings: EncoderSettings) -> tuple[Sa
 
 
 def baselines(study: Study, seed: int) -> dict[str, Said]:
-    """The level tracker by least squares, the best exponential mean, LightGBM on both and two lags."""
-    valence = study.trace.valence
-    train = study.target & (study.trace.role <= VALID)
-    tracker = shifted(level_tracker(valence), 1)
-    lags = np.concatenate([tracker, np.stack([shifted(valence, 1), shifted(valence, 2)], axis=-1)], axis=-1)
+    """The package's own: the level tracker by least squares, the best exponential mean, LightGBM on the tracker and two lags."""
+    trace, shape = study.trace, study.target.shape
+    tracker = shifted(level_tracker(trace.valence), 1)
+    lags = np.concatenate([tracker, np.stack([shifted(trace.valence, lag) for lag in (1, 2)], axis=-1)], axis=-1)
 
-    def regressed(known: np.ndarray) -> Said:
-        line = LinearRegression().fit(known[train], valence[train])
-        mean = line.predict(np.nan_to_num(known).reshape(-1, known.shape[-1])).reshape(valence.shape)
-        return mean, np.full(valence.shape, np.std((valence - mean)[train]))
+    def task(where: np.ndarray) -> Task:
+        user, day = np.nonzero(where)
+        return Task(user, day, known=lags[where], last=np.full(len(user), -1), tracker=tracker[where], labelled=False)
 
-    smooth = [shifted(exponential_mean(valence, rate), 1)[..., None] for rate in np.arange(0.05, 1.0, 0.05)]
-    keys = {"objective": "regression", "seed": seed, "deterministic": True, "force_row_wise": True, "verbosity": -1}
-    keys |= {"learning_rate": 0.05, "num_leaves": 15, "min_data_in_leaf": 20, "lambda_l2": 1.0}
-    trees = lightgbm.train(keys, lightgbm.Dataset(lags[train], valence[train]), num_boost_round=80)
-    mean = np.asarray(trees.predict(lags.reshape(-1, lags.shape[-1]))).reshape(valence.shape)
-    return {
-        "level tracker": regressed(tracker),
-        "exponential mean": min((regressed(one) for one in smooth), key=lambda said: said[1].flat[0]),
-        "LightGBM on lags": (mean, np.full(valence.shape, np.std((valence - mean)[train]))),
-    }
+    learned, asked = task(study.target & (trace.role <= VALID)), task(study.target)
+    said = {}
+    for name, baseline in BASELINES.items():
+        found = baseline(trace, learned, asked, "forecast", seed)
+        mean, scale = np.full(shape, np.nan), np.full(shape, np.nan)
+        mean[study.target], scale[study.target] = found.mean, found.scale
+        said[name] = mean, scale
+    return said
 
 
 def score(study: Study, said: Said) -> dict[str, float]:

@@ -16,7 +16,7 @@ from recbole_esmr.errors import DataError
 from recbole_esmr.evaluator.forecast import emotion_report
 from recbole_esmr.files import SCHEMA_VERSION
 from recbole_esmr.model.beliefs import believe
-from recbole_esmr.model.emotion_encoder import EmotionEncoder
+from recbole_esmr.model.pretrained import new_encoder
 from recbole_esmr.recbole_models import MODEL_NAME
 from recbole_esmr.trainer.emotion import fit_encoder
 
@@ -45,8 +45,7 @@ def forecast(
     data = load_split(config)
     trace, settings, seed = data.trace, config.esmr, int(config["seed"])
     torch.manual_seed(seed)
-    encoder = EmotionEncoder.of_settings(settings.encoder, trace.feature_names, data.taxonomy.labels, trace.profiles)
-    encoder = encoder.to(config["device"])
+    encoder = new_encoder(settings.encoder, trace, data.taxonomy.labels, config["trust"]).to(config["device"])
     loaded = perf_counter()
     generator = torch.Generator().manual_seed(10 * seed + 1)
     fit_encoder(encoder, [trace], settings.encoder, generator, bool(config["show_progress"]))

@@ -71,6 +71,13 @@ def test_same_seed_same_forecast(imported):
     assert one == two
 
 
+def test_a_pretrained_encoder_is_begun_from(imported, data_path, capsys):
+    assert main(["pretrain", f"--datasets={data_path / 'small'}", "--output=encoder.pth", *QUICK]) == 0
+    capsys.readouterr()
+    assert main(["forecast", f"--dataset={imported}", "--pretrained_encoder=encoder.pth", *QUICK]) == 2
+    assert "was trained without the columns sleep" in capsys.readouterr().err, "it is read, and refused where it does not fit"
+
+
 def test_a_diary_is_not_recommended_from(imported, capsys):
     assert main(["run", f"--dataset={imported}", *QUICK]) == 2
     said = capsys.readouterr().err

@@ -21,10 +21,10 @@ from recbole_esmr.data.trace import BLOCK, TRAIN
 from recbole_esmr.errors import ConfigError
 from recbole_esmr.model.beliefs import Beliefs, believe
 from recbole_esmr.model.days import day_labels
-from recbole_esmr.model.emotion_encoder import EmotionEncoder, encoder_loss
+from recbole_esmr.model.emotion_encoder import encoder_loss
 from recbole_esmr.model.engagement_ranker import EngagementFeatures
 from recbole_esmr.model.learned import ENGAGEMENT, RERANKER, Learned
-from recbole_esmr.model.pretrained import pretrained_encoder
+from recbole_esmr.model.pretrained import new_encoder
 from recbole_esmr.model.ranking import Rankers, rank
 from recbole_esmr.model.retriever import Retriever
 from recbole_esmr.model.state import EXTRA, item_features
@@ -66,7 +66,7 @@ class ESMR(SequentialRecommender):
         self.item_features = item_features(self.catalogue)
         self.traits = traits_of(self.catalogue, self.taxonomy.labels, self.settings.causal.features)
         self.retriever = Retriever(config.of_retriever(), dataset)
-        self.encoder = self._make_encoder(config["trust"])
+        self.encoder = new_encoder(self.settings.encoder, self.log.trace, self.taxonomy.labels, config["trust"])
         self.item_value = ItemValue(
             self.encoder.width + len(self.taxonomy) + 4 + EXTRA,
             self.item_features.shape[1] + 1,
@@ -196,12 +196,6 @@ class ESMR(SequentialRecommender):
             load_attributes(self.retriever.model, retriever)
             self.learned = learned
             self.retriever.trained = ENGAGEMENT in learned.done
-
-    def _make_encoder(self, trust: str | None) -> EmotionEncoder:
-        shape, trace = self.settings.encoder, self.log.trace
-        if shape.pretrained:
-            return pretrained_encoder(shape.pretrained, trace, self.taxonomy.labels, trust)
-        return EmotionEncoder.of_settings(shape, trace.feature_names, self.taxonomy.labels, trace.profiles)
 
 
 def _by_rank(value: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from recbole_esmr.checkpoint import Checkpoint, check_types, check_weights, load_checkpoint, save_checkpoint
 from recbole_esmr.data.trace import Trace
 from recbole_esmr.errors import CheckpointError, ConfigError
-from recbole_esmr.model.emotion_encoder import EmotionEncoder, EncoderShape
+from recbole_esmr.model.emotion_encoder import EmotionEncoder, EncoderSettings, EncoderShape
 from recbole_esmr.settings import parse
 
 KIND = "EmotionEncoder"
@@ -21,6 +21,19 @@ class _Names(TypedDict):
     feature_names: list[str]
     emotions: list[str]
     profiles: list[str]
+
+
+def new_encoder(
+    settings: EncoderSettings, trace: Trace, emotions: tuple[str, ...], trust: str | Path | None = None
+) -> EmotionEncoder:
+    """The encoder that a training on a trace begins from: the pre-trained one that the settings name, or an untrained one.
+
+    Raises:
+        CheckpointError: as :func:`pretrained_encoder`.
+    """
+    if settings.pretrained:
+        return pretrained_encoder(settings.pretrained, trace, emotions, trust)
+    return EmotionEncoder.of_settings(settings, trace.feature_names, emotions, trace.profiles)
 
 
 def save_encoder(path: str | Path, encoder: EmotionEncoder, sign: str | Path | None = None) -> None:

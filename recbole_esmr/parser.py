@@ -1,0 +1,218 @@
+"""The commands of ``recbole-esmr`` and their arguments; what they do stands in :mod:`~recbole_esmr.cli`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from recbole_esmr import arguments as of_line
+from recbole_esmr.terminal import OneLineParser
+
+_RECBOLE_KEYS = "any RecBole or ESMR key as --key=value, for example --epochs=5 --gate=never"
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of ``recbole-esmr``: ``command`` says which, ``takes_keys`` whether it takes RecBole's keys too."""
+    parser = OneLineParser(prog="recbole-esmr", description="Emotion-aware recommendation on RecBole.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = _command(commands, "run", "train and test one model", "run --model=ESMR --dataset=esmr-mini --output=run.json")
+    run.add_argument("--model", default="ESMR", help="ESMR or any RecBole model (default: %(default)s)")
+    run.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
+    run.add_argument("--resume", type=of_line.path, help="a checkpoint to continue from")
+    run.add_argument(
+        "--figures", type=of_line.new_folder, help="ESMR: draw the forecast's reliability and confusion into this folder"
+    )
+    _data_arguments(run)
+
+    foretell = _command(
+        commands, "forecast", "how well tomorrow's mood is foretold; a diary without a feed is enough",
+        "forecast --dataset=datasets/diary --output=forecast.json --figures=figures",
+    )  # fmt: skip
+    foretell.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
+    foretell.add_argument("--figures", type=of_line.new_folder, help="draw reliability and confusion into this folder")
+    _data_arguments(foretell)
+
+    look = _command(
+        commands, "check", "what is in a data set, what is odd, and whether a run would be refused",
+        "check --dataset=datasets/mine --output=check.json",
+    )  # fmt: skip
+    look.add_argument("--model", default="ESMR", help="whose run is asked about (default: %(default)s)")
+    look.add_argument("--output", type=of_line.new_file, help="write what was found as JSON to this file")
+    _data_arguments(look)
+
+    pretrain = _command(
+        commands, "pretrain", "train one emotion encoder on several data sets, to begin from on another",
+        "pretrain --datasets=datasets/one,datasets/two --output=encoder.pth; recbole-esmr run --dataset=esmr-mini "
+        "--pretrained_encoder=encoder.pth",
+    )  # fmt: skip
+    pretrain.add_argument("--datasets", required=True, help="names or folders, separated by commas")
+    pretrain.add_argument("--output", type=of_line.new_file, required=True, help="the file to write")
+    _config_files(pretrain)
+    pretrain.description = f"{pretrain.description} Takes {_RECBOLE_KEYS}."
+    pretrain.set_defaults(takes_keys=True)
+
+    compare = _command(
+        commands, "compare", "several models, same split, same metrics",
+        "compare --models=ESMR,SASRec,BPR,Pop --dataset=esmr-mini --seeds=3 --output=comparison",
+    )  # fmt: skip
+    compare.add_argument("--models", required=True, help="names, separated by commas")
+    compare.add_argument("--seeds", type=of_line.positive, default=1, help="number of seeds, from --seed on (default: 1)")
+    compare.add_argument("--seed", type=of_line.seed, default=2020, help="the first seed (default: %(default)s)")
+    compare.add_argument("--output", type=of_line.new_folder, help="write CSV, Markdown and LaTeX into this folder")
+    _data_arguments(compare)
+
+    simulate = _command(
+        commands, "simulate", "write the logs of a simulated world as atomic files",
+        "simulate --world=reference --users=150 --items=200 --days=30 --seed=1 --output=datasets/esmr-sim",
+    )  # fmt: skip
+    _world(simulate)
+    simulate.add_argument("--users", type=of_line.positive, default=1000, help="people (default: %(default)s)")
+    simulate.add_argument("--items", type=of_line.positive, default=1000, help="videos (default: %(default)s)")
+    simulate.add_argument("--days", type=of_line.positive, default=30, help="days (default: %(default)s)")
+    simulate.add_argument("--seed", type=of_line.seed, default=1, help="same seed, same files (default: %(default)s)")
+    simulate.add_argument(
+        "--output", type=of_line.new_data_set, required=True, help="folder to write; its name becomes the data set's name"
+    )
+    simulate.add_argument(
+        "--people", type=of_line.new_file, help="also save the people's environment state, so that rollout can go on with them"
+    )
+    simulate.add_argument("--truth", type=of_line.new_file, help="also write the world's true effects on these people, as JSON")
+
+    live = _command(
+        commands, "rollout", "let people live under several policies and judge what it does to them",
+        "rollout --world=reference --policy=random,pop,engagement,ESMR,oracle --users=500 --seeds=3 --output=rollout.json",
+    )  # fmt: skip
+    _world(live)
+    live.add_argument(
+        "--policy", required=True,
+        help="separated by commas: random, pop, positive, logging, engagement, oracle, informed, ESMR, any RecBole model; "
+        "tabular, linucb, thompson, positive-while-negative; NAME:CHECKPOINT deploys a trained one, else it is trained on each "
+        "seed's log; ESMR+gate=streak+reward=emotion is ESMR with other keys of gate, floor, reward or re-ranker",
+    )  # fmt: skip
+    live.add_argument("--users", type=of_line.positive, default=1000, help="people of each log (default: %(default)s)")
+    live.add_argument("--items", type=of_line.positive, default=1000, help="videos (default: %(default)s)")
+    live.add_argument("--days", type=of_line.positive, default=30, help="days of the rollout (default: %(default)s)")
+    live.add_argument("--log_days", type=of_line.positive, default=30, help="days of the log before it (default: %(default)s)")
+    live.add_argument("--seeds", type=of_line.positive, default=3, help="number of seeds, from --seed on (default: %(default)s)")
+    live.add_argument("--seed", type=of_line.seed, default=1, help="the first seed (default: %(default)s)")
+    live.add_argument("--log", type=of_line.path, help="go on with the people of this simulated data set (with --people)")
+    live.add_argument("--people", type=of_line.path, help="the environment state that simulate --people wrote for --log")
+    live.add_argument("--new_people", action="store_true", help="meet people who are not in the log")
+    live.add_argument("--keep", type=of_line.new_folder, help="keep logs, states and checkpoints in this folder")
+    live.add_argument("--replicates", type=of_line.positive, default=1000, help="of the bootstrap (default: %(default)s)")
+    live.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
+    live.add_argument("--figures", type=of_line.new_folder, help="write three figures into this folder")
+    live.description = f"{live.description} What is trained takes {_RECBOLE_KEYS}."
+    live.set_defaults(takes_keys=True)
+
+    causal = _command(
+        commands, "causal", "effects of the feed on tomorrow's mood, engagement and return, refuted, from a log",
+        "causal --dataset=esmr-mini --output=effects.json --figures=figures",
+    )  # fmt: skip
+    causal.add_argument("--output", type=of_line.new_file, help="write effects and graph as JSON to this file")
+    causal.add_argument(
+        "--figures", type=of_line.new_folder, help="write forest plots and the graph (PNG, GML, DOT) into this folder"
+    )
+    causal.add_argument("--all_days", action="store_true", help="use the outcomes of test days too")
+    causal.add_argument(
+        "--graph_samples", type=of_line.count, default=20, help="bootstrap samples of the graph, 0 for none (default: 20)"
+    )
+    _data_arguments(causal)
+
+    power = _command(
+        commands, "power", "how many people it takes to find the effects of a world's feed, and to help by them",
+        "power --world=weak --people=250,500,1000 --logs=10 --output=power.json --figures=figures",
+    )  # fmt: skip
+    _world(power)
+    power.add_argument(
+        "--effect", type=of_line.effect, help="scale all effects so that +0.1 exposure to the strongest emotion moves a day by "
+        "so many within-person standard deviations (default: the world's own)",
+    )  # fmt: skip
+    power.add_argument(
+        "--people",
+        type=of_line.sizes,
+        default=(100, 250, 500, 1000, 2000),
+        help="sizes of the logs (default: 100,250,500,1000,2000)",
+    )  # fmt: skip
+    power.add_argument("--items", type=of_line.positive, default=600, help="videos (default: %(default)s)")
+    power.add_argument("--days", type=of_line.positive, default=30, help="days of a log (default: %(default)s)")
+    power.add_argument("--logs", type=of_line.positive, default=20, help="logs of each size (default: %(default)s)")
+    power.add_argument("--seed", type=of_line.seed, default=1, help="of the first log (default: %(default)s)")
+    power.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
+    power.add_argument("--figures", type=of_line.new_folder, help="write the curve into this folder")
+    power.description = f"{power.description} The estimation takes {_RECBOLE_KEYS}."
+    power.set_defaults(takes_keys=True)
+
+    erase = _command(
+        commands, "forget", "take people out of a data set, its caches, traces and checkpoints",
+        "forget --users=u17,u21 --dataset=datasets/mine --checkpoint=saved/ESMR.pth",
+    )  # fmt: skip
+    erase.add_argument("--users", required=True, help="ids, separated by commas, or @FILE with one a line")
+    erase.add_argument("--checkpoint", type=of_line.path, action="append", default=[], help="that knows them; may be given again")
+    erase.add_argument(
+        "--traces",
+        type=of_line.path,
+        action="append",
+        default=[],
+        help="another file or folder that may name them; may be given again",
+    )
+    erase.add_argument("--retrain", action="store_true", help="then train the checkpoints again on who is left")
+    erase.add_argument("--dry_run", action="store_true", help="say what would be done, and do nothing")
+    _data_arguments(erase)
+
+    bring = _command(
+        commands, "import", "turn other data into atomic files",
+        "import ldos-comoda --input=LDOS-CoMoDa.csv --output=datasets/ldos-comoda",
+    )  # fmt: skip
+    bring.add_argument("format", help="esmr-release, ldos-comoda, open-play or csv")
+    bring.add_argument("--input", type=of_line.path, required=True, help="the folder or file to read")
+    bring.add_argument("--output", type=of_line.new_data_set, help="folder to write; its name becomes the data set's name")
+    bring.add_argument(
+        "--mapping", type=of_line.path, help="csv only: yaml file that says which column is what (see docs/data.md)"
+    )
+    bring.add_argument("--draft", action="store_true", help="csv only: print a mapping to begin with, or write it to --mapping")
+
+    mark = _command(
+        commands, "label", "label the items of a data set by their texts, with the words that each label rests on",
+        "label --dataset=datasets/mine --text=title,caption",
+    )  # fmt: skip
+    mark.add_argument("--dataset", type=of_line.path, required=True, help="the folder of the data set")
+    mark.add_argument("--text", required=True, help="columns of .item that hold text, separated by commas")
+    mark.add_argument("--labeller", choices=("vader",), default="vader", help="pleasant or unpleasant, English (default: vader)")
+    mark.add_argument("--command", dest="program", help="a program that reads and writes lines of JSON labels instead")
+    mark.add_argument("--taxonomy", default="esmr", help="--command: the emotions that it names (default: esmr)")
+    mark.add_argument("--human", type=of_line.path, help="CSV file with item_id and valence of some items: agreement with people")
+    mark.add_argument("--replace", action="store_true", help="also where items have emotions already")
+    mark.add_argument("--force", action="store_true", help="also where the texts are not in the labeller's language")
+    return parser
+
+
+def _command(commands: Any, name: str, meaning: str, example: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=meaning,
+        allow_abbrev=False,
+        description=meaning[0].upper() + meaning[1:] + ".",
+        epilog=f"example: recbole-esmr {example}",
+    )
+    command.set_defaults(takes_keys=False)
+    return command
+
+
+def _world(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--world", default="reference", help="a shipped world, or a yaml file (default: %(default)s)")
+
+
+def _data_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--dataset", required=True, help="name of a data set in --data_path, or the path of its folder")
+    _config_files(command)
+    command.description = f"{command.description} Takes {_RECBOLE_KEYS}."
+    command.set_defaults(takes_keys=True)
+
+
+def _config_files(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config_files", action="extend", type=of_line.files, default=[], metavar="FILE",
+        help="a RecBole config file, or several separated by spaces; may be given again, and a later one beats an earlier one",
+    )  # fmt: skip
