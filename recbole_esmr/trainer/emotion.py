@@ -83,9 +83,8 @@ def fit_encoder(
     if best.weights is not None:
         encoder.load_state_dict(best.weights)
     tasks[-1].settle(encoder, settings.calibrate)
-    encoder.fit_simple(
-        traces, [trace.role <= VALID for trace in traces], settings.horizon
-    )  # the stopping is done: use those days, too
+    until_test = [trace.role <= VALID for trace in traces]  # the stopping is done: use the validation days, too
+    encoder.fit_simple(traces, until_test, settings.horizon)
     encoder.fitted.fill_(True)
 
 
