@@ -20,7 +20,6 @@ import pandas as pd
 from recbole_esmr.causal.effects import UNIT, Method, estimate_effects
 from recbole_esmr.causal.graph import domain_graph
 from recbole_esmr.causal.panel import Design, Panel
-from recbole_esmr.data.importers import read_table
 from recbole_esmr.data.importers.ldos_comoda import COLUMNS, EMOTIONS
 from recbole_esmr.emotion import load_taxonomy
 from recbole_esmr.report.tables import markdown
@@ -28,8 +27,7 @@ from recbole_esmr.report.tables import markdown
 
 def panel(path: Path, others: bool) -> Panel:
     """The ratings with a known end emotion, mood and tone of the film."""
-    frame = read_table(path, header=None)
-    frame.columns = list(COLUMNS)
+    frame = pd.read_csv(path / "LDOS-CoMoDa.csv" if path.is_dir() else path, header=None, names=list(COLUMNS))
     taxonomy = load_taxonomy("ldos-comoda")
     valence = dict(zip(taxonomy.labels, taxonomy.valence, strict=True))
     end = frame["endEmo"].map(EMOTIONS).map(valence).where(frame["endEmo"] > 0)

@@ -88,6 +88,7 @@ METHODS = (
     ("recbole.trainer.hyper_tuning:HyperTuning", "_build_space_from_file", "recbole_esmr.tuning:space_of_file", "the same"),
     ("recbole.data.dataset.dataset:Dataset", "save", "recbole_esmr.data.recbole.cache:save_dataset", "no pickles"),
     ("recbole.data.dataset.dataset:Dataset", "_load_feat", "recbole_esmr.data.recbole.loading:load_feat", "ids are text"),
+    ("recbole.data.dataset.dataset:Dataset", "fields", "recbole_esmr.data.recbole.felt:fields", "moods are no features"),
     ("recbole.data.dataset.dataset:Dataset", "_fill_nan", "recbole_esmr.data.recbole.loading:fill_nan", "pandas 3 copies"),
     (
         "recbole.data.dataset.dataset:Dataset",
@@ -156,6 +157,8 @@ METRICS = (
     # name, what it needs of RecBole's collector, whether smaller is better; all are rankings' metrics
     ("NegativeExposure", ("rec.items", "data.item_negative"), True),
     ("ExpectedValence", ("rec.items", "data.item_tone"), False),
+    ("LikedRecall", ("rec.felt",), False),
+    ("FeelAUC", ("rec.felt",), False),
 )
 
 

@@ -23,6 +23,8 @@ BY_TIME: dict[str, Any] = {
 before it the validation; what was seen may be shown again; sequential models read 20 items, which keeps them fast on a CPU."""
 
 EMOTION_METRICS = ("NegativeExposure", "ExpectedValence")
+MOMENT_METRICS = ("LikedRecall", "FeelAUC")
+"""Metrics of how people felt after an item."""
 
 _MODE = re.compile(r"full|labeled|(uni|pop)[1-9]\d{0,4}")
 
@@ -56,8 +58,9 @@ def defaults(config: Mapping[str, Any], columns: Callable[[str], list[str]]) -> 
     time = config["TIME_FIELD"] if config["TIME_FIELD"] in inter else config["DAY_FIELD"]
     read = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"], time, config["LABEL_FIELD"]]
     read += [*(config["val_interval"] or {}), *(config["threshold"] or {})]
-    has_emotion = config["EMOTION_FIELD"] in columns("item")
+    has_emotion = any(config[role] in columns("item") for role in ("EMOTION_FIELD", "EMOTION_SHARE_FIELD", "VALENCE_FIELD"))
     metrics = [name for name in BY_TIME["metrics"] if has_emotion or name not in EMOTION_METRICS]
+    metrics += MOMENT_METRICS if config["VALENCE_AFTER_FIELD"] in inter else ()
     load = {"inter": [name for name in dict.fromkeys(read) if name in inter]} | dict.fromkeys(("item", "user", "kg", "link"), "*")
     return BY_TIME | {"metrics": metrics, "load_col": load}
 

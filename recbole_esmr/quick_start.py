@@ -34,7 +34,7 @@ from recbole_esmr.recbole_models import MODEL_NAME, build_model, learns_when_mad
 from recbole_esmr.records import get_flops, init_logger
 from recbole_esmr.report.found import log_lines
 from recbole_esmr.settings import SERVING, flat_keys
-from recbole_esmr.trainer.causal import answers, causal_question
+from recbole_esmr.trainer.causal import answers, causal_question, moments_answers
 from recbole_esmr.trainer.checkpointing import SafeCheckpoints, get_trainer
 from recbole_esmr.trainer.going_on import kept_training
 from recbole_esmr.trainer.readiness import check_rankable, check_trainable, unsplittable
@@ -332,11 +332,14 @@ def estimate_causal(
     discount = config.esmr.reranker.discount
     question = causal_question(data.trace, data.seen, data.taxonomy.labels, settings, int(config["seed"]), use, discount)
     found = answers(question, settings, config["show_progress"])
+    of_moments = moments_answers(data.moments, data.trace, data.seen, data.taxonomy.labels, settings, use)
     result = {
         "schema_version": SCHEMA_VERSION,
         "config": {**json_config(config), "all_days": all_days},
         "seed": config["seed"],
         **found.as_dict(),
+        "moments": of_moments.as_dict(),
+        "warnings": found.warnings + of_moments.warnings,
         "versions": package_versions(),
         "threads": threads(),
         "timings": {"load": round(loaded - start, 2), "causal": round(perf_counter() - loaded, 2)},

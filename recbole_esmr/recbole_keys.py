@@ -151,6 +151,7 @@ KINDS: dict[str, Kind] = {
     "max_unknown_ids": number(low=0, high=1),
     "max_day_gap": whole(1),
     "max_days": optional(whole(1)),
+    "liked_rating": optional(number()),
     "memory_limit": optional(number(above=0, unit="GiB")),
     "emotion_taxonomy": anything(),  # a name, a file, or the labels themselves; load_taxonomy says which
     **dict.fromkeys(("backbone", "pretrained_encoder", "causal_graph"), anything(as_typed=True, optional=True)),

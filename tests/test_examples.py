@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
 import runpy
 from pathlib import Path
+
+import pytest
 
 from recbole_esmr.config import Config
 
@@ -39,3 +43,11 @@ def test_the_small_data_set_is_what_its_readme_says(tmp_path):
     for path in (tmp_path / "esmr-mini").iterdir():
         assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
     assert sum(path.stat().st_size for path in folder.iterdir()) < 4_000_000
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "benchmarks").rglob("*.py")), ids=lambda path: path.stem)
+def test_a_benchmark_names_only_what_the_package_has(script):
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recbole_esmr"):
+            module = importlib.import_module(node.module)
+            assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == [], node.module

@@ -11,7 +11,7 @@ import pandas as pd
 
 from recbole_esmr.causal.effects import UNIT, Effect, Method, adjustment, refutations_of, rows_of
 from recbole_esmr.causal.estimates import Estimates, prediction_powered
-from recbole_esmr.causal.linear import fit_linear
+from recbole_esmr.causal.linear import apart, fit_linear
 from recbole_esmr.causal.panel import SIGN_EXPOSURES, Design, Panel
 from recbole_esmr.causal.posterior import Posterior, posterior
 from recbole_esmr.causal.traits import SIGNS
@@ -104,13 +104,13 @@ class _Question:
             except IdentificationError:
                 break  # the reports do not reach so far
             later += (name,)
-        apart = _apart(rows, every, shown, adjust)
-        traits = tuple(name for name in design.traits if name in apart)
+        varying = _varying(rows, every, shown, adjust)
+        traits = tuple(name for name in design.traits if name in varying)
         if not traits:
             raise IdentificationError("nothing of what items are varies apart from what came before.")
         most = max(rows["user"].nunique() // PEOPLE_AN_EFFECT, 1)
         later = later[: max(most // len(traits), 1)]
-        beside = tuple(name for name in (*others, *traits[most:]) if name in apart)
+        beside = tuple(name for name in (*others, *traits[most:]) if name in varying)
         return cls(panel, method, traits[:most], beside, shown, adjust, later)
 
     @property
@@ -200,17 +200,9 @@ def _interval(value: float, error: float, reach: float) -> dict[str, float]:
     return {name: float(UNIT * (value + side * reach * error)) for name, side in (("estimate", 0), ("low", -1), ("high", 1))}
 
 
-def _apart(rows: pd.DataFrame, names: Sequence[str], shown: Mapping[str, str], adjust: Sequence[str]) -> set[str]:
+def _varying(rows: pd.DataFrame, names: Sequence[str], shown: Mapping[str, str], adjust: Sequence[str]) -> set[str]:
     """Those that vary apart from what is adjusted for and from those before them, both as watched and as shown."""
     known = np.column_stack([np.ones(len(rows)), rows[list(adjust)].to_numpy(float)])
-    apart = set(names)
-    for column_of in ({name: name for name in names}, shown):
-        basis = np.linalg.qr(known / np.maximum(np.abs(known).max(axis=0), 1e-12))[0]
-        for name in names:
-            value = rows[column_of[name]].to_numpy(float)
-            left, size = value - basis @ (basis.T @ value), np.linalg.norm(value - value.mean())
-            if size < 1e-9 or np.linalg.norm(left) < 1e-5 * size:
-                apart.discard(name)
-            elif name in apart:
-                basis = np.column_stack([basis, left / np.linalg.norm(left)])
-    return apart
+    watched = apart(rows[list(names)].to_numpy(float), known)
+    offered = apart(rows[[shown[name] for name in names]].to_numpy(float), known, among=watched)
+    return {name for name, both in zip(names, watched & offered, strict=True) if both}

@@ -107,6 +107,27 @@ def fit_linear(
     return LinearFit(estimate, influence, np.sqrt((influence**2).sum(axis=0)), cleaned, y, strength, people)
 
 
+def apart(value: np.ndarray, known: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
+    """Which columns vary apart from ``known`` and from those before them.
+
+    Args:
+        value: (N, k).
+        known: (N, m).
+        among: (k,) bool, the columns that others must vary apart from; all unless given.
+
+    Returns:
+        (k,) bool.
+    """
+    basis = np.linalg.qr(known / np.maximum(np.abs(known).max(axis=0), 1e-12))[0]
+    found = np.zeros(value.shape[1], dtype=bool)
+    for j, column in enumerate(value.T):
+        left, size = column - basis @ (basis.T @ column), np.linalg.norm(column - column.mean())
+        found[j] = size >= 1e-9 and np.linalg.norm(left) >= 1e-5 * size
+        if found[j] and (among is None or among[j]):
+            basis = np.column_stack([basis, left / np.linalg.norm(left)])
+    return found
+
+
 def _group_sum(value: np.ndarray, group: np.ndarray, size: int) -> np.ndarray:
     columns = [np.bincount(group, weights=column, minlength=size) for column in value.T]
     return np.stack(columns, axis=1)

@@ -28,17 +28,19 @@ class Traits:
         groups: of each, (F,): effects within a group are pooled. The sign of an emotion, or the column.
         value: (I, F) how much of each trait an item has: intensity times the share of an emotion, 1 for the value of a token
             column, SDs from the mean for a number (0 where it is not known).
+        unit: (F,) what 1 of ``value`` is in the column's own unit: the SD of a number, 1 of others.
     """
 
     names: tuple[str, ...]
     groups: tuple[str, ...]
     value: np.ndarray
+    unit: np.ndarray
 
     def __len__(self) -> int:
         return len(self.names)
 
 
-NONE = Traits((), (), np.zeros((0, 0)))
+NONE = Traits((), (), np.zeros((0, 0)), np.zeros(0))
 """No traits at all."""
 
 
@@ -52,6 +54,7 @@ def traits_of(catalogue: Catalogue, labels: Sequence[str], features: Sequence[st
             holds.
     """
     named: dict[str, tuple[str, np.ndarray]] = {}
+    spread: dict[str, float] = {}
     numbers = {"intensity": catalogue.intensity, "duration": np.log(catalogue.duration)}
     for feature in dict.fromkeys(features):
         if feature == "emotion":
@@ -62,12 +65,14 @@ def traits_of(catalogue: Catalogue, labels: Sequence[str], features: Sequence[st
         else:
             column = numbers[feature] if feature in numbers else catalogue.columns[feature]
             if column.dtype.kind == "f":
-                named[EXPOSURE + feature] = (feature, _standardised(column, of=np.arange(len(column)) > 0))
+                standardised, spread[EXPOSURE + feature] = _standardised(column, of=np.arange(len(column)) > 0)
+                named[EXPOSURE + feature] = (feature, standardised)
             else:
                 named |= _values(feature, column)
     values = [value for _, value in named.values()]
     table = np.stack(values, axis=1) if values else np.zeros((len(catalogue), 0))
-    return Traits(tuple(named), tuple(group for group, _ in named.values()), table)
+    unit = np.array([spread.get(name, 1.0) for name in named])
+    return Traits(tuple(named), tuple(group for group, _ in named.values()), table, unit)
 
 
 def _emotions(catalogue: Catalogue, labels: Sequence[str]) -> dict[str, tuple[str, np.ndarray]]:
@@ -87,7 +92,10 @@ def _values(column: str, value: np.ndarray) -> dict[str, tuple[str, np.ndarray]]
     return {f"{EXPOSURE}{column}={one}": (column, (value == one).astype(float)) for one in common}
 
 
-def _standardised(value: np.ndarray, of: np.ndarray) -> np.ndarray:
+def _standardised(value: np.ndarray, of: np.ndarray) -> tuple[np.ndarray, float]:
+    """SDs from the mean, 0 where a number is not known; and the SD."""
     known = np.isfinite(value) & of
     spread = value[known].std() if known.any() else 0.0
-    return np.where(known, (value - value[known].mean()) / spread, 0.0) if spread > 0 else np.zeros(len(value))
+    if spread <= 0:
+        return np.zeros(len(value)), 1.0
+    return np.where(known, (value - value[known].mean()) / spread, 0.0), float(spread)

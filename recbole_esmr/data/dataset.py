@@ -19,8 +19,10 @@ from recbole_esmr.data.history import History
 from recbole_esmr.data.impressions import Seen, make_impressions
 from recbole_esmr.data.item_past import ItemPast
 from recbole_esmr.data.log import Log
+from recbole_esmr.data.moments import Moments
 from recbole_esmr.data.proxy import label_by_behaviour
 from recbole_esmr.data.reading.consent import Consent
+from recbole_esmr.data.reading.felt import felt_names
 from recbole_esmr.data.reading.partners import Partners
 from recbole_esmr.data.reading.records import read_records
 from recbole_esmr.data.reading.schema import SCHEMA, read_atomic
@@ -67,6 +69,7 @@ class ESMRDataset(SequentialDataset):
         impressions: what was shown, of RecBole's items.
         seen: all that was shown, of items that RecBole's filters removed too.
         trace: people's days.
+        moments: what was felt before and after items; none where nobody was asked.
         history: what was watched before a day.
         past: what the days before say of each item.
 
@@ -75,6 +78,7 @@ class ESMRDataset(SequentialDataset):
     """
 
     inter_feat: Any  # RecBole: a DataFrame while loading, an Interaction after
+    reads_moments = True
 
     def __init__(self, config: Config) -> None:
         self.taxonomy = load_taxonomy(config["emotion_taxonomy"])
@@ -114,7 +118,12 @@ class ESMRDataset(SequentialDataset):
             self.ratio_field: "watch_ratio",
             day if day in frame else time: "day" if day in frame else "seconds",
         }
+        felt = {name: ours for ours, name in felt_names(self.config).items() if name in frame}
+        names |= felt | ({str(self.config["RANDOM_FIELD"]): "random"} if str(self.config["RANDOM_FIELD"]) in frame else {})
         views = frame[list(names)].rename(columns=names)
+        kept = {*(self.config["val_interval"] or {}), *(self.config["threshold"] or {})}
+        for name in felt.keys() - kept:
+            self._del_col(frame, name)
         self._records = read_records(token, dataset_path, self.config, self.taxonomy, views, self.logger.warning)
         if day not in frame:
             self._add_float(day, self._records.views["day"].astype(float))
@@ -184,6 +193,7 @@ class ESMRDataset(SequentialDataset):
             )
         rows = {name: frame.assign(day=frame["day"].astype(int) - begin) for name, frame in rows.items()}
         views, shown, reports = rows["views"], rows.get("shown"), rows.get("reports")
+        self.moments = Moments.of(views[views["day"] >= 0])
         reports = None if reports is None else reports[reports["day"] >= 0]
         ever = Seen(
             make_impressions(shown, views.sort_values(["user", "day"], kind="stable")),

@@ -122,6 +122,25 @@ def effect_frame(causal: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(columns))
 
 
+def moment_frame(causal: dict[str, Any]) -> pd.DataFrame:
+    """One row an effect of the moment: among items drawn at random, among chosen ones, their difference, the naive slope."""
+    rows = []
+    for effect in causal["moments"]["effects"]:
+        parts = {name: effect[name] for name in ("random", "chosen", "difference")}
+        rows.append(
+            {name: effect[name] for name in ("treatment", "outcome")}
+            | {f"{name} items": _estimate(part) for name, part in parts.items() if name != "difference"}
+            | {"naive": effect["naive"], "chosen - random": _estimate(parts["difference"])}
+            | {f"{name} rows": int(part.get("rows", 0)) for name, part in parts.items() if name != "difference"}
+            | {"SD of the treatment": effect["spread"]}
+        )
+    return pd.DataFrame(rows)
+
+
+def _estimate(part: dict[str, float]) -> str:
+    return f"{part['estimate']:+.3f} [{part['low']:+.3f}, {part['high']:+.3f}]" if part else "-"
+
+
 def causal_table(result: dict[str, Any]) -> str:
     """All effects of a log for the terminal, with what to be warned of."""
     effects = result["effects"]
@@ -132,8 +151,12 @@ def causal_table(result: dict[str, Any]) -> str:
         parts += [_text(effect_frame(result))]
         parts += ["", "refuted_by: - where the interval holds 0 and no refutation was tried; detectable: the smallest effect"]
         parts += ["that is found with a chance of 80 %; weight: discounted by its uncertainty; of traits, what the reward uses"]
+    if result["moments"]["effects"]:
+        parts += ["", "Effects of an item on how people feel just after it, within persons; from 1 of the treatment", ""]
+        parts += [_text(moment_frame(result))]
     parts += [f"\nWARNING {sentence}" for sentence in result["warnings"]]
     parts += [f"\nNot estimated: {q['outcome']}, {q['state']}: {q['reason']}" for q in result["skipped"]]
+    parts += [f"\nNot estimated: {q['outcome']}, items {q['rows']}: {q['reason']}" for q in result["moments"]["skipped"]]
     if not any(effect["weight"] for effect in effects):
         parts += [
             "",

@@ -14,12 +14,14 @@ from recbole_esmr.causal.carry_over import carry_over, worth_of_days
 from recbole_esmr.causal.effects import Method
 from recbole_esmr.causal.graph import domain_graph, read_knowledge
 from recbole_esmr.causal.lagged import Worth
+from recbole_esmr.causal.moments import MomentAnalysis, effects_of_moments
 from recbole_esmr.causal.nowcast import nowcast
 from recbole_esmr.causal.panel import Panel, make_panel
 from recbole_esmr.causal.responses import Responses, return_elasticity
 from recbole_esmr.causal.susceptibility import susceptibility_of
 from recbole_esmr.causal.traits import traits_of
 from recbole_esmr.data.impressions import Seen
+from recbole_esmr.data.moments import Moments
 from recbole_esmr.data.trace import Trace
 from recbole_esmr.progress import Progress
 
@@ -80,6 +82,20 @@ def causal_question(
     )
     kept = carry_over(np.where(use, trace.valence, np.nan))
     return panel, method, partial(worth_of_days, discount=discount, kept=kept)
+
+
+def moments_answers(
+    moments: Moments, trace: Trace, seen: Seen, labels: Sequence[str], settings: CausalSettings, use: np.ndarray
+) -> MomentAnalysis:
+    """What a log says of how items leave people just after them.
+
+    Args:
+        moments: of the log.
+        trace, seen, labels, settings: as of :func:`causal_question`.
+        use: (U, D) bool, the days whose moments may be used.
+    """
+    kept = moments.take(use[moments.user, moments.day])
+    return effects_of_moments(kept, traits_of(seen.catalogue, labels, settings.features), settings.level)
 
 
 def learn_responses(panel: Panel, effects: Sequence[Mapping[str, Any]], trace: Trace, use: np.ndarray) -> Responses:

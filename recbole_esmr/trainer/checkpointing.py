@@ -224,6 +224,7 @@ class SafeCheckpoints(Trainer):
             self.logger.info(f"Loading model structure and parameters from {path}")
         if eval_data:
             self.eval_collector.item_collect(eval_data._dataset)
+            self.eval_collector.felt_collect(eval_data._dataset)
         return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
 
 

@@ -39,7 +39,7 @@ def import_data(name: str, source: str | Path, output: str | Path, mapping: str 
     """Read ``source`` in the format ``name`` and write a data set into the folder ``output``.
 
     Args:
-        name: ``esmr-release``, ``ldos-comoda``, ``open-play`` or ``csv``.
+        name: ``esmr-release``, ``ldos-comoda``, ``open-play``, ``situnes`` or ``csv``.
         source: the folder or file to read.
         output: folder to write; its name becomes the data set's name. Atomic files of a data set that is there are replaced; what
             the user changed in its ``NAME.yaml`` stays.
@@ -80,11 +80,13 @@ def _importers() -> dict[str, Callable[[Path, Path | None], Imported]]:
     from recbole_esmr.data.importers.esmr_release import read_esmr_release
     from recbole_esmr.data.importers.ldos_comoda import read_ldos_comoda
     from recbole_esmr.data.importers.open_play import read_open_play
+    from recbole_esmr.data.importers.situnes import read_situnes
 
     return {
         "esmr-release": read_esmr_release,
         "ldos-comoda": read_ldos_comoda,
         "open-play": read_open_play,
+        "situnes": read_situnes,
         "csv": read_csv,
     }
 

@@ -13,6 +13,7 @@ import pandas as pd
 from recbole_esmr.data.reading.atomic import read_atomic_file
 from recbole_esmr.data.reading.calendar import days_of_views, shift_to_views, warn_of_shifted
 from recbole_esmr.data.reading.consent import Consent, read_consent
+from recbole_esmr.data.reading.felt import AFTER, reports_of_moments, withheld
 from recbole_esmr.data.reading.partners import Partners, partners
 from recbole_esmr.data.reading.schema import checked
 from recbole_esmr.data.reading.shown import agreed
@@ -45,7 +46,8 @@ class Records:
     """The rows of the files, ids as text.
 
     Attributes:
-        views: columns user, item, day, watch_ratio: every row of ``.inter``.
+        views: columns user, item, day, watch_ratio and, where they are known, what was felt before and after
+            (:mod:`~recbole_esmr.data.reading.felt`) and ``random``: every row of ``.inter``.
         reports: columns user, day, emotion, valence and the behaviour's, of who consents; None where there are none.
         shown: columns user, item, day, position, propensity, label; None without an ``.imp``.
         people: columns user, profile ("" where unknown or not to be read), consent: everybody in ``.inter`` and ``.user``.
@@ -78,14 +80,16 @@ def read_records(
         folder: that holds it.
         config: roles, ``additional_feat_suffix`` and ``max_unknown_ids``.
         taxonomy: the emotions that may occur.
-        views: columns user, item, watch_ratio, and ``day`` or ``seconds``; a column ``day`` is added where there is none.
+        views: columns of :class:`Records`, ``seconds`` instead of ``day`` where there is none.
         warn: told each thing that a user should know, one line a call.
 
     Raises:
         DataError: a file breaks the schema, its ids are others than those of ``.inter``, or its days cannot be told.
     """
     consent = read_consent(name, folder, config, warn)
-    frames, day_ids = _read(name, Path(folder), config, taxonomy, consent, warn)
+    views = withheld(views, views["user"], consent)
+    felt = any(views[column].notna().any() for column in AFTER if column in views)
+    frames, day_ids = _read(name, Path(folder), config, taxonomy, consent, warn, set() if felt else {"day"})
     if "day" not in views:
         views = views.assign(day=_days(name, config, views, frames, warn))
     reports, shown, people = frames.get("day"), frames.get("imp"), frames.get("user")
@@ -95,9 +99,14 @@ def read_records(
         shown = shown.assign(**{column: shown.get(column, value) for column, value in defaults.items()})
         shown = agreed(shown, views, name, warn)
     if reports is not None:
-        reports = _reports(name, reports, taxonomy, warn)
+        reports = _of_days(reports)
         said = reports[(reports["emotion"] != "") | reports["valence"].notna()]
         warn_of_shifted(name, views, said, warn)
+    reports, made = reports_of_moments(views, reports)
+    if made:
+        warn(f"{name}.inter: {made:,} person-days have the mean of what was felt before and after their items for a report.")
+    if reports is not None:
+        _say_of_reports(name, reports, taxonomy, warn)
     return Records(views, reports, shown, _people(name, people, views, consent, warn), consent, found)
 
 
@@ -108,8 +117,12 @@ def _read(
     taxonomy: Taxonomy,
     consent: Consent,
     warn: Callable[[str], object],
+    missed: set[str],
 ) -> tuple[dict[str, pd.DataFrame], pd.Series]:
-    """The checked rows of each file by its suffix, columns by their roles; and whose row each of ``.day`` is, unread ones too."""
+    """The checked rows of each file by its suffix, columns by their roles; and whose row each of ``.day`` is, unread ones too.
+
+    That there is no file is said of ``.imp`` and of those that are ``missed``.
+    """
     user = str(config["USER_ID_FIELD"])
     frames: dict[str, pd.DataFrame] = {}
     day_ids = pd.Series([], dtype=object, name=user)
@@ -124,7 +137,7 @@ def _read(
                     warn(f"{path.name}: no row is of a person who consents, so the engagement ranking is never re-ranked.")
                     continue
             frames[suffix] = _named(checked(file, suffix, config, taxonomy), config)
-        elif suffix in WITHOUT:
+        elif suffix in missed | {"imp"}:
             warn(f"No {path.name}: {WITHOUT[suffix]}.")
     return frames, day_ids
 
@@ -154,23 +167,24 @@ def _people(
     return everybody.assign(profile=everybody["profile"].where(consents, ""), consent=consents)
 
 
-def _reports(name: str, frame: pd.DataFrame, taxonomy: Taxonomy, warn: Callable[[str], object]) -> pd.DataFrame:
+def _of_days(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns user, day, emotion, valence and the behaviour's of a ``.day``."""
     frame = frame.assign(emotion=frame.get("emotion", ""), valence=frame.get("valence", np.nan))
     numbers = frame.select_dtypes("number").columns.difference(["user", "day", "valence"])
-    frame = frame[["user", "day", "emotion", "valence", *sorted(numbers)]]
+    return frame[["user", "day", "emotion", "valence", *sorted(numbers)]]
+
+
+def _say_of_reports(name: str, frame: pd.DataFrame, taxonomy: Taxonomy, warn: Callable[[str], object]) -> None:
     said = taxonomy.valence_of(taxonomy.encode(frame["emotion"].to_numpy(dtype=str)))
     valence = frame["valence"].to_numpy(float)
     valence = np.where(np.isfinite(valence), valence, said)
     if np.isfinite(valence).any() and (frame["emotion"] == "").all():
-        warn(
-            f"{name}.day: people reported a valence and no emotion by name, so forecasts are of the valence and of negative days."
-        )
+        warn(f"{name}: people reported a valence and no emotion by name, so forecasts are of the valence and of negative days.")
     if np.isfinite(valence).any() and not (valence < 0).any():
         warn(
-            f"{name}.day: nobody ever reports a negative emotion (the lowest valence is {np.nanmin(valence):g}), so nothing is "
+            f"{name}: nobody ever reports a negative emotion (the lowest valence is {np.nanmin(valence):g}), so nothing is "
             "ever re-ranked. If valence was asked on another scale, such as 1 to 7, bring its middle to 0."
         )
-    return frame
 
 
 def _days(

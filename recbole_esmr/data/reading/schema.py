@@ -51,6 +51,9 @@ _ITEM = Column("ITEM_ID_FIELD", "token", required=True, filled=True)
 LAST_DAY = 1e6  # RecBole keeps numbers in 32 bits, where 20240131 is 20240132
 _DAY = Column("DAY_FIELD", "float", -LAST_DAY, LAST_DAY, required=True, filled=True, whole=True, dates=True)
 
+FELT = tuple(Column(f"{what}_{when}_FIELD", "float", -1, 1) for what in ("VALENCE", "AROUSAL") for when in ("BEFORE", "AFTER"))
+"""What people felt just before and just after an item."""
+
 SCHEMA: dict[str, tuple[Column, ...]] = {
     "inter": (
         _USER,
@@ -58,6 +61,8 @@ SCHEMA: dict[str, tuple[Column, ...]] = {
         Column("TIME_FIELD", "float", filled=True, dates=True),
         Column("DAY_FIELD", "float", -LAST_DAY, LAST_DAY, filled=True, whole=True, dates=True),
         Column("WATCH_RATIO_FIELD", "float", 0, 1, filled=True),
+        *FELT,
+        Column("RANDOM_FIELD", "float", 0, 1, whole=True),
     ),
     "imp": (
         _USER,
@@ -148,7 +153,7 @@ def checked(file: AtomicFile, suffix: str, config: Mapping[str, object], taxonom
     for column in SCHEMA[suffix]:
         name = str(config[column.role])
         if name in frame and not column.answer and column.type != "float_seq":
-            _check_column(path, frame[name], column)
+            check_column(path, frame[name], column)
     emotion = str(config["EMOTION_FIELD"])
     if suffix in ("item", "day") and emotion in frame:
         _check_emotions(path, frame[emotion], taxonomy)
@@ -229,7 +234,17 @@ def _elsewhere(file: AtomicFile, suffix: str, config: Mapping[str, object]) -> t
     return (*_SHARED_ROLES, "VALENCE_FIELD") if without else _SHARED_ROLES
 
 
-def _check_column(path: Path, values: pd.Series, column: Column) -> None:
+def check_column(path: Path, values: pd.Series, column: Column) -> None:
+    """Refuse a value that the column may not hold.
+
+    Args:
+        path: of the file.
+        values: (N,) indexed by line; texts, or numbers with NaN where a cell is empty.
+        column: what it may hold.
+
+    Raises:
+        DataError: the first such value, with line, column and mend.
+    """
     if column.type == "token":
         if column.filled:
             check_ids(path, values)

@@ -18,9 +18,11 @@ from recbole.utils import FeatureSource, FeatureType, ModelType
 
 from recbole_esmr.data.reading.atomic import AtomicFile, check_ids, read_atomic_file, refuse
 from recbole_esmr.data.reading.consent import answers, consent_field
+from recbole_esmr.data.reading.felt import felt_names
 from recbole_esmr.data.reading.schema import require_ids, require_rows
 from recbole_esmr.data.reading.times import FROM_1970, NO_TIMES, UNITS, not_a_time, unit_of
 from recbole_esmr.data.reading.zones import zone_of_rows
+from recbole_esmr.data.recbole.felt import add_felt
 from recbole_esmr.errors import ConfigError, DataError, closest, nearest
 from recbole_esmr.protocol import as_recbole
 
@@ -60,6 +62,8 @@ def load_feat(_: Callable[..., Any], dataset: Any, filepath: str, source: Any) -
     require_ids(file, ids)
     if source in _IDS:
         require_rows(file, getattr(source, "value", source))
+    if source == FeatureSource.INTERACTION:
+        unload = {*(unload or ()), *_unfelt(dataset)}
     asked = [
         name for name in file.types if name in ids.values() or ((load is None or name in load) and name not in (unload or ()))
     ]
@@ -67,6 +71,8 @@ def load_feat(_: Callable[..., Any], dataset: Any, filepath: str, source: Any) -
     types = {name: FeatureType(file.types[name]) for name in asked}
     if source == FeatureSource.INTERACTION:
         _add_time(dataset, file, columns, types)
+        felt = add_felt(dataset, file)
+        columns, types = columns | felt, types | dict.fromkeys(felt, FeatureType.FLOAT)
     if not columns:
         dataset.logger.warning(f"No columns has been loaded from [{source}]")
         return None
@@ -192,6 +198,14 @@ def order_of_time(frame: pd.DataFrame, time: str, names: list[str]) -> np.ndarra
     plain = [name for name in frame if not isinstance(frame[name].iloc[0], np.ndarray)]
     keys = (pd.util.hash_pandas_object(frame[columns], index=False).to_numpy() for columns in (plain, names))
     return np.lexsort((*keys, frame[time].to_numpy()))
+
+
+def _unfelt(dataset: Any) -> set[str]:
+    """The columns of what people felt, but for those by which rows are filtered; ESMR's own data set reads them all."""
+    if getattr(dataset, "reads_moments", False):
+        return set()
+    config = dataset.config
+    return set(felt_names(config).values()) - {*(config["val_interval"] or {}), *(config["threshold"] or {})}
 
 
 def _told(dataset: Any) -> Callable[[str], None] | None:
