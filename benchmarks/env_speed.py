@@ -19,7 +19,7 @@ import time
 import numpy as np
 import torch
 
-from recbole_esmr.evaluator.rollout import joined, lives
+from recbole_esmr.evaluator.rollout import joined, rolled_out
 from recbole_esmr.policy.untrained import Positive
 from recbole_esmr.simulation import FeedEnv, World, load_world
 from recbole_esmr.simulation.days import item_names, rollout_days
@@ -141,7 +141,7 @@ def million(world: World, users: int = 1_000_000, days: int = 30, chunk: int = 2
     for first in range(0, users, chunk):
         env = FeedEnv(world, np.arange(first, first + chunk), ITEMS, seed=1)
         policy = Positive(item_names(ITEMS), env.catalogue.tone.numpy())
-        parts.append(lives(env, rollout_days(env, policy, days, counts=False), seed=0))
+        parts.append(rolled_out(env, rollout_days(env, policy, days, counts=False), seed=0))
     every = joined(parts)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     seconds = time.perf_counter() - start
