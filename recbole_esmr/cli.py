@@ -142,7 +142,7 @@ def _simulate(options: argparse.Namespace, _: list[str]) -> None:
     from recbole_esmr.simulation import load_world, simulate
 
     world, size = load_world(options.world), (options.users, options.items, options.days, options.seed)
-    rows = simulate(world, *size, options.output, people=options.people)
+    rows = simulate(world, *size, options.output, people=options.people, with_captions=options.captions)
     options.say(f"Written to {options.output}: " + ", ".join(f"{count} rows of .{suffix}" for suffix, count in rows.items()))
     if options.truth:
         from recbole_esmr.closed_loop import truth

@@ -20,6 +20,7 @@ from recbole_esmr.causal.analysis import CausalSettings
 from recbole_esmr.causal.reward import Reward
 from recbole_esmr.checkpoint import check_key_files
 from recbole_esmr.checkpoint.known_ids import KnownIds
+from recbole_esmr.data.embeddings import EmbeddingSettings
 from recbole_esmr.data.recbole.columns import check_columns
 from recbole_esmr.data.recbole.filtering import check_filters
 from recbole_esmr.data.trace import DaySettings
@@ -62,6 +63,7 @@ class ESMRSettings:
     """The keys of ``properties/model/ESMR.yaml`` that are not RecBole's: each room declares its own, the yaml holds values."""
 
     days: DaySettings = section("")
+    embeddings: EmbeddingSettings = section("")
     encoder: EncoderSettings = section("encoder_")
     retriever: RetrieverSettings = section("")
     ranker: RankerSettings = section("ranker_")

@@ -77,6 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
     simulate.add_argument(
         "--people", type=of_line.new_file, help="also save the people's environment state, so that rollout can go on with them"
     )
+    simulate.add_argument("--captions", action="store_true", help="give every video a caption in which its emotion is written")
     simulate.add_argument("--truth", type=of_line.new_file, help="also write the world's true effects on these people, as JSON")
 
     live = _command(

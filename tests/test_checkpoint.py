@@ -217,7 +217,7 @@ def test_what_no_training_leaves_is_refused(trained, change, says):
     _, (_, model, *_) = trained
     kept = {**model.learned.to_parameters(), **change}
     with pytest.raises(CheckpointError) as caught:
-        Learned.of_parameters(kept, 41, EngagementFeatures.count(len(model.taxonomy)))
+        Learned.of_parameters(kept, 41, EngagementFeatures.count(len(model.taxonomy), model.catalogue))
     assert says in str(caught.value)
 
 

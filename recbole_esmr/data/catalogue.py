@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from recbole_esmr.data.reading.atomic import read_atomic_file
+from recbole_esmr.data.embeddings import read_embeddings
+from recbole_esmr.data.reading.atomic import AtomicFile, read_atomic_file
 from recbole_esmr.data.reading.schema import checked
 from recbole_esmr.data.reading.shares import shares_of, shares_of_numbers
 from recbole_esmr.emotion import Taxonomy, load_taxonomy
@@ -38,6 +39,7 @@ class Catalogue:
         categories: the C names.
         duration: seconds, the median where unknown, 30 where no item has one.
         columns: other columns of the ``.item`` file that ``effect_features`` names: texts ("" where unknown), or numbers (NaN).
+        embeddings: components by modality, (I, Z) each, zeros where unknown.
     """
 
     share: np.ndarray
@@ -47,6 +49,7 @@ class Catalogue:
     categories: tuple[str, ...]
     duration: np.ndarray
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    embeddings: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.share)
@@ -76,7 +79,9 @@ class Catalogue:
     def first(self, items: int) -> Catalogue:
         """The catalogue of the first so many items."""
         arrays: dict[str, Any] = {name: getattr(self, name)[:items] for name in ("share", "intensity", "category", "duration")}
-        return replace(self, **arrays, columns={name: value[:items] for name, value in self.columns.items()})
+        named = {name: getattr(self, name) for name in ("columns", "embeddings")}
+        cut: dict[str, Any] = {name: {key: value[:items] for key, value in of.items()} for name, of in named.items()}
+        return replace(self, **arrays, **cut)
 
     @property
     def has_emotion(self) -> bool:
@@ -96,7 +101,7 @@ def load_catalogue(dataset: Dataset, taxonomy: Taxonomy | None = None, beyond: S
 
     Raises:
         DataError: the file breaks the schema.
-        ConfigError: ``effect_features`` names a column that the file does not have.
+        ConfigError: ``effect_features`` or ``item_embeddings`` names what is not there.
     """
     config = dataset.config
     taxonomy = taxonomy or load_taxonomy(config["emotion_taxonomy"])
@@ -135,7 +140,23 @@ def load_catalogue(dataset: Dataset, taxonomy: Taxonomy | None = None, beyond: S
         categories=tuple(str(name) for name in names),
         duration=np.where(np.isfinite(duration), duration, usual),
         columns=_own_columns(path, file.types if file else {}, frame, config["effect_features"] or (), ids, items),
+        embeddings=_embeddings(path, file, config, ids, items),
     )
+
+
+def _embeddings(path: Path, file: AtomicFile | None, config: Any, ids: np.ndarray, items: int) -> dict[str, np.ndarray]:
+    named = config["item_embeddings"] or {}
+    if not named:
+        return {}
+    if file is None:
+        raise ConfigError(f"item_embeddings: there is no {path}, whose lines say whose each row is. Write one.")
+    found = {}
+    for modality, rows in read_embeddings(file, named, int(config["item_embedding_size"])).items():
+        table = np.zeros((items, rows.shape[1]), dtype=np.float32)
+        table[ids] = rows
+        table[0] = 0
+        found[modality] = table
+    return found
 
 
 def _shares(path: Path, frame: pd.DataFrame, config: Any, taxonomy: Taxonomy) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recbole_esmr.data.catalogue import Catalogue
+from recbole_esmr.data.history import History
 from recbole_esmr.data.item_past import ItemPast
 from recbole_esmr.data.log import Log
 from recbole_esmr.data.reading.times import weekday
@@ -33,6 +34,10 @@ class RankerSettings:
     negatives: int = setting("sampled negatives a view", low=1, high=1000)
 
 
+SHOWN, LATELY = 3, 30
+"""Components of an embedding that LightGBM sees as they are, and items of a history that an item is held against."""
+
+
 class EngagementFeatures:
     """Features of a (person, day, item): all that moves comes from days before the day.
 
@@ -41,25 +46,28 @@ class EngagementFeatures:
         catalogue: the items.
         past: of the items.
         forecast: (P, D, S), what the encoder forecast at the end of each day.
+        history: what people watched, for items with embeddings.
     """
 
-    def __init__(self, trace: Trace, catalogue: Catalogue, past: ItemPast, forecast: np.ndarray) -> None:
+    def __init__(
+        self, trace: Trace, catalogue: Catalogue, past: ItemPast, forecast: np.ndarray, history: History | None = None
+    ) -> None:
         self._catalogue, self._past, self._profile, self._consent = catalogue, past, trace.profile, trace.consent
         self._first_day = trace.first_day if trace.shared_calendar else np.nan
         self._emotion_hours, self._category_hours = _SumsBefore(trace.emotion_hours), _SumsBefore(trace.category_hours)
         self._engagement = _SumsBefore(trace.engagement)
         self._visits = _SumsBefore(_present_days(trace))
-        self._forecast = forecast
+        self._forecast, self._history = forecast, history
 
     @staticmethod
-    def count(emotions: int) -> int:
-        """Columns of the table where there are so many emotions: its own, and the evening's forecast."""
-        return 13 + emotions + 4
+    def count(emotions: int, catalogue: Catalogue) -> int:
+        """Columns of the table where there are so many emotions: its own, the evening's forecast, and the embeddings'."""
+        return 13 + emotions + 4 + sum(1 + min(SHOWN, part.shape[1]) for part in catalogue.embeddings.values())
 
     @classmethod
     def of(cls, log: Log, forecast: np.ndarray, catalogue: Catalogue) -> EngagementFeatures:
         """For the people of a log, and what is forecast of them."""
-        return cls(log.trace, catalogue, log.past, forecast)
+        return cls(log.trace, catalogue, log.past, forecast, log.history)
 
     def table(self, row: np.ndarray, day: np.ndarray, item: np.ndarray, retrieved: np.ndarray) -> np.ndarray:
         """One line an item shown or to be shown.
@@ -95,7 +103,25 @@ class EngagementFeatures:
         evening = np.zeros((len(row), self._forecast.shape[-1]))
         later = known > 0  # nothing is forecast before the first day
         evening[later] = self._forecast[row[later], known[later] - 1]
-        return np.column_stack([np.stack(columns, axis=1), evening]).astype(np.float32)
+        return np.column_stack([np.stack(columns, axis=1), evening, *self._embedded(row, day, item)]).astype(np.float32)
+
+    def _embedded(self, row: np.ndarray, day: np.ndarray, item: np.ndarray) -> list[np.ndarray]:
+        """Of each modality how near the item is to what the person watched lately (cosine; NaN where that is nothing, or may not
+        be read), and its first components."""
+        items = self._catalogue.embeddings
+        if not items or self._history is None:
+            return []
+        span = int(day.max(initial=0)) - int(day.min(initial=0)) + 1
+        key, place = np.unique(row.astype(np.int64) * span + day - day.min(initial=0), return_inverse=True)
+        watched, count = self._history.before(key // span, key % span + int(day.min(initial=0)), LATELY)
+        known = (count[place] > 0) & self._consent[row]
+        columns = []
+        for table in items.values():
+            mean = table[watched].sum(axis=1)  # of the padding it is zeros; the length of a mean does not turn it
+            length = np.linalg.norm(mean, axis=1)[place] * np.linalg.norm(table, axis=1)[item]
+            cosine = np.einsum("nz,nz->n", mean[place], table[item]) / np.maximum(length, 1e-12)
+            columns.append(np.column_stack([np.where(known & (length > 1e-12), cosine, np.nan), table[item, :SHOWN]]))
+        return columns
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ class ESMR(SequentialRecommender):
         return Rankers(
             catalogue=items,
             taxonomy=self.taxonomy,
-            retrieval=self.retriever.frozen(),
+            retrieval=self.retriever.frozen(items.embeddings),
             watch=learned.watch,
             views=learned.views,
             stack=learned.stack,
@@ -192,7 +192,9 @@ class ESMR(SequentialRecommender):
         if para:
             own = dict(para)
             retriever = own.pop("retriever", None)
-            learned = Learned.of_parameters(own, self.log.trace.users, EngagementFeatures.count(len(self.taxonomy)))
+            learned = Learned.of_parameters(
+                own, self.log.trace.users, EngagementFeatures.count(len(self.taxonomy), self.catalogue)
+            )
             load_attributes(self.retriever.model, retriever)
             self.learned = learned
             self.retriever.trained = ENGAGEMENT in learned.done

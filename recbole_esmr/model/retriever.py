@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_esmr.data.log import Log
+from recbole_esmr.model.cold_items import ColdItems
 from recbole_esmr.model.scoring import ItemScores
 from recbole_esmr.settings import setting
 
@@ -38,18 +40,29 @@ class Retriever(nn.Module):
     Args:
         config: RecBole's config of the model itself.
         dataset: what it learns from.
+
+    Attributes:
+        watched: (I,) bool, the items in it.
     """
+
+    watched: Tensor
 
     def __init__(self, config: Config, dataset: Dataset) -> None:
         super().__init__()
         self.config = config
         self.model = config.model_class(config, dataset).to(config["device"])
+        self.register_buffer("watched", _watched(dataset, self.model.n_items))
         self.trained = False  # some models of RecBole, Pop for one, cannot answer before they are
 
-    def frozen(self) -> Retrieval:
-        """Its scores as they are now; make a new one when the weights have changed."""
+    def frozen(self, embeddings: Mapping[str, np.ndarray] | None = None) -> Retrieval:
+        """Its scores as they are now; make a new one when the weights have changed.
+
+        Args:
+            embeddings: of the items, by which those that it has not learned are scored.
+        """
         scores = ItemScores(self.model, self.config["device"]) if self.trained else None
-        return Retrieval(scores, self.model.n_items, int(self.config["MAX_ITEM_LIST_LENGTH"]))
+        cold = ColdItems.of(embeddings, self.watched.cpu().numpy()) if embeddings else None
+        return Retrieval(scores, self.model.n_items, int(self.config["MAX_ITEM_LIST_LENGTH"]), cold)
 
     def other_parameter(self) -> dict[str, Any]:
         """RecBole's ``other_parameter`` without modules, whose weights are in the state dict anyway."""
@@ -64,11 +77,13 @@ class Retrieval:
         scores: of the trained model; None before training.
         items: I.
         longest: items of a history that it reads.
+        cold: items that it has not learned, and what they are like; None where there are none or nothing tells.
     """
 
     scores: ItemScores | None
     items: int
     longest: int
+    cold: ColdItems | None = None
 
     @property
     def sequential(self) -> bool:
@@ -94,5 +109,19 @@ class Retrieval:
             scores = self.scores(torch.from_numpy(log.people[row]), *history).cpu()
             real = scores[:, 1:]
             scores = (scores - real.mean(dim=1, keepdim=True)) / real.std(dim=1, keepdim=True).clamp(min=1e-6)
+            if self.cold is not None:
+                scores = self.cold.scored(scores)
         scores[:, 0] = -torch.inf
         return scores
+
+
+def _watched(dataset: Dataset, items: int) -> Tensor:
+    """The items that the rows and their histories hold, (I,) bool."""
+    rows = dataset.inter_feat
+    lists = dataset.iid_field + str(dataset.config["LIST_SUFFIX"])
+    found = torch.zeros(items, dtype=torch.bool)
+    for name in (dataset.iid_field, lists):
+        if name in rows:
+            found[torch.as_tensor(np.asarray(rows[name])).long().flatten()] = True
+    found[0] = False
+    return found

@@ -51,10 +51,10 @@ def lately_lived(trace: Trace, negative: np.ndarray) -> np.ndarray:
 
 
 def item_features(items: Catalogue) -> Tensor:
-    """(I, X): shares of the emotions, category one-hot, valence, intensity and their products, log length."""
+    """(I, X): shares of the emotions, category one-hot, valence, intensity and their products, log length, embeddings."""
     category = np.eye(len(items.categories) + 1)[items.category][:, :-1]
     numbers = [items.valence, items.intensity, items.negative, items.positive, np.log(items.duration) / 5]
-    return torch.from_numpy(np.column_stack([items.share, category, *numbers])).float()
+    return torch.from_numpy(np.column_stack([items.share, category, *numbers, *items.embeddings.values()])).float()
 
 
 def with_ratio(features: Tensor, ratio: Tensor) -> Tensor:

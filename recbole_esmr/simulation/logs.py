@@ -11,6 +11,7 @@ from recbole_esmr.feed import Feedback
 from recbole_esmr.files import write_atomic_files
 from recbole_esmr.memory import require_free
 from recbole_esmr.protocol import BY_TIME
+from recbole_esmr.simulation.captions import captions
 from recbole_esmr.simulation.days import item_names, rollout_days, user_names
 from recbole_esmr.simulation.env import FeedEnv, check_size
 from recbole_esmr.simulation.environment_state import log_fingerprint, save_state
@@ -33,6 +34,7 @@ def simulate(
     output: str | Path,
     people: str | Path | None = None,
     show_progress: bool = True,
+    with_captions: bool = False,
 ) -> dict[str, int]:
     """Let people live under the world's logging policy and write what the platform saw.
 
@@ -45,12 +47,13 @@ def simulate(
         people: where to save the environment state of the evening after the last day, for a rollout that goes on with the same
         people.
         show_progress: whether to show a bar.
+        with_captions: whether ``.item`` has a caption of each item, in which its emotion is written.
 
     Returns:
         the number of rows in each file, by suffix.
 
     Raises:
-        ConfigError: more people, items or days than there is memory for.
+        ConfigError: more people, items or days than there is memory for, or emotions of which no captions can be written.
     """
     check_size(world, users, items, f"world {world.name}")
     check_tastes(world, users, items)
@@ -65,6 +68,9 @@ def simulate(
         columns = {"user": np.arange(users), "day": seen.day, "emotion": seen.emotion, **seen.behaviour}
         user_days.append(pd.DataFrame(columns))
     frames = _frames(env, pd.concat(impressions, ignore_index=True), pd.concat(user_days, ignore_index=True))
+    if with_captions:
+        written = captions(env.catalogue, env.taxonomy, list(world.catalogue.category_share), seed)
+        frames["item"] = frames["item"].assign(**{"caption:token": written})
     made = f"World {world.name}: {users} people, {items} videos, {days} days, seed {seed}."
     settings = {"emotion_taxonomy": env.taxonomy.setting, "load_col": _LOADED, **BY_TIME}
     write_atomic_files(output, frames, settings, made)
