@@ -25,6 +25,7 @@ from recbole_esmr.policy.bandit import LinUCB, Thompson
 from recbole_esmr.policy.baseline import Baseline
 from recbole_esmr.policy.esmr import ESMRPolicy
 from recbole_esmr.policy.recbole import RecBolePolicy
+from recbole_esmr.policy.strategies import LinUCBStrategies, OneStrategy
 from recbole_esmr.policy.tabular import PositiveWhileNegative, TabularQ
 from recbole_esmr.policy.untrained import Popular, Positive, Random
 from recbole_esmr.quick_start import load_data_and_model
@@ -46,6 +47,7 @@ UNTRAINED = ("random", "pop", "positive", "logging")
 BASELINES: dict[str, type[Baseline]] = {
     "tabular": TabularQ,
     "linucb": LinUCB,
+    "linucb-strategies": LinUCBStrategies,
     "thompson": Thompson,
     "positive-while-negative": PositiveWhileNegative,
 }
@@ -57,7 +59,10 @@ CEILINGS = ("oracle", "informed")
 GAINS = dict(zip(("gain", "gain_informed"), CEILINGS, strict=True))
 """Figures that say how much of the way to each ceiling is covered."""
 
-BY_ESMR = ("engagement", *CEILINGS, *BASELINES)
+ONE_STRATEGY = "only"
+"""The policy ``only+strategy=NAME``, of the same kind."""
+
+BY_ESMR = ("engagement", *CEILINGS, *BASELINES, ONE_STRATEGY)
 """Policies that need a trained ESMR for its engagement ranker."""
 
 
@@ -220,6 +225,11 @@ def _named(policy: str) -> _Named:
     if colon and name in UNTRAINED:
         raise ConfigError(f"policy '{name}' needs no checkpoint: write {name} instead of {policy}.")
     changes = {}
+    if name == ONE_STRATEGY:
+        key, _, value = "+".join(changed).partition("=")
+        if key != "strategy" or not value:
+            raise ConfigError(f"policy '{policy}': say which one, as in only+strategy=reappraisal.")
+        return _Named(name, {"strategy": value}, checkpoint if colon else None)
     for change in changed:
         key, equals, value = change.partition("=")
         if name != MODEL_NAME or not equals:
@@ -260,6 +270,9 @@ def _maker(platform: Platform, policy: _Named, days: int, usual: np.ndarray | No
         if name in BASELINES:
             baseline = BASELINES[name](model, dataset)
             return lambda env: baseline
+        if name == ONE_STRATEGY:
+            one = OneStrategy(model, dataset, policy.changes["strategy"])
+            return lambda env: one
         if name == "informed":
             return lambda env: Informed(env, model, dataset, days, Price(usual=usual))
         feed = ESMRPolicy(model, dataset, gate=None if name == MODEL_NAME else "never")
@@ -270,10 +283,11 @@ def _maker(platform: Platform, policy: _Named, days: int, usual: np.ndarray | No
 
 def _checkpoint_of(platform: Platform, policy: _Named) -> tuple[Path, dict[str, Any]]:
     """The checkpoint that a policy deploys, trained here unless it is given, and the keys to load it with."""
+    changes = {} if policy.name == ONE_STRATEGY else policy.changes
     if policy.checkpoint:
-        return Path(policy.checkpoint), {**policy.changes, "trust": platform.option("trust")}
+        return Path(policy.checkpoint), {**changes, "trust": platform.option("trust")}
     if policy.name in (*BY_ESMR, MODEL_NAME):
-        return platform.variant(policy.changes)
+        return platform.variant(changes)
     return platform.trained(policy.name), {}
 
 

@@ -88,7 +88,8 @@ def make_parser() -> argparse.ArgumentParser:
     live.add_argument(
         "--policy", required=True,
         help="separated by commas: random, pop, positive, logging, engagement, oracle, informed, ESMR, any RecBole model; "
-        "tabular, linucb, thompson, positive-while-negative; NAME:CHECKPOINT deploys a trained one, else it is trained on each "
+        "tabular, linucb, linucb-strategies, only+strategy=NAME, thompson, positive-while-negative; NAME:CHECKPOINT deploys a "
+        "trained one, else it is trained on each "
         "seed's log; ESMR+gate=streak+reward=emotion is ESMR with other keys of gate, floor, reward or re-ranker",
     )  # fmt: skip
     live.add_argument("--users", type=of_line.positive, default=1000, help="people of each log (default: %(default)s)")

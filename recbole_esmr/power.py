@@ -133,7 +133,8 @@ def _asked(world: World, users: int, items: int, days: int, seed: int, arguments
         effects = estimate_traits(*question)
     except IdentificationError:
         return False, 0.0, np.nan  # too small a log to ask
-    believed = ItemEffects.of_weights([x.as_dict() for x in effects], traits_of(data.catalogue, labels, settings.causal.features))
+    asked = traits_of(data.catalogue, labels, settings.causal.features, settings.causal.by_state)
+    believed = ItemEffects.of_weights([x.as_dict() for x in effects], asked)
     truth = _true_effects(world, data.catalogue, labels)[1:]
     differ = truth.std() > 0 and believed.valence[1:].std() > 0
     reach = float(np.corrcoef(believed.valence[1:], truth)[0, 1]) if differ else 0.0

@@ -60,9 +60,7 @@ def test_components_keep_what_items_are_to_each_other(small):
     assert not sound[ids[4]].any() and np.linalg.norm(sound[ids], axis=1).min() == 0
     few = _load(small, **BOTH).catalogue.embeddings["text"]
     assert few.shape[1] == 8
-    assert np.allclose(
-        few / np.abs(few).max(), text[:, :8] / np.abs(text[:, :8]).max(), atol=1e-5
-    )
+    assert np.allclose(few / np.abs(few).max(), text[:, :8] / np.abs(text[:, :8]).max(), atol=1e-5)
 
 
 def test_what_lightgbm_sees_by_plain_loops(small):

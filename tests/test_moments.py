@@ -242,7 +242,7 @@ def _moments(confounded, random, people=150, each=20, seed=0):
     return moments, bright
 
 
-TONE = Traits(("exposure_bright",), ("positive",), np.array([[0.0], [1.0]]), np.ones(1))
+TONE = Traits(("exposure_bright",), ("positive",), np.array([[0.0], [1.0]]), np.ones(1), np.array([-1]))
 
 
 def test_effects_equal_statsmodels_and_their_truth():
@@ -288,7 +288,9 @@ def test_without_random_items_an_effect_comes_with_what_it_rests_on():
 def test_numbers_are_told_in_their_own_unit_and_of_too_few_people_nothing_is():
     moments, bright = _moments(confounded=0.0, random=1.0)
     tempo = np.array([[-1.0], [1.0]])  # standardised: 60 and 180 beats
-    effect = effects_of_moments(moments, Traits(("exposure_tempo",), ("tempo",), tempo, np.array([60.0]))).effects[0]
+    effect = effects_of_moments(
+        moments, Traits(("exposure_tempo",), ("tempo",), tempo, np.array([60.0]), np.array([-1]))
+    ).effects[0]
     plain = effects_of_moments(moments, TONE).effects[0]
     assert effect.unit == "1 of the column" and effect.random["estimate"] * 120 == pytest.approx(plain.random["estimate"])
     assert effect.spread == pytest.approx(120 * bright.std())

@@ -19,7 +19,7 @@ def test_item_effects_by_hand():
     """Item 1 is angry with intensity 0.5 and of category b, item 2 has a trait without an effect."""
     traits = Traits(
         ("exposure_angry", "exposure_category=b", "exposure_lonely"), ("negative", "category", "negative"),
-        np.array([[0, 0, 0], [0.5, 1, 0], [0, 0, 0.8]]), np.ones(3),
+        np.array([[0, 0, 0], [0.5, 1, 0], [0, 0, 0.8]]), np.ones(3), np.full(3, -1),
     )  # fmt: skip
     effects = [
         {"treatment": treatment, "outcome": outcome, "weight": weight}

@@ -104,7 +104,10 @@ def test_habituation_by_hand():
     """(1 + κ) / (1 + κ · load / usual), with κ = 1: twice the effect on the unaccustomed, half after three times the usual."""
     env = FeedEnv(replace(WORLD, exposure=replace(WORLD.exposure, habituation=1.0)), 5, 60, seed=2)
     usual, shown = env.exposure.usual, env.exposure.usual > 0
-    at_usual, unused, used = (env.exposure.susceptible(env.people, k * usual.expand(5, -1))[:, shown] for k in (1, 0, 3))
+    at_usual, unused, used = (
+        env.exposure.susceptible(env.people, k * usual.expand(5, -1), torch.zeros(5, dtype=torch.bool))[:, shown]
+        for k in (1, 0, 3)
+    )
     assert torch.allclose(unused, 2 * at_usual) and torch.allclose(used, at_usual / 2)
 
 
@@ -120,7 +123,7 @@ def test_delay_by_hand():
         env.active[:] = True
         env.step(empty)
         rollouts.append((first, env.state.clone()))
-    effect = 0.1 * env.exposure.susceptible(env.people, env.exposure.usual.expand(5, -1))[:, 0]
+    effect = 0.1 * env.exposure.susceptible(env.people, env.exposure.usual.expand(5, -1), torch.zeros(5, dtype=torch.bool))[:, 0]
     assert torch.allclose(rollouts[1][0] - rollouts[0][0], 0.75 * effect, atol=1e-6)
     assert torch.allclose(rollouts[1][1] - rollouts[0][1], (0.75 * WORLD.affect.inertia + 0.25) * effect, atol=1e-6)
 
@@ -141,7 +144,20 @@ def test_low_mood_and_life_events_draw_to_negative_content():
 
 
 def test_the_shipped_worlds():
-    others = {"null", "reversed", "confounded", "hidden", "weak", "strong", "field", "signs", "late", "quiet", "personal"}
+    others = {
+        "null",
+        "reversed",
+        "confounded",
+        "hidden",
+        "weak",
+        "strong",
+        "field",
+        "signs",
+        "late",
+        "quiet",
+        "personal",
+        "strategies",
+    }
     assert {"reference", *others} == set(shipped_names("world"))
     strength = {name: load_world(name).exposure.strength for name in shipped_names("world")}
     assert (strength["null"], strength["reversed"], strength["weak"], strength["strong"]) == (0, -1, 0.5, 2)

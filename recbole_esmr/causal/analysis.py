@@ -36,6 +36,7 @@ class CausalSettings:
     identification: str = setting("what stands for the exposure", choices=("slate", "back-door"))
     within_person: bool = setting("compare each person with themself only")
     features: list[str] = setting("what items are: columns of .item", key="effect_features")
+    by_state: list[str] = setting("features whose effects may differ between good and bad days", key="effect_by_state")
     days: int = setting("days after a feed on which its effect is looked for", low=1, high=14, unit="days", key="effect_days")
     nowcast: bool = setting("use days without a report, as their behaviour tells them", key="effect_nowcast")
     graph: str | None = setting("yaml file of edges")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from recbole_esmr.causal.traits import NONE, Traits
+from recbole_esmr.causal.traits import ANY, NONE, Traits
 from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.reading.times import weekday
@@ -163,6 +163,8 @@ def _table(
         ),
     }
     lagged["watched_tone_cubed"] = lagged["watched_tone"] ** 3
+    if (traits.state != ANY).any():  # what differs by state has a mean by state, too
+        lagged["vulnerable_today"] = (today < 0).astype(float)
     for name, value in columns.items():
         usual_so_far = shifted(mean_so_far(np.where(sums.count > 0, value, np.nan)), 1)
         lagged[f"usual_{name}"] = usual_so_far
@@ -174,8 +176,9 @@ def _table(
     for name, value in weights.items():
         columns[name] = sums.mean(usual * value[item])
     columns["shown_time"] = sums.sum(usual * hours)
-    for name, value in zip(traits.names, traits.value.T, strict=True):
-        columns[name], columns[f"shown_{name}"] = sums.mean(ratio * value[item]), sums.mean(usual * value[item])
+    for name, value, state in zip(traits.names, traits.value.T, traits.state, strict=True):
+        there = np.ones(today.shape) if state == ANY else (lagged["vulnerable_today"] == state).astype(float)
+        columns[name], columns[f"shown_{name}"] = (sums.mean(of * value[item]) * there for of in (ratio, usual))
     outcomes = {
         "valence": trace.valence,
         "negative": trace.negative,

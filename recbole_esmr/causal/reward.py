@@ -10,27 +10,47 @@ import numpy as np
 from scipy.stats import norm
 
 from recbole_esmr.causal.effects import UNIT
-from recbole_esmr.causal.traits import Traits
+from recbole_esmr.causal.traits import ANY, STABLE, VULNERABLE, Traits
 from recbole_esmr.settings import RERANKER, setting
 
 
 @dataclass(frozen=True)
 class ItemEffects:
-    r"""Effect of a feed made of one item, watched whole, on the mood from tomorrow on; shape (I,), in valence units.
+    r"""Effect of a feed made of one item, watched whole, on the mood from tomorrow on; shape (I,) each, in valence units.
 
     .. math:: e_i = \sum_f g_{if}\, w_f / 0.1
 
     with g how much of the trait f the item has (:mod:`~recbole_esmr.causal.traits`) and w the traits' weights
     (:mod:`~recbole_esmr.causal.lagged`).
+
+    Attributes:
+        valence: on a stable day; vulnerable: on a vulnerable one, where that is not the same.
     """
 
     valence: np.ndarray
+    vulnerable: np.ndarray | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether any item has an effect on some day."""
+        return bool(self.valence.any() or (self.vulnerable is not None and self.vulnerable.any()))
+
+    def at(self, item: np.ndarray, risk: np.ndarray | None = None) -> np.ndarray:
+        """Expected effects of items (B, C) on days that are vulnerable with chances (B,); on stable ones unless given."""
+        stable: np.ndarray = self.valence[item]
+        if self.vulnerable is None or risk is None:
+            return stable
+        return stable + risk[:, None] * (self.vulnerable[item] - stable)
 
     @classmethod
     def of_weights(cls, effects: Iterable[Mapping[str, Any]], traits: Traits) -> ItemEffects:
         """From the effects that have a ``weight``, as dicts; those of other treatments than the items' traits do not count."""
         weight = {effect["treatment"]: float(effect["weight"]) for effect in effects if effect["outcome"] == "valence"}
-        return cls(traits.value @ np.array([weight.get(name, 0.0) for name in traits.names]) / UNIT)
+        each = np.array([weight.get(name, 0.0) for name in traits.names]) / UNIT
+        stable, vulnerable = (
+            traits.value @ np.where(np.isin(traits.state, [ANY, state]), each, 0.0) for state in (STABLE, VULNERABLE)
+        )
+        return cls(stable, vulnerable if (traits.state != ANY).any() else None)
 
 
 @dataclass(frozen=True)

@@ -29,22 +29,31 @@ class Traits:
         value: (I, F) how much of each trait an item has: intensity times the share of an emotion, 1 for the value of a token
             column, SDs from the mean for a number (0 where it is not known).
         unit: (F,) what 1 of ``value`` is in the column's own unit: the SD of a number, 1 of others.
+        state: (F,) of the day on which the trait is asked after: :data:`STABLE`, :data:`VULNERABLE`, or :data:`ANY` day.
     """
 
     names: tuple[str, ...]
     groups: tuple[str, ...]
     value: np.ndarray
     unit: np.ndarray
+    state: np.ndarray
 
     def __len__(self) -> int:
         return len(self.names)
 
 
-NONE = Traits((), (), np.zeros((0, 0)), np.zeros(0))
+NONE = Traits((), (), np.zeros((0, 0)), np.zeros(0), np.zeros(0, dtype=int))
 """No traits at all."""
 
 
-def traits_of(catalogue: Catalogue, labels: Sequence[str], features: Sequence[str]) -> Traits:
+ANY, STABLE, VULNERABLE = -1, 0, 1
+"""States of a day: whether its valence is at least or below 0."""
+
+IN_STATE = {ANY: "", STABLE: ", stable", VULNERABLE: ", vulnerable"}
+"""What the name of a trait ends in."""
+
+
+def traits_of(catalogue: Catalogue, labels: Sequence[str], features: Sequence[str], by_state: Sequence[str] = ()) -> Traits:
     """The traits that are asked for.
 
     Args:
@@ -52,6 +61,7 @@ def traits_of(catalogue: Catalogue, labels: Sequence[str], features: Sequence[st
         labels: names of the emotions by code.
         features: ``emotion``, ``category``, ``intensity``, ``duration``, or columns of the ``.item`` file that the catalogue
             holds.
+        by_state: those of them that are asked after apart on stable and on vulnerable days.
     """
     named: dict[str, tuple[str, np.ndarray]] = {}
     spread: dict[str, float] = {}
@@ -69,10 +79,18 @@ def traits_of(catalogue: Catalogue, labels: Sequence[str], features: Sequence[st
                 named[EXPOSURE + feature] = (feature, standardised)
             else:
                 named |= _values(feature, column)
-    values = [value for _, value in named.values()]
-    table = np.stack(values, axis=1) if values else np.zeros((len(catalogue), 0))
-    unit = np.array([spread.get(name, 1.0) for name in named])
-    return Traits(tuple(named), tuple(group for group, _ in named.values()), table, unit)
+    apart = {group for group, _ in named.values() if group in by_state}
+    if "emotion" in by_state:
+        apart |= set(SIGNS)
+    every = [
+        (name + IN_STATE[state], group + IN_STATE[state], value, spread.get(name, 1.0), state)
+        for name, (group, value) in named.items()
+        for state in ((STABLE, VULNERABLE) if group in apart else (ANY,))
+    ]
+    if not every:
+        return Traits((), (), np.zeros((len(catalogue), 0)), np.zeros(0), np.zeros(0, dtype=int))
+    names, groups, values, units, states = zip(*every, strict=True)
+    return Traits(names, groups, np.stack(values, axis=1), np.array(units), np.array(states))
 
 
 def _emotions(catalogue: Catalogue, labels: Sequence[str]) -> dict[str, tuple[str, np.ndarray]]:

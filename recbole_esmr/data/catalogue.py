@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
 
 
+STRATEGY = "strategy"
+"""The column of strategies, which is read wherever ``.item`` has it: people may ask for one."""
+
 KNOWN = ("emotion", "category", "intensity", "duration")
 """What ``effect_features`` calls the columns that have a meaning of their own, whatever they are called in the file."""
 
@@ -84,6 +87,11 @@ class Catalogue:
         return replace(self, **arrays, **cut)
 
     @property
+    def strategy(self) -> np.ndarray:
+        """Name of the strategy of emotion regulation that each item offers, "" for none; (I,)."""
+        return self.columns.get(STRATEGY, np.full(len(self), ""))
+
+    @property
     def has_emotion(self) -> bool:
         """Whether any item has an emotion."""
         return bool(self.share.any())
@@ -139,9 +147,15 @@ def load_catalogue(dataset: Dataset, taxonomy: Taxonomy | None = None, beyond: S
         category=category,
         categories=tuple(str(name) for name in names),
         duration=np.where(np.isfinite(duration), duration, usual),
-        columns=_own_columns(path, file.types if file else {}, frame, config["effect_features"] or (), ids, items),
+        columns=_own_columns(path, file.types if file else {}, frame, _named(file, config), ids, items),
         embeddings=_embeddings(path, file, config, ids, items),
     )
+
+
+def _named(file: AtomicFile | None, config: Any) -> list[str]:
+    """The columns of the user's own that are read."""
+    named = list(config["effect_features"] or ())
+    return named + [STRATEGY] * (file is not None and file.types.get(STRATEGY) == "token" and STRATEGY not in named)
 
 
 def _embeddings(path: Path, file: AtomicFile | None, config: Any, ids: np.ndarray, items: int) -> dict[str, np.ndarray]:

@@ -64,7 +64,8 @@ class ESMR(SequentialRecommender):
         self.taxonomy, self.catalogue = dataset.taxonomy, dataset.catalogue
         self.day_field, self.slate_size = dataset.day_field, max(int(k) for k in config["topk"])
         self.item_features = item_features(self.catalogue)
-        self.traits = traits_of(self.catalogue, self.taxonomy.labels, self.settings.causal.features)
+        causal = self.settings.causal
+        self.traits = traits_of(self.catalogue, self.taxonomy.labels, causal.features, causal.by_state)
         self.retriever = Retriever(config.of_retriever(), dataset)
         self.encoder = new_encoder(self.settings.encoder, self.log.trace, self.taxonomy.labels, config["trust"])
         self.item_value = ItemValue(
@@ -97,7 +98,7 @@ class ESMR(SequentialRecommender):
             effects=effects,
             responses=learned.responses,
             causal=reward.kind == "causal",
-            acts=RERANKER in learned.done and (reward.kind != "causal" or bool(effects.valence.any())),
+            acts=RERANKER in learned.done and (reward.kind != "causal" or effects.any),
             backbone=self.settings.retriever.backbone is not None,
             multiplier=learned.multiplier,
         )

@@ -30,6 +30,9 @@ UPLIFT, CALM = "uplift", "calm"
 GOALS = (UPLIFT, CALM)
 """What a person may ask for: a better mood tomorrow, or to be spared what harms it and what excites."""
 
+PREFER, AVOID = "prefer ", "avoid "
+"""Beginnings of goals that name a strategy of emotion regulation, such as ``prefer reappraisal``."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServingRule:
@@ -96,14 +99,17 @@ class Rankers:
         chance = intercept + of_ranker * ranked.clamp(1e-6, 1 - 1e-6).logit() + of_retriever * retrieved
         return chance.sigmoid()
 
-    def effect(self, people: np.ndarray, item: np.ndarray) -> np.ndarray:
+    def effect(self, people: np.ndarray, item: np.ndarray, risk: np.ndarray | None = None) -> np.ndarray:
         r"""Effect of a feed of one item, watched whole, on the mood from tomorrow on, (B, C), valence units: :math:`s_u e_i`.
+
+        Where effects differ between good and bad days it is what is to be expected, :math:`s_u ((1 - p_u) e_i + p_u e_i')`.
 
         Args:
             people: (B,) RecBole's internal ids, 0 for a newcomer.
             item: (B, C).
+            risk: (B,) chance p that the day is a bad one.
         """
-        effect: np.ndarray = self.responses.of(people)[:, None] * self.effects.valence[item]
+        effect: np.ndarray = self.responses.of(people)[:, None] * self.effects.at(item, risk)
         return effect
 
     def benefit(self, candidates: Candidates, state: Tensor, pessimism: float) -> Tensor:
@@ -237,8 +243,9 @@ def rank(
         retrieved: (B, I) the retriever's scores, where they are known already.
         multiplier: of the budget; found over these people unless given.
         correction: of the expected engagement.
-        goal: (B,) what each person asks for, one of :data:`GOALS` or empty. Who asks gets as much as the floor under a slate
-            allows, by the proven effects, whatever the gate says, and takes nothing from the others' budget.
+        goal: (B,) what each person asks for, one of :data:`GOALS`, a strategy to prefer or avoid, or empty. Who asks gets as
+            much as the floor under a slate allows, by the proven effects, whatever the gate says, and takes nothing from the
+            others' budget.
         benefit: of another re-ranker; the learned one's unless given.
         batch: people whose candidates are made at once.
     """
@@ -305,7 +312,7 @@ def _candidates(
     engagement = engagement.double() - 1e-9 * torch.arange(item.shape[1])  # ties go by the retriever
     none = best == -torch.inf
     known = np.maximum(day, 0)
-    effect = torch.from_numpy(rankers.effect(log.people[row], item.numpy())).float() * ratio
+    effect = torch.from_numpy(rankers.effect(log.people[row], item.numpy(), beliefs.risk[row, known])).float() * ratio
     return Candidates(row, known, item.masked_fill(none, 0), engagement.masked_fill(none, -torch.inf), ratio, effect)
 
 
@@ -335,11 +342,16 @@ def _asked(benefit: Tensor, goal: np.ndarray, effect: Tensor, item: Tensor, rank
     """The benefit, for who asks what items do for the goal.
 
     ``calm`` counts every harm and, of what lifts the mood, only what does not excite: an effect of an arousing item above 0
-    counts as 0.
+    counts as 0. A strategy that is preferred or avoided comes before any effect, and effects order the rest.
     """
     excites = torch.from_numpy((rankers.catalogue.share @ rankers.taxonomy.arousal > 0)[item.numpy()])
     calming = torch.where(excites, effect.clamp(max=0), effect)
     of_goal = torch.where(torch.from_numpy(goal == CALM)[:, None], calming, effect)
+    beyond = 1.0 + 2.0 * float(effect.abs().max()) if effect.numel() else 1.0
+    for wanted in np.unique(goal[np.char.find(goal.astype(str), " ") > 0]).tolist():
+        offers = torch.from_numpy(rankers.catalogue.strategy == wanted.partition(" ")[2])[item]
+        asked = torch.from_numpy(goal == wanted)[:, None] & offers
+        of_goal = torch.where(asked, of_goal + (beyond if wanted.startswith(PREFER) else -beyond), of_goal)
     return torch.where(torch.from_numpy(goal != "")[:, None], of_goal, benefit)
 
 

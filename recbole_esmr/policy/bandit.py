@@ -62,9 +62,9 @@ class LinUCB(Baseline):
 
     def _value(self, found: Candidates) -> tuple[Tensor, Tensor]:
         x = contexts(self.beliefs)[found.row, -1]
-        emotions = len(self._rankers.taxonomy)
-        blocks = self._covariance.reshape(emotions, x.shape[1], emotions, x.shape[1])
-        own = np.stack([blocks[e, :, e] for e in range(emotions)])
+        arms = len(self._theta) // x.shape[1]
+        blocks = self._covariance.reshape(arms, x.shape[1], arms, x.shape[1])
+        own = np.stack([blocks[arm, :, arm] for arm in range(arms)])
         spread = self._noise * np.sqrt(np.einsum("ux,exy,uy->ue", x, own, x))
         return self._lifted(self.lift(x) + self._optimism * spread, found)
 

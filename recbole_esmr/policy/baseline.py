@@ -50,15 +50,18 @@ class Baseline(ESMRPolicy):
         """What candidates are good for, (B, C), and who may be served by it, (B,) bool."""
         raise NotImplementedError
 
-    def _exposure(self, log: Log) -> np.ndarray:
-        """Exposure to each emotion by day, (U, D, E): mean of watch ratio · intensity over the items shown; 0 without any."""
-        items, shown = self._rankers.catalogue, log.impressions
-        sums = UserDaySums(shown.user, shown.day, log.trace.users, log.trace.days)
-        felt = shown.watch_ratio * items.intensity[shown.item]
-        of_emotion = [sums.sum(felt * share[shown.item]) for share in items.share.T]
-        return np.stack(of_emotion, axis=-1) / np.maximum(sums.count, 1)[..., None]
+    def _arms(self) -> np.ndarray:
+        """How much of each of A arms an item is, (I, A): here of each emotion, its intensity times the share of it."""
+        items = self._rankers.catalogue
+        return np.asarray(items.share * items.intensity[:, None])
 
-    def _of_items(self, by_emotion: np.ndarray, found: Candidates) -> np.ndarray:
-        """What a unit of exposure to each emotion is good for, (B, E), as the worth of watching each candidate whole; (B, C)."""
-        items, item = self._rankers.catalogue, found.item.numpy()
-        return np.einsum("be,bce->bc", by_emotion, items.share[item]) * items.intensity[item]
+    def _exposure(self, log: Log) -> np.ndarray:
+        """Exposure to each arm by day, (U, D, A): mean over the items shown of watch ratio times arm; 0 without any."""
+        shown = log.impressions
+        sums = UserDaySums(shown.user, shown.day, log.trace.users, log.trace.days)
+        of_arm = [sums.sum(shown.watch_ratio * arm[shown.item]) for arm in self._arms().T]
+        return np.stack(of_arm, axis=-1) / np.maximum(sums.count, 1)[..., None]
+
+    def _of_items(self, by_arm: np.ndarray, found: Candidates) -> np.ndarray:
+        """What a unit of exposure to each arm is good for, (B, A), as the worth of watching each candidate whole; (B, C)."""
+        return np.einsum("ba,bca->bc", by_arm, self._arms()[found.item.numpy()])

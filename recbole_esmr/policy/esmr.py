@@ -15,7 +15,7 @@ from recbole_esmr.feed import Feedback, Observation
 from recbole_esmr.model.beliefs import Beliefs, believe
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.gate import ALWAYS
-from recbole_esmr.model.ranking import GOALS, WATCH_TIME, Benefit, Candidates, Ranking, rank
+from recbole_esmr.model.ranking import AVOID, GOALS, PREFER, WATCH_TIME, Benefit, Candidates, Ranking, rank
 from recbole_esmr.policy.contract import BEHAVIOUR, NOT_BEGUN, Contract
 from recbole_esmr.policy.online_calibration import OnlineCalibration
 from recbole_esmr.policy.recbole import known_ids, known_items
@@ -91,7 +91,8 @@ class ESMRPolicy:
 
         Args:
             observation: of the morning.
-            goal: what people ask for, one of :data:`~recbole_esmr.model.ranking.GOALS` or None; one for all, or one each.
+            goal: what people ask for, one of :data:`~recbole_esmr.model.ranking.GOALS`, ``prefer NAME`` or ``avoid NAME`` with a
+                strategy that items have, or None; one for all, or one each.
 
         Returns:
             (U, K) item numbers, best first, −1 after a person's slate.
@@ -102,7 +103,7 @@ class ESMRPolicy:
         """
         self.contract.check_morning(observation)
         people, size = len(self.log.people), np.minimum(observation.slate_size, self.contract.items)
-        goals, longest = _goals(goal, people), int(size.max(initial=0))
+        goals, longest = _goals(goal, people, self._rankers.catalogue.strategy), int(size.max(initial=0))
         self._here, self.ranking, self._expected = np.flatnonzero(observation.active), None, None
         slates, asked = np.full((people, longest), -1), goals[self._here]
         offered = np.zeros(len(self._number), dtype=bool)
@@ -198,13 +199,15 @@ class ESMRPolicy:
         self._calibration.add(ratio[use] * self._unit[item[use]], expected, sign, usual)
 
 
-def _goals(goal: str | Sequence[str | None] | None, users: int) -> np.ndarray:
+def _goals(goal: str | Sequence[str | None] | None, users: int, strategy: np.ndarray) -> np.ndarray:
+    strategies = sorted({str(name) for name in strategy} - {""})
+    known = [*GOALS, *(verb + name for name in strategies for verb in (PREFER, AVOID))]
     if not (goal is None or isinstance(goal, Sequence | np.ndarray)):
         raise ConfigError(f"goal is {plain(goal)!r}; expected one of {', '.join(GOALS)} or None, or a list with one each.")
     every = [goal] * users if goal is None or isinstance(goal, str) else list(goal)
     for wanted in every:
-        if wanted is not None and (not isinstance(wanted, str) or wanted not in GOALS):
-            raise ConfigError(f"there is no goal {plain(wanted)!r}. {nearest(str(wanted), GOALS)}")
+        if wanted is not None and (not isinstance(wanted, str) or wanted not in known):
+            raise ConfigError(f"there is no goal {plain(wanted)!r}. {nearest(str(wanted), known)}")
     if len(every) != users:
         raise ConfigError(f"{len(every)} goals for {users} people: give one for all, or one each.")
     return np.array([wanted or "" for wanted in every])

@@ -61,7 +61,8 @@ class Exposure:
 
     with exposure x_e (mean over the impressions of watch ratio · intensity of emotion e), the usual exposure x̄_e of the
     world's catalogue, strength S, susceptibility s_u, within-person SD σ_u, and the load l_e, a running mean of past exposure:
-    what one is used to moves one less (habituation κ).
+    what one is used to moves one less (habituation κ). After the E emotions come the S strategies of the world: exposure to one
+    is the mean watch ratio of its items, and its β depends on whether the day's valence is below 0.
     """
 
     def __init__(self, world: World, taxonomy: Taxonomy, device: torch.device) -> None:
@@ -70,24 +71,38 @@ class Exposure:
         def by_emotion(values: dict[str, float]) -> Tensor:
             return torch.tensor([values.get(label, 0.0) for label in taxonomy.labels], dtype=torch.float32, device=device)
 
-        self.usual = by_emotion(catalogue.emotion_share) * catalogue.intensity_mean * settings.usual_watch
-        """(E,) exposure that moves nobody."""
-        self.effect = settings.strength * by_emotion(settings.effect) / 0.1
-        """(E,) within-person SDs for a unit of exposure."""
+        def by_strategy(values: dict[str, float]) -> Tensor:
+            return torch.tensor([values[name] for name in catalogue.strategy_share], dtype=torch.float32, device=device)
+
+        usual = by_emotion(catalogue.emotion_share) * catalogue.intensity_mean * settings.usual_watch
+        self.usual = torch.cat([usual, by_strategy(catalogue.strategy_share) * settings.usual_watch])
+        """(E + S,) exposure that moves nobody."""
+        emotions = by_emotion(settings.effect)
+        self.effect = settings.strength * torch.cat([emotions, by_strategy(settings.strategy_effect)]) / 0.1
+        """(E + S,) within-person SDs for a unit of exposure, on a day of a valence of at least 0."""
+        self.effect_low = settings.strength * torch.cat([emotions, by_strategy(settings.strategy_effect_low)]) / 0.1
+        """The same on a day of a valence below 0."""
         self._habituation, self._kept = settings.habituation, 0.5 ** (1 / settings.habituation_days)
         self._load_unit = self.usual.clamp(min=1e-6)
 
-    def susceptible(self, people: Population, load: Tensor) -> Tensor:
-        """(U, E) change of the next days' state for a unit of exposure to each emotion, in valence units."""
-        factor = (1 + self._habituation) / (1 + self._habituation * load / self._load_unit)
-        return (people.susceptibility * people.within_sd)[:, None] * self.effect * factor
+    def susceptible(self, people: Population, load: Tensor, low: Tensor) -> Tensor:
+        """(U, E + S) change of the next days' state for a unit of exposure to each emotion and strategy, in valence units.
 
-    def impact(self, people: Population, exposure: Tensor, load: Tensor) -> Tensor:
-        """(U,) change of the next days' state by the day's exposure (U, E) under the load (U, E)."""
-        return ((exposure - self.usual) * self.susceptible(people, load)).sum(dim=1)
+        Args:
+            people: U of them.
+            load: (U, E + S).
+            low: (U,) bool, whose valence of the day is below 0.
+        """
+        factor = (1 + self._habituation) / (1 + self._habituation * load / self._load_unit)
+        effect = torch.where(low[:, None], self.effect_low, self.effect)
+        return (people.susceptibility * people.within_sd)[:, None] * effect * factor
+
+    def impact(self, people: Population, exposure: Tensor, load: Tensor, low: Tensor) -> Tensor:
+        """(U,) change of the next days' state by the day's exposure (U, E + S); the others as of :meth:`susceptible`."""
+        return ((exposure - self.usual) * self.susceptible(people, load, low)).sum(dim=1)
 
     def next_load(self, load: Tensor, exposure: Tensor) -> Tensor:
-        """(U, E) the load after the day."""
+        """(U, E + S) the load after the day."""
         return self._kept * load + (1 - self._kept) * exposure
 
 

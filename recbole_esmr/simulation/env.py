@@ -124,11 +124,11 @@ class FeedEnv(VectorEnv):
         elif self._begun:
             self.rollout_seed = int(self.np_random.integers(2**63))
         self._begun = True
-        users, emotions = len(self.people), len(self.taxonomy)
+        users, traits = len(self.people), len(self.exposure.usual)
         start = {
             "day": 1,
             "state": affect.first_state(self.people, self.rollout_seed),
-            "load": self.exposure.usual.expand(users, emotions),
+            "load": self.exposure.usual.expand(users, traits),
             "pending": torch.zeros(users, device=self.device),
             "active": torch.ones(users, dtype=torch.bool, device=self.device),
         }
@@ -151,7 +151,8 @@ class FeedEnv(VectorEnv):
 
         Args:
             slates: (U, K) item numbers, any K up to ``slate_width``; −1 shows nothing in that place.
-            nudge: (E,) or (U, E), added to the day's exposure to each emotion: for :mod:`~recbole_esmr.simulation.twin` only.
+            nudge: (E + S,), added to the day's exposure to each emotion and strategy, or (E,) to emotions alone; a row a person
+                where it is not the same for all. For :mod:`~recbole_esmr.simulation.twin` only.
 
         Returns:
             observation of the next morning; reward, (U,) float32, watch hours of the day; terminated and truncated, (U,), all
@@ -170,12 +171,19 @@ class FeedEnv(VectorEnv):
         count = shown.sum(dim=1).clamp(min=1)
         item = slates.clamp(min=0)
         ratio = self._watch(item).mul_(shown)
-        felt = torch.zeros(len(self.people), len(self.taxonomy), device=self.device)
+        emotions = len(self.taxonomy)
+        felt = torch.zeros(len(self.people), len(self.exposure.usual) + 1, device=self.device)  # the last: of no strategy
         felt.scatter_add_(1, self.catalogue.emotion[item], ratio * self.catalogue.intensity[item])
-        felt = felt / count[:, None]
+        if len(self.exposure.usual) > emotions:
+            strategy = self.catalogue.strategy[item]
+            felt.scatter_add_(1, torch.where(strategy < 0, felt.shape[1] - 1, emotions + strategy), ratio)
+        felt = felt[:, :-1] / count[:, None]
         seconds = (ratio * self.catalogue.duration[item]).sum(dim=1)
         info = {"watch_ratio": ratio, "emotion": self._report(), "refused": refused}
-        self._live(felt if nudge is None else felt + torch.as_tensor(nudge, dtype=torch.float32, device=self.device))
+        if nudge is not None:
+            more = torch.as_tensor(nudge, dtype=torch.float32, device=self.device)
+            felt = felt + torch.nn.functional.pad(more, (0, felt.shape[1] - more.shape[-1]))
+        self._live(felt)
         self._stay(seconds / count)
         self.day += 1
         terminated, truncated = (torch.zeros_like(self.active) for _ in range(2))
@@ -227,8 +235,8 @@ class FeedEnv(VectorEnv):
 
     @property
     def susceptible(self) -> Tensor:
-        """(U, E) change of the next days' state for a unit of today's exposure to each emotion, valence units."""
-        return self.exposure.susceptible(self.people, self._load)
+        """(U, E + S) change of the next days' state for a unit of today's exposure to emotions and strategies, valence units."""
+        return self.exposure.susceptible(self.people, self._load, self._valence < 0)
 
     def interest(self, item: Tensor) -> Tensor:
         """Log odds, (U, n), that each person watches each ``item`` (U, n) or (n,) today, before fatigue."""
@@ -283,7 +291,7 @@ class FeedEnv(VectorEnv):
 
     def _live(self, felt: Tensor) -> None:
         """Move the slow state to the next day."""
-        impact = self.exposure.impact(self.people, felt, self._load) * self.active
+        impact = self.exposure.impact(self.people, felt, self._load, self._valence < 0) * self.active
         delay = self.world.exposure.delay
         now = (1 - delay) * impact + self._pending
         self._pending = delay * impact

@@ -88,11 +88,11 @@ def load_state(path: str | Path) -> EnvironmentState:
             header = _header(archive, path)
             world, users = world_of(header.world, f"{path}: world"), header.users
             check_size(world, users, header.items, str(path))
-            emotions = len(load_taxonomy(world.emotion_taxonomy))
+            traits = len(load_taxonomy(world.emotion_taxonomy)) + len(world.catalogue.strategy_share)
             state = {
                 "day": int(_array(archive, "day", (), "i")),
                 "state": _array(archive, "state", (users,), "f"),
-                "load": _array(archive, "load", (users, emotions), "f"),
+                "load": _array(archive, "load", (users, traits), "f"),
                 "pending": _array(archive, "pending", (users,), "f"),
                 "active": _array(archive, "active", (users,), "b"),
             }

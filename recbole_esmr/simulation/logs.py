@@ -73,6 +73,11 @@ def simulate(
         frames["item"] = frames["item"].assign(**{"caption:token": written})
     made = f"World {world.name}: {users} people, {items} videos, {days} days, seed {seed}."
     settings = {"emotion_taxonomy": env.taxonomy.setting, "load_col": _LOADED, **BY_TIME}
+    strategies = [*world.catalogue.strategy_share, ""]
+    if len(strategies) > 1:
+        offered = [strategies[code] for code in env.catalogue.strategy.tolist()]  # −1: none
+        frames["item"] = frames["item"].assign(**{"strategy:token": offered})
+        settings |= {"effect_features": ["emotion", "strategy"]}
     write_atomic_files(output, frames, settings, made)
     if people is not None:
         save_state(people, env, log_fingerprint(output))

@@ -177,9 +177,16 @@ def moved_by(env: FeedEnv, item: Tensor, people: Tensor | None = None) -> Tensor
     Returns:
         (B, C).
     """
-    emotion, intensity = env.catalogue.emotion[item], env.catalogue.intensity[item]
+    emotion, intensity, strategy = (getattr(env.catalogue, name)[item] for name in ("emotion", "intensity", "strategy"))
     susceptible = env.susceptible if people is None else env.susceptible[people]
-    return (susceptible[:, emotion] if item.dim() == 1 else susceptible.gather(1, emotion)) * intensity
+
+    def of(code: Tensor) -> Tensor:
+        return susceptible[:, code] if item.dim() == 1 else susceptible.gather(1, code)
+
+    moved = of(emotion) * intensity
+    if susceptible.shape[1] > len(env.taxonomy):
+        moved = moved + of(len(env.taxonomy) + strategy.clamp(min=0)) * (strategy >= 0)
+    return moved
 
 
 def _padded(slates: np.ndarray, width: int) -> np.ndarray:

@@ -35,7 +35,7 @@ def true_effects(
     Args:
         world, users, items, days, seed: whose days; the same as of :func:`~recbole_esmr.simulation.logs.simulate`.
         amount: added to the exposure; 0 gives twins with equal feeds.
-        emotions: whether the exposure to each emotion is asked after, too.
+        emotions: whether the exposure to each emotion, and to each strategy, is asked after, too.
         days_after: days on which effects are looked for.
 
     Returns:
@@ -45,14 +45,15 @@ def true_effects(
         valence at least or below 0), value and n_user_days; ``negative_day_share`` of all user-days under the logging policy.
     """
     env, twin = (FeedEnv(world, users, items, seed) for _ in range(2))
-    usual, valence_of = env.exposure.usual.numpy(), env.taxonomy.valence
+    usual, valence_of = env.exposure.usual.numpy()[: len(env.taxonomy)], env.taxonomy.valence
     nudges = {}
     for name, part in (("negative_exposure", valence_of < 0), ("positive_exposure", valence_of > 0)):
         share = usual * part
         nudges[name] = amount * share / max(share.sum(), 1e-12)
     if emotions:
-        unit = amount * np.eye(len(usual))
+        unit, strategies = amount * np.eye(len(env.exposure.usual)), list(world.catalogue.strategy_share)
         nudges |= {f"exposure_{label}": unit[code] for code, label in enumerate(env.taxonomy.labels) if usual[code] > 0}
+        nudges |= {f"exposure_strategy={name}": unit[len(usual) + code] for code, name in enumerate(strategies)}
     total = np.zeros((len(nudges), days_after, len(OUTCOMES), len(STATES)))
     count, negative_days = np.zeros(len(STATES)), 0
     feed = LoggingFeed(env)

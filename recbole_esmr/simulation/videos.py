@@ -22,6 +22,7 @@ class Videos:
     intensity: Tensor  # 0–1
     category: Tensor  # codes, in the order of the world's category_share
     theme: Tensor  # codes within the category
+    strategy: Tensor  # codes, in the order of the world's strategy_share; −1 for none
     duration: Tensor  # seconds
     quality: Tensor  # logits
     tone: Tensor  # valence · intensity, in [−1, 1]
@@ -52,12 +53,16 @@ def make_videos(world: World, taxonomy: Taxonomy, items: int, seed: int, device:
     intensity = np.clip(betaincinv(mean * concentration, (1 - mean) * concentration, draw), 0.01, 1).round(3)
     shortest, longest = settings.duration_range
     duration = settings.duration_median * torch.exp(settings.duration_spread * normal(seed, "item duration", number))
+    strategies = settings.strategy_share
+    none = max(1 - sum(strategies.values()), 0.0)
+    strategy = choose({**strategies, "": none}, uniform(seed, "item strategy", number))
     category = choose(settings.category_share, uniform(seed, "item category", number))
     columns = {
         "emotion": emotion,
         "intensity": torch.from_numpy(intensity),
         "category": category,
         "theme": (uniform(seed, "item theme", number) * settings.themes_per_category).long(),
+        "strategy": torch.where(strategy < len(strategies), strategy, -1),
         "duration": duration.clamp(shortest, longest).double().round(decimals=1),
         "quality": 0.8 * normal(seed, "item quality", number),
         "tone": torch.from_numpy(taxonomy.valence)[emotion] * torch.from_numpy(intensity),

@@ -23,6 +23,7 @@ class CatalogueSettings:
     intensity_mean: float = setting("mean emotion intensity of the items", low=0.05, high=0.95)
     intensity_concentration: float = setting("Beta concentration of the intensity", low=1, high=100)
     category_share: dict[str, float] = setting("share of the items in each category", low=0, high=1)
+    strategy_share: dict[str, float] = setting("share of the items that offer each strategy of emotion regulation", low=0, high=1)
     themes_per_category: int = setting("themes in each category", low=1, high=20)
     duration_median: float = setting("median length of a video", low=1, high=3600, unit="seconds")
     duration_spread: float = setting("SD of the log length", low=0, high=2)
@@ -56,6 +57,12 @@ class AffectSettings:
 class ExposureSettings:
     effect: dict[str, float] = setting(
         "effect of +0.1 exposure to an emotion on the next day", low=-5, high=5, unit="within-person SD"
+    )
+    strategy_effect: dict[str, float] = setting(
+        "effect of +0.1 exposure to a strategy, on a day of a valence of at least 0", low=-5, high=5, unit="within-person SD"
+    )
+    strategy_effect_low: dict[str, float] = setting(
+        "the same on a day of a valence below 0", low=-5, high=5, unit="within-person SD"
     )
     strength: float = setting("multiplies all effects", low=-5, high=5)
     usual_watch: float = setting(
@@ -157,9 +164,18 @@ def world_of(values: Mapping[str, Any], where: str) -> World:
         UnknownNameError: no such taxonomy.
         ConfigError: an unknown key, a value out of range, shares that do not sum to 1.
     """
-    world = parse(World, values, where)
+    world = parse(World, _without_strategies(values), where)
     _check_tables(world, where)
     return world
+
+
+def _without_strategies(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A world that says nothing of strategies has none."""
+    found = dict(values)
+    for section, names in (("catalogue", ["strategy_share"]), ("exposure", ["strategy_effect", "strategy_effect_low"])):
+        if isinstance(found.get(section), Mapping):
+            found[section] = {**{key: {} for key in names}, **found[section]}
+    return found
 
 
 def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,6 +200,17 @@ def _check_tables(world: World, path: str) -> None:
         total = sum(share.values())
         if abs(total - 1) > 1e-6:
             raise ConfigError(f"{path}: {where} sums to {total:g}; expected shares that sum to 1.")
+    strategies = world.catalogue.strategy_share
+    if sum(strategies.values()) > 1 + 1e-6:
+        raise ConfigError(
+            f"{path}: catalogue: strategy_share sums to {sum(strategies.values()):g}; expected at most 1, the rest having none."
+        )
+    for key in ("strategy_effect", "strategy_effect_low"):
+        if set(getattr(world.exposure, key)) != set(strategies):
+            raise ConfigError(
+                f"{path}: exposure: {key} has the keys {sorted(getattr(world.exposure, key))}; expected those of catalogue: "
+                f"strategy_share, {sorted(strategies)}."
+            )
     length = world.catalogue.duration_range
     if len(length) != 2 or length[0] > length[1]:
         raise ConfigError(f"{path}: catalogue: duration_range is {list(length)}; expected [shortest, longest] in seconds.")

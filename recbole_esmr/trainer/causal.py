@@ -70,7 +70,7 @@ def causal_question(
     if settings.identification == "back-door":
         impressions = replace(impressions, has_skips=False)  # as if what was shown were not known
     told = nowcast(trace, use, seed) if settings.nowcast else None
-    traits = traits_of(seen.catalogue, labels, settings.features)
+    traits = traits_of(seen.catalogue, labels, settings.features, settings.by_state)
     panel = make_panel(trace, impressions, seen.catalogue, use, traits, forecast, settings.days, told)
     knowledge = read_knowledge(settings.graph, panel.design) if settings.graph else None
     method = Method(

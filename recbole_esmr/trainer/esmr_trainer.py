@@ -153,7 +153,7 @@ class ESMRTrainer(SafeCheckpoints):
         for left_out in found.skipped:
             say = self.logger.warning if left_out["state"] == "all" else self.logger.info
             say(f"No effect on {left_out['outcome']} ({left_out['state']}) in the reward: {left_out['reason']}")
-        if kind == "causal" and not self.model.rankers.effects.valence.any():
+        if kind == "causal" and not self.model.rankers.effects.any:
             self.logger.warning(
                 "No effect of the feed on tomorrow's valence is proven: the gate stays closed, ESMR ranks for engagement."
             )

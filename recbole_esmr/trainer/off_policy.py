@@ -74,7 +74,8 @@ def off_policy_estimates(
     minutes = rankers.catalogue.duration / 60
 
     def uplift(rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        return rankers.effect(log.people[slates.user[rows]], items) * consent[rows, None]
+        risk = beliefs.risk[slates.user[rows], slates.day[rows]]
+        return rankers.effect(log.people[slates.user[rows]], items, risk) * consent[rows, None]
 
     every, each = np.arange(len(slates)), slates.row
     worth = {

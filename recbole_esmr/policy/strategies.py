@@ -1,0 +1,63 @@
+"""Baselines over strategies of emotion regulation: one for everybody, and a contextual bandit that chooses among them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recbole_esmr.data.dataset import ESMRDataset
+from recbole_esmr.errors import ConfigError, nearest
+from recbole_esmr.model.esmr import ESMR
+from recbole_esmr.model.ranking import Candidates
+from recbole_esmr.policy.bandit import LinUCB
+from recbole_esmr.policy.baseline import Baseline
+
+
+class LinUCBStrategies(LinUCB):
+    """LinUCB whose arms are strategies, as in contextual bandits for interpersonal emotion regulation (arXiv 2408.07704).
+
+    Args:
+        model, dataset: as of :class:`~recbole_esmr.policy.bandit.LinUCB`.
+
+    Raises:
+        ConfigError: the items have no strategies.
+    """
+
+    def _arms(self) -> np.ndarray:
+        strategy = strategies_of(self._rankers.catalogue.strategy)
+        return np.stack([self._rankers.catalogue.strategy == name for name in strategy], axis=1).astype(float)
+
+
+class OneStrategy(Baseline):
+    """Pushes the items of one strategy to everybody, whatever they feel.
+
+    Args:
+        model, dataset: as of :class:`~recbole_esmr.policy.baseline.Baseline`.
+        strategy: its name.
+
+    Raises:
+        ConfigError: no item has it.
+    """
+
+    def __init__(self, model: ESMR, dataset: ESMRDataset, strategy: str) -> None:
+        super().__init__(model, dataset)
+        known = strategies_of(self._rankers.catalogue.strategy)
+        if strategy not in known:
+            raise ConfigError(f"strategy={strategy}: no item has it. {nearest(strategy, known)}")
+        self._of_strategy = torch.from_numpy(self._rankers.catalogue.strategy == strategy).float()
+
+    def _value(self, found: Candidates) -> tuple[Tensor, Tensor]:
+        return self._of_strategy[found.item] * found.ratio, torch.from_numpy(self.beliefs.consent[found.row])
+
+
+def strategies_of(strategy: np.ndarray) -> list[str]:
+    """The strategies that items have, sorted.
+
+    Raises:
+        ConfigError: none has any.
+    """
+    names = sorted({str(name) for name in strategy} - {""})
+    if not names:
+        raise ConfigError("no item has a strategy: `.item` needs the column 'strategy:token'.")
+    return names
