@@ -250,11 +250,18 @@ def _import(options: argparse.Namespace, _: list[str]) -> None:
 
 def _label(options: argparse.Namespace, _: list[str]) -> None:
     from recbole_esmr.emotion import load_taxonomy
+    from recbole_esmr.errors import ConfigError
     from recbole_esmr.label.data_set import label_items
+    from recbole_esmr.label.felt import label_felt
     from recbole_esmr.label.program import Program
     from recbole_esmr.label.vader import Vader
-    from recbole_esmr.report.tables import label_lines
+    from recbole_esmr.report.tables import felt_line, label_lines
 
+    if options.felt:
+        options.say(felt_line(label_felt(options.dataset, options.replace), str(options.dataset)))
+        return
+    if not options.text:
+        raise ConfigError("label reads texts: name their columns of .item with --text=title,caption (or label by --felt).")
     labeller = Program(options.program, load_taxonomy(options.taxonomy)) if options.program else Vader()
     columns = options.text.split(",")
     done = label_items(options.dataset, columns, labeller, options.replace, options.force, options.human)

@@ -180,12 +180,13 @@ def make_parser() -> argparse.ArgumentParser:
         "label --dataset=datasets/mine --text=title,caption",
     )  # fmt: skip
     mark.add_argument("--dataset", type=of_line.path, required=True, help="the folder of the data set")
-    mark.add_argument("--text", required=True, help="columns of .item that hold text, separated by commas")
+    mark.add_argument("--text", help="columns of .item that hold text, separated by commas")
     mark.add_argument("--labeller", choices=("vader",), default="vader", help="pleasant or unpleasant, English (default: vader)")
     mark.add_argument("--command", dest="program", help="a program that reads and writes lines of JSON labels instead")
     mark.add_argument("--taxonomy", default="esmr", help="--command: the emotions that it names (default: esmr)")
     mark.add_argument("--human", type=of_line.path, help="CSV file with item_id and valence of some items: agreement with people")
     mark.add_argument("--replace", action="store_true", help="also where items have emotions already")
+    mark.add_argument("--felt", action="store_true", help="label items by how people felt after them (.inter), not by texts")
     mark.add_argument("--force", action="store_true", help="also where the texts are not in the labeller's language")
     return parser
 

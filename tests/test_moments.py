@@ -22,6 +22,7 @@ from recbole_esmr.data.reading.felt import left_better, reports_of_moments
 from recbole_esmr.errors import DataError
 from recbole_esmr.evaluator.full_sort import full_sort_scores
 from recbole_esmr.evaluator.metrics import FeelAUC, LikedRecall
+from recbole_esmr.label.felt import felt_valences
 from recbole_esmr.quick_start import estimate_causal, load_data_and_model, run_recbole
 from tests.conftest import QUICK
 from tests.test_cli import SHARED, needs_shared
@@ -378,3 +379,61 @@ def test_situnes_finds_what_its_random_songs_say(tmp_path, capsys):
         assert [told["random"]["low"], told["random"]["high"]] == pytest.approx([low, high], abs=0.006)
     assert any(line.startswith("energy → arousal_after") and "they differ" in line for line in result["warnings"])
     assert "random" not in capsys.readouterr().err
+
+
+# -- items as people felt them ---------------------------------------------------------------------------------------
+
+
+def _felt_rows(seed, spread=0.15, people=60, each=30, items=40):
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(0, spread, items)
+    user, item = np.repeat(np.arange(people), each), rng.integers(0, items, people * each)
+    usual = rng.normal(0, 0.4, people)[user]
+    before = usual + 0.2 * rng.normal(size=len(user))
+    after = usual + 0.5 * (before - usual) + truth[item] + 0.2 * rng.normal(size=len(user))
+    return pd.DataFrame({"user": user, "item": item, "valence_before": before, "valence_after": after}), truth
+
+
+def test_items_are_what_people_felt_after_them():
+    """Near the truth, nearer than plain means of the valence after, and with the spread that the truth has."""
+    rows, truth = _felt_rows(0)
+    valence, signal = felt_valences(rows)
+    plain = rows.groupby("item")["valence_after"].mean()
+    assert np.corrcoef(valence, truth)[0, 1] > 0.95 > np.corrcoef(plain, truth)[0, 1]
+    assert signal == pytest.approx(0.15, abs=0.04) and np.abs(valence).mean() < np.abs(truth).mean() + 0.02
+    without, _ = felt_valences(rows.assign(valence_before=np.nan))
+    assert np.corrcoef(without, truth)[0, 1] < np.corrcoef(valence, truth)[0, 1]
+
+
+def test_of_items_that_do_nothing_nothing_is_said():
+    """Chance alone gives a spread in about half of the logs, a small one; in the others it is refused."""
+    refused, spread = 0, []
+    for seed in range(20):
+        try:
+            spread.append(felt_valences(_felt_rows(seed, spread=0.0)[0])[1])
+        except DataError as error:
+            assert "does not depend on which it was" in str(error)
+            refused += 1
+    assert refused >= 5 and max(spread) < 0.04
+
+
+def test_felt_items_are_written_of_who_consents_and_without_the_last_fifth(tmp_path, capsys):
+    consent = (np.arange(PEOPLE) % 3 > 0).astype(int)
+    folder = _write(tmp_path, consent=consent)
+    assert main(["label", f"--dataset={folder}", "--felt"]) == 2
+    assert "items have 'emotion' already. Say --replace" in capsys.readouterr().err
+    assert main(["label", f"--dataset={folder}", "--felt", "--replace"]) == 0
+    assert f"from {16 * VIEWS * 4 // 5} moments (the last {16 * VIEWS // 5}," in capsys.readouterr().out
+    item = pd.read_csv(folder / "felt.item", sep="\t").set_index("item_id:token")["valence:float"]
+    even = item.index.str[1:].astype(int) % 2 == 0
+    assert (item[even] > 0).all() and (item[~even] < 0).all()
+    frame = pd.read_csv(folder / "felt.inter", sep="\t")
+    last = frame.groupby("user_id:token")["timestamp:float"].rank(pct=True) > 0.8
+    silent = frame["user_id:token"].str[1:].astype(int) % 3 == 0
+    frame.loc[last | silent, "valence_after:float"] = 0.9
+    frame.to_csv(folder / "felt.inter", sep="\t", index=False)
+    assert main(["label", f"--dataset={folder}", "--felt", "--replace"]) == 0
+    again = pd.read_csv(folder / "felt.item", sep="\t").set_index("item_id:token")["valence:float"]
+    assert again.equals(item) and "emotion_taxonomy: valence-arousal" in (folder / "felt.yaml").read_text()
+    assert main(["label", f"--dataset={folder}"]) == 2
+    assert "--text=title,caption" in capsys.readouterr().err

@@ -1,0 +1,120 @@
+"""Items labelled by how people felt after them, where they said so."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from recbole_esmr.data.importers.dataset_yaml import with_key
+from recbole_esmr.data.importers.fields import names
+from recbole_esmr.data.reading.atomic import read_atomic_file
+from recbole_esmr.data.reading.consent import read_consent
+from recbole_esmr.data.reading.felt import felt_names, read_felt
+from recbole_esmr.errors import ConfigError, DataError
+from recbole_esmr.files import read_yaml
+from recbole_esmr.folders import written_together
+
+LATEST = 0.2
+"""Share of each person's moments, the last, that say nothing of items: on those a model is judged."""
+
+TAXONOMY = "valence-arousal"
+
+
+@dataclass(frozen=True)
+class FeltItems:
+    """What was done.
+
+    Attributes:
+        items, labelled: how many there are, and how many somebody said something of.
+        moments: that were used; left_out: of each person the last.
+        signal: τ, the SD of what items truly do to a valence, beyond chance.
+    """
+
+    items: int
+    labelled: int
+    moments: int
+    left_out: int
+    signal: float
+
+
+def label_felt(folder: str | Path, replace: bool = False) -> FeltItems:
+    """Write into ``.item`` the valence of each item as people felt it, whole or not at all; empty where nobody said anything.
+
+    Args:
+        folder: of the data set, whose ``.inter`` says how people felt after items.
+        replace: whether emotions that items already have are replaced.
+
+    Raises:
+        ConfigError: items have emotions already.
+        DataError: nobody who consents says how they felt, or what items do is not told from chance.
+    """
+    folder = Path(os.path.abspath(folder))
+    own = folder / f"{folder.name}.yaml"
+    settings = names() | (read_yaml(own) if own.is_file() else {})
+    path = folder / f"{folder.name}.item"
+    file, inter = read_atomic_file(path, settings), read_atomic_file(folder / f"{folder.name}.inter", settings)
+    roles = ("EMOTION_FIELD", "EMOTION_SHARE_FIELD", "VALENCE_FIELD", "INTENSITY_FIELD")
+    there = [str(settings[role]) for role in roles if str(settings[role]) in file.types]
+    if there and not replace:
+        raise ConfigError(f"{path}: items have '{there[0]}' already. Say --replace to label them anew.")
+    felt = read_felt(inter, settings, read_consent(folder.name, folder, settings))
+    user, item = (inter.text[str(settings[role])] for role in ("USER_ID_FIELD", "ITEM_ID_FIELD"))
+    when = next((str(settings[role]) for role in ("TIME_FIELD", "DAY_FIELD") if str(settings[role]) in inter.types), None)
+    order = (inter.times(when) if when else pd.Series(np.arange(len(user)), index=user.index)).rename("when")
+    rows = pd.concat([user.rename("user"), item.rename("item"), order, felt], axis=1).dropna(subset="valence_after")
+    if rows.empty:
+        name = felt_names(settings)["valence_after"]
+        raise DataError(f"{inter.path}: nobody who consents says how they felt after an item: it needs '{name}:float'.")
+    place = rows.groupby("user")["when"].rank(method="first", pct=True)
+    used = rows[place <= 1 - LATEST]
+    valence, signal = felt_valences(used)
+    ids = file.text[str(settings["ITEM_ID_FIELD"])]
+    frame = file.text.drop(columns=there)
+    frame.columns = [f"{name}:{file.types[name]}" for name in frame]
+    frame[f"{settings['VALENCE_FIELD']}:float"] = ids.map(valence).map(lambda value: "" if np.isnan(value) else f"{value:.4f}")
+    separator = str(settings["field_separator"])
+    lines = [separator.join(row) + "\n" for row in ([*frame], *frame.itertuples(index=False, name=None))]
+    with written_together(folder) as new:
+        (new / path.name).write_text("".join(lines), encoding=str(settings.get("encoding") or "utf-8"), errors="replace")
+        (new / own.name).write_text(with_key(own, "emotion_taxonomy", TAXONOMY), encoding="utf-8")
+    return FeltItems(len(ids), int(ids.isin(valence.index).sum()), len(used), len(rows) - len(used), signal)
+
+
+def felt_valences(rows: pd.DataFrame) -> tuple[pd.Series, float]:
+    r"""What each item adds to the valence after it, in [−1, 1], shrunk by how little is known of it.
+
+    .. math:: y^{after}_m = α_u + γ\, y^{before}_m + v_i + ε_m, \quad
+              \hat v_i = \frac{τ^2}{τ^2 + σ^2 / n_i}\, \bar e_i
+
+    with ē the mean residual of the item's moments after person and mood before, σ² and τ² the variance within and between items
+    (one-way random effects, method of moments). Where nobody was asked before, γ is 0.
+
+    Args:
+        rows: columns user, item, valence_before (NaN where unknown) and valence_after.
+
+    Returns:
+        v̂ by item, and τ.
+
+    Raises:
+        DataError: what items do is not told from chance: τ is 0.
+    """
+    before = rows["valence_before"]
+    known = before.notna() & (before.notna().groupby(rows["user"]).transform("sum") > 1)
+    centred = (before - before.where(known).groupby(rows["user"]).transform("mean")).where(known, 0.0)
+    after = rows["valence_after"] - rows.groupby("user")["valence_after"].transform("mean")
+    slope = float(centred @ after / (centred @ centred)) if (centred @ centred) > 0 else 0.0
+    left = after - slope * centred
+    group = left.groupby(rows["item"])
+    count, mean = group.count(), group.mean()
+    within = float((left - rows["item"].map(mean)).pow(2).sum() / max(len(left) - len(count), 1))
+    between = float((count * mean**2).sum() - (len(count) - 1) * within) / max(len(left) - (count**2).sum() / len(left), 1e-9)
+    if between <= 0:
+        raise DataError(
+            f"{len(left)} moments of {len(count)} items: how people felt after an item does not depend on which it was, beyond "
+            "chance. Nothing can be said of the items; nothing was written."
+        )
+    return (mean * between / (between + within / count)).clip(-1, 1), float(np.sqrt(between))
