@@ -423,7 +423,7 @@ def test_felt_items_are_written_of_who_consents_and_without_the_last_fifth(tmp_p
     assert main(["label", f"--dataset={folder}", "--felt"]) == 2
     assert "items have 'emotion' already. Say --replace" in capsys.readouterr().err
     assert main(["label", f"--dataset={folder}", "--felt", "--replace"]) == 0
-    assert f"from {16 * VIEWS * 4 // 5} moments (each person's last fifth, {16 * VIEWS // 5}," in capsys.readouterr().out
+    assert f"by {16 * VIEWS * 4 // 5} moments (each person's last fifth, {16 * VIEWS // 5}," in capsys.readouterr().out
     item = pd.read_csv(folder / "felt.item", sep="\t").set_index("item_id:token")["valence:float"]
     even = item.index.str[1:].astype(int) % 2 == 0
     assert (item[even] > 0).all() and (item[~even] < 0).all()

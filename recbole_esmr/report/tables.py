@@ -95,10 +95,11 @@ def label_lines(done: Any, labeller: str, folder: str) -> str:
 
 def felt_line(done: Any, folder: str) -> str:
     """What labelling by feelings has done; ``done`` is of :func:`~recbole_esmr.label.felt.label_felt`."""
-    return (
-        f"{folder}: {done.labelled} of {done.items} items have the valence that people felt after them, from {done.moments} moments"
-        f" (each person's last fifth, {done.left_out}, is left for tests); what items do has an SD of {done.signal:.3f}"
+    said = (
+        f"{folder}: {done.labelled} of {done.items} items have the valence that people felt after them, by {done.moments} moments"
     )
+    rest = f"each person's last fifth, {done.left_out}, is left for tests"
+    return f"{said} ({rest}); what items do has an SD of {done.signal:.3f}"
 
 
 def effect_frame(causal: dict[str, Any]) -> pd.DataFrame:
