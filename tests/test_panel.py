@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recbole_esmr.causal.linear import fit_linear
 from recbole_esmr.causal.panel import make_panel
 from recbole_esmr.causal.traits import traits_of
+from recbole_esmr.causal.usual_slates import usually_shown
 from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.trace import Trace
@@ -127,3 +129,45 @@ def test_what_comes_later_moves_no_earlier_row():
         return made.table[used]
 
     pd.testing.assert_frame_equal(table(0.9), table(-0.3))
+
+
+def _congruent_feed(seed, users=400, days=27):
+    """A feed that follows a taste and yesterday's tone; the tone follows mood and taste. Nothing that is shown moves a mood."""
+    rng = np.random.default_rng(seed)
+    taste, home = rng.normal(size=users), 0.3 * rng.normal(size=users)
+    mood, tone = rng.normal(size=users), np.zeros(users)
+    rows = []
+    for _ in range(days):
+        shown = 0.6 * taste + 0.5 * tone + rng.normal(size=users)
+        later = 0.7 * mood + np.sqrt(1 - 0.49) * rng.normal(size=users)
+        rows.append((np.arange(users), tone, shown, home + mood, home + later))
+        tone = 0.8 * taste + 0.8 * mood + 0.3 * shown + 0.3 * rng.normal(size=users)
+        mood = later
+    user, tones, shown, today, tomorrow = (np.concatenate(column) for column in zip(*rows, strict=True))
+    return user, tones, shown, today, tomorrow, taste
+
+
+def test_what_is_usually_shown_is_the_taste():
+    user, tone, shown, *_, taste = _congruent_feed(0)
+    usual = usually_shown(user, tone, shown[:, None])[:, 0]
+    assert np.corrcoef(usual, taste[user])[0, 1] > 0.93
+    plain = np.bincount(user, shown) / np.bincount(user)
+    mood_free = np.linalg.lstsq(np.column_stack([taste, np.ones(400)]), usual[:400], rcond=None)[0][0]
+    assert 0.45 < mood_free < 0.65 and np.corrcoef(plain, taste)[0, 1] > 0.9
+
+
+def test_a_feed_that_follows_taste_and_tone_is_no_effect():
+    """Given the tone alone the slate tells of the mood (of two with one tone, who has the brighter taste felt worse)."""
+    found = {"tone": [], "and taste": []}
+    for seed in range(8):
+        user, tone, shown, _, tomorrow, _ = _congruent_feed(seed)
+        usual = usually_shown(user, tone, shown[:, None])
+        for name, known in (("tone", tone[:, None]), ("and taste", np.column_stack([tone, usual]))):
+            found[name].append(fit_linear(tomorrow, shown[:, None], known, user).estimate[0])
+    mean, error = ({name: of(each) for name, each in found.items()} for of in (np.mean, lambda x: np.std(x) / np.sqrt(8)))
+    assert mean["tone"] < -8 * error["tone"] and abs(mean["and taste"]) < 0.3 * abs(mean["tone"])
+
+
+def test_who_has_one_day_has_no_usual():
+    usual = usually_shown(np.array([1, 2, 2, 3]), np.zeros(4), np.array([[5.0], [1.0], [3.0], [2.0]]))
+    assert usual[0] == usual[3] == 0 and usual[1, 0] * usual[2, 0] < 0

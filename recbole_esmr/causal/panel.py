@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_esmr.causal.traits import ANY, NONE, Traits
+from recbole_esmr.causal.usual_slates import usually_shown
 from recbole_esmr.data.catalogue import Catalogue
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.reading.times import weekday
@@ -100,9 +101,10 @@ def make_panel(
         the panel. Confounders: today's reported valence (on other days the forecast, with ``reported_today`` 0), the two days
         before, ``home_valence`` (mean of the reports up to *t*), yesterday's exposure and time spent, the means so far,
         ``watched_tone`` (mean valence · intensity of what was watched on the last day before, and its cube: feeds follow it),
-        the number of items shown, ``weekend`` (Saturday and Sunday; days 6 and 7 where days
-        are no dates), profiles. How much is watched is the person's own choice: where
-        what was shown is not logged, ``time_spent`` is no treatment, and neither it nor the number of items is adjusted for.
+        what the person is usually shown (:mod:`~recbole_esmr.causal.usual_slates`), the number of items shown, ``weekend``
+        (Saturday and Sunday; days 6 and 7 where days are no dates), profiles. How much is watched is the person's own choice:
+        where what was shown is not logged, ``time_spent`` is no treatment, and neither it, nor the number of items, nor what is
+        usually shown is adjusted for.
         Outcomes: tomorrow's reported valence and whether it is negative, watch hours, and whether the person came.
     """
     use = np.asarray(use, dtype=bool) & trace.consent[:, None]
@@ -118,6 +120,12 @@ def make_panel(
     for name in lagged:  # a person's first days: what others have
         frame[name] = frame[name].fillna(frame[name].mean()).fillna(0.0)
     slate = impressions.has_skips
+    if slate and len(frame):
+        shown = [f"shown_{name}" for name in traits.names] or ["shown_negative", "shown_positive"]
+        usually = [name.replace("shown_", "usually_shown_", 1) for name in shown]
+        habits = usually_shown(frame["user"].to_numpy(), frame["watched_tone"].to_numpy(), frame[shown].to_numpy(float))
+        frame = pd.concat([frame, pd.DataFrame(habits, columns=usually, index=frame.index)], axis=1)
+        lagged += usually
     design = Design(
         treatments=TREATMENTS if slate else TREATMENTS[:2],
         outcomes=OUTCOMES,
