@@ -99,7 +99,8 @@ def quality(model: str, folder: Path, cold: list[str], seed: int, **keys: object
     _, trained, data, _, _, test = load_data_and_model(result["checkpoint"])
     rows = test.dataset.inter_feat if hasattr(test, "dataset") else test._dataset.inter_feat
     wanted = torch.zeros(data.item_num, dtype=torch.bool)
-    wanted[torch.as_tensor(data.token2id(data.iid_field, np.array(cold)))] = True
+    known = data.field2token_id[data.iid_field]  # RecBole knows those that somebody watched, unless .item is loaded
+    wanted[[known[name] for name in cold if name in known]] = True
     user, item = rows[data.uid_field].numpy(), rows[data.iid_field].numpy()
     mine = wanted[torch.from_numpy(item)].numpy()
     people = np.unique(user[mine])

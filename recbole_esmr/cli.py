@@ -258,6 +258,8 @@ def _label(options: argparse.Namespace, _: list[str]) -> None:
     from recbole_esmr.report.tables import felt_line, label_lines
 
     if options.felt:
+        if options.text or options.program or options.human:
+            raise ConfigError("--felt labels items by moods alone. Leave out --text, --command and --human.")
         options.say(felt_line(label_felt(options.dataset, options.replace), str(options.dataset)))
         return
     if not options.text:

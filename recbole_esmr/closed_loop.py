@@ -298,6 +298,7 @@ def _check(platform: Platform, named: Sequence[_Named]) -> None:
         ESMRError: a checkpoint of another model or log, or a model that cannot be trained on this one.
     """
     for policy in named:
+        _check_strategy(policy, list(platform.environment.world.catalogue.strategy_share))
         if policy.checkpoint:
             _check_checkpoint(platform, policy, Path(policy.checkpoint))
     models = {MODEL_NAME if policy.name in BY_ESMR else policy.name for policy in named if not policy.checkpoint}
@@ -305,6 +306,15 @@ def _check(platform: Platform, named: Sequence[_Named]) -> None:
         if name == MODEL_NAME and platform.config(name)["label"] != "reported":
             raise _other_labels("ESMR")
         platform.check_trainable(name)
+
+
+def _check_strategy(policy: _Named, offered: list[str]) -> None:
+    if policy.name not in (ONE_STRATEGY, "linucb-strategies"):
+        return
+    if not offered:
+        raise ConfigError(f"policy '{policy.label}': the items of this world offer no strategies. Take the world strategies.")
+    if policy.name == ONE_STRATEGY and policy.changes["strategy"] not in offered:
+        raise ConfigError(f"policy '{policy.label}': no item offers it. {nearest(policy.changes['strategy'], offered)}")
 
 
 def _check_checkpoint(platform: Platform, policy: _Named, path: Path) -> None:

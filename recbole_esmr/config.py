@@ -18,6 +18,7 @@ from recbole.utils import ModelType
 
 from recbole_esmr.causal.analysis import CausalSettings
 from recbole_esmr.causal.reward import Reward
+from recbole_esmr.causal.traits import BY_STATE
 from recbole_esmr.checkpoint import check_key_files
 from recbole_esmr.checkpoint.known_ids import KnownIds
 from recbole_esmr.data.embeddings import EmbeddingSettings
@@ -322,6 +323,11 @@ class Config(RecBoleConfig):
                 f"min_engagement_slate is {serving.min_engagement_slate} and min_engagement {serving.min_engagement}; "
                 "expected a floor under each slate that is not above that under all."
             )
+        for name in settings.causal.by_state:
+            if name not in (*settings.causal.features, *BY_STATE):
+                raise ConfigError(
+                    f"effect_by_state names '{name}', which effect_features does not. {nearest(name, settings.causal.features)}"
+                )
         if model_class(retriever.name).type not in (ModelType.GENERAL, ModelType.SEQUENTIAL, ModelType.TRADITIONAL):
             key = "backbone" if retriever.backbone else "retriever"
             raise ConfigError(f"{key}: {retriever.name} is neither a general nor a sequential model of RecBole.")

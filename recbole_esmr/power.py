@@ -71,8 +71,12 @@ def power(
         80 % find the effects; ``helps``: the least from which on the mean reach is at least one half; each None where no size is.
 
     Raises:
-        ConfigError: a world without effects that is to be scaled.
+        ConfigError: a world without effects that is to be scaled, or one whose effects differ by state.
     """
+    if load_world(world).catalogue.strategy_share:
+        raise ConfigError(
+            f"world '{world}': items offer strategies, whose effects differ by state; power asks after emotions alone."
+        )
     start, settings = perf_counter(), _scaled(load_world(world), effect)
     sizes: list[dict[str, Any]] = []
     with tqdm(total=len(people) * logs, desc=f"Logs of {settings.name}", unit="log") as bar:

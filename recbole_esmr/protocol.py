@@ -60,7 +60,6 @@ def defaults(config: Mapping[str, Any], columns: Callable[[str], list[str]]) -> 
     read += [*(config["val_interval"] or {}), *(config["threshold"] or {})]
     has_emotion = any(config[role] in columns("item") for role in ("EMOTION_FIELD", "EMOTION_SHARE_FIELD", "VALENCE_FIELD"))
     metrics = [name for name in BY_TIME["metrics"] if has_emotion or name not in EMOTION_METRICS]
-    metrics += MOMENT_METRICS if config["VALENCE_AFTER_FIELD"] in inter else ()
     load = {"inter": [name for name in dict.fromkeys(read) if name in inter]} | dict.fromkeys(("item", "user", "kg", "link"), "*")
     return BY_TIME | {"metrics": metrics, "load_col": load}
 

@@ -332,7 +332,9 @@ def estimate_causal(
     discount = config.esmr.reranker.discount
     question = causal_question(data.trace, data.seen, data.taxonomy.labels, settings, int(config["seed"]), use, discount)
     found = answers(question, settings, config["show_progress"])
-    of_moments = moments_answers(data.moments, data.trace, data.seen, data.taxonomy.labels, settings, use)
+    of_moments = moments_answers(
+        data.moments, data.trace, data.seen, data.taxonomy.labels, settings, use, bool(config["items_felt"])
+    )
     result = {
         "schema_version": SCHEMA_VERSION,
         "config": {**json_config(config), "all_days": all_days},

@@ -147,7 +147,7 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys((f"{what}_kg_num_interval" for what in ("entity", "relation")), optional(_INTERVAL)),
     # The plug-in's keys beside those of ESMR's settings, which check themselves
     **dict.fromkeys(("timezone", "time_unit"), _A_NAME),
-    "days_are_steps": flag(),
+    **dict.fromkeys(("days_are_steps", "items_felt"), flag()),
     "max_unknown_ids": number(low=0, high=1),
     "max_day_gap": whole(1),
     "max_days": optional(whole(1)),

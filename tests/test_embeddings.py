@@ -11,10 +11,11 @@ import torch
 
 from recbole_esmr.config import Config
 from recbole_esmr.data.dataset import load_split
+from recbole_esmr.data.embeddings import LATELY
 from recbole_esmr.emotion import load_taxonomy
-from recbole_esmr.errors import ConfigError, DataError
+from recbole_esmr.errors import CheckpointError, ConfigError, DataError
 from recbole_esmr.model.cold_items import ColdItems
-from recbole_esmr.model.engagement_ranker import LATELY, SHOWN, EngagementFeatures
+from recbole_esmr.model.engagement_ranker import SHOWN, EngagementFeatures
 from recbole_esmr.quick_start import load_data_and_model, run_recbole
 from recbole_esmr.simulation import load_world, simulate
 from recbole_esmr.simulation.captions import captions
@@ -119,6 +120,10 @@ def test_trained_with_embeddings_and_loaded_again(small):
     assert torch.allclose(scores[:, cold[0]], expected, atol=1e-6)
     again = model.score(people, np.full(8, 14))
     assert torch.equal(again, load_data_and_model(result["checkpoint"])[1].score(people, np.full(8, 14)))
+    text = np.load(small / "text.npy")
+    np.save(small / "text.npy", text[::-1])
+    with pytest.raises(CheckpointError, match="item_embeddings are not those it was trained on"):
+        load_data_and_model(result["checkpoint"])
     assert model.item_features.shape[1] == len(data.taxonomy) + len(data.catalogue.categories) + 5 + 8 + 2
 
 
@@ -129,6 +134,7 @@ def test_trained_with_embeddings_and_loaded_again(small):
         ({"text": "short.npy"}, DataError, r"has 59 rows, and small.item 60"),
         ({"text": "objects.npy"}, DataError, "is no array of numbers"),
         ({"text": "flat.npy"}, DataError, "is no table of numbers"),
+        ({"text": "empty.npy"}, DataError, "is no table of numbers"),
         ({"text": "hole.npy"}, DataError, r"row 3 of 60, of 'v\d+', holds a number that is not finite"),
         ({"text": "same.npy"}, DataError, "all items have the same vector"),
         ({"sound": "sounds"}, ConfigError, "has no such column.*Did you mean 'sound'"),
@@ -141,7 +147,7 @@ def test_vectors_that_cannot_be_used_are_refused(small, given, error, says):
     whole = np.load(small / "text.npy")
     holed = whole.copy()
     holed[2, 5] = np.nan
-    made = {"short": whole[:-1], "flat": whole[:, 0], "hole": holed, "same": np.ones((ITEMS, 4))}
+    made = {"short": whole[:-1], "flat": whole[:, 0], "hole": holed, "same": np.ones((ITEMS, 4)), "empty": whole[:, :0]}
     for name, value in made.items():
         np.save(small / f"{name}.npy", value)
     np.save(small / "objects.npy", np.array([{"a": 1}] * ITEMS), allow_pickle=True)

@@ -437,3 +437,81 @@ def test_felt_items_are_written_of_who_consents_and_without_the_last_fifth(tmp_p
     assert again.equals(item) and "emotion_taxonomy: valence-arousal" in (folder / "felt.yaml").read_text()
     assert main(["label", f"--dataset={folder}"]) == 2
     assert "--text=title,caption" in capsys.readouterr().err
+
+
+def test_felt_items_find_nothing_in_chance_alone(tmp_path, capsys):
+    """Their labels were made of the moods that the effect would be found in; of what is not made of them it is still asked."""
+    rng = np.random.default_rng(3)
+    chance = rng.normal(0, 0.3, PEOPLE * VIEWS).clip(-1, 1)
+    found = None
+    for seed in range(20):  # chance alone is refused in half of the logs
+        folder = _write(tmp_path / str(seed), seed=seed, **{"valence_after:float": np.roll(chance, seed), "random:float": 1})
+        if main(["label", f"--dataset={folder}", "--felt", "--replace"]) == 0:
+            found = folder
+            break
+    result, _ = estimate_causal(str(found), config_dict={"state": "ERROR"}, arguments=[], all_days=True, graph_samples=0)
+    assert not result["moments"]["effects"] and any("label --felt" in line for line in result["warnings"])
+    frame = pd.read_csv(found / "felt.item", sep="\t")
+    frame.assign(**{"tempo:float": range(ITEMS)}).to_csv(found / "felt.item", sep="\t", index=False)
+    keys = {"state": "ERROR", "effect_features": ["emotion", "tempo"]}
+    result, _ = estimate_causal(str(found), config_dict=keys, arguments=[], all_days=True, graph_samples=0)
+    assert [effect["treatment"] for effect in result["moments"]["effects"]] == ["tempo"]
+    capsys.readouterr()
+
+
+def test_felt_items_keep_the_emotions_that_people_name(tmp_path, capsys):
+    folder = _write(tmp_path)
+    day = pd.DataFrame({"user_id:token": "u1", "day:float": [19676.0, 19677.0], "emotion:token": ["angry", "happy"]})
+    day.to_csv(folder / "felt.day", sep="\t", index=False)
+    assert main(["label", f"--dataset={folder}", "--felt", "--replace"]) == 0
+    load_data(Config("ESMR", str(folder), config_dict=QUICK, arguments=[]))
+    assert "unpleasant" in (folder / "felt.yaml").read_text() and "angry" in (folder / "felt.yaml").read_text()
+    assert main(["label", f"--dataset={folder}", "--felt", "--text=title"]) == 2
+    assert "Leave out --text" in capsys.readouterr().err
+
+
+def test_the_last_interactions_say_nothing_of_felt_items_however_late_people_are_asked(tmp_path, capsys):
+    """People are asked in the second half alone, and the data set's own split keeps three tenths for tests."""
+    usual = pd.read_csv(_write(tmp_path) / "felt.inter", sep="\t")["valence_after:float"]
+    place, written = np.tile(np.arange(VIEWS), PEOPLE), []
+    for change in (0.0, 0.5):
+        told = usual.where(place < 0.7 * VIEWS, change).where(place >= VIEWS // 2)
+        folder = _write(tmp_path / str(change), **{"valence_after:float": told})
+        (folder / "felt.yaml").write_text("eval_args: {split: {RS: [0.7, 0.1, 0.2]}, group_by: user, order: TO, mode: full}\n")
+        assert main(["label", f"--dataset={folder}", "--felt", "--replace"]) == 0
+        written.append((folder / "felt.item").read_text())
+    assert written[0] == written[1]
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (lambda frame: frame.groupby("item").head(1), "moments of as many items"),
+        (lambda frame: frame.assign(valence_after=frame["valence_before"] * 0.5), "does not depend on which it was"),
+    ],
+)
+def test_moments_that_tell_nothing_of_items_are_refused(rows, says):
+    with pytest.raises(DataError, match=says):
+        felt_valences(rows(_felt_rows(1, spread=0.0)[0]))
+
+
+def test_a_filter_by_a_mood_reads_nothing_of_who_does_not_consent(tmp_path):
+    """Their rows go, whatever they felt."""
+    consent = (np.arange(PEOPLE) % 3 > 0).astype(int)
+    folder = _write(tmp_path, consent=consent)
+    keys = _keys(metrics=["Recall"], val_interval={"valence_after": "[-1,1]"})
+    data, *_ = load_data(Config("BPR", str(folder), config_dict=keys, arguments=[]))
+    assert data.user_num == 1 + consent.sum() and "valence_after" not in data.fields()
+
+
+def test_a_part_of_benchmark_filename_may_do_without_moods(tmp_path):
+    folder = _write(tmp_path)
+    frame = pd.read_csv(folder / "felt.inter", sep="\t")
+    place = frame.groupby("user_id:token").cumcount()
+    for name, rows in (("train", place < 20), ("valid", place.between(20, 24)), ("test", place > 24)):
+        part = frame[rows].assign(**({} if name == "test" else {"valence_after:float": ""}))
+        part.to_csv(folder / f"felt.{name}.inter", sep="\t", index=False)
+    keys = _keys(benchmark_filename=["train", "valid", "test"])
+    result = run_recbole("Pop", str(folder), config_dict=keys, saved=False, arguments=[])
+    assert 0 < result["test_result"]["feelauc"] < 1 and np.isnan(result["best_valid_result"]["feelauc"])

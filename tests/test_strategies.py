@@ -18,7 +18,8 @@ from recbole_esmr.errors import ConfigError, UnknownNameError
 from recbole_esmr.model.ranking import rank
 from recbole_esmr.policy.esmr import ESMRPolicy
 from recbole_esmr.policy.strategies import LinUCBStrategies, OneStrategy
-from recbole_esmr.quick_start import load_data_and_model, run_recbole
+from recbole_esmr.power import power
+from recbole_esmr.quick_start import estimate_causal, load_data_and_model, run_recbole
 from recbole_esmr.simulation import FeedEnv, load_world, simulate
 from recbole_esmr.simulation.oracle import moved_by
 from recbole_esmr.trainer.causal import causal_question
@@ -209,6 +210,28 @@ def test_without_strategies_they_are_refused(trained):
     _, (_, model, data, *_) = trained
     with pytest.raises(ConfigError, match="no item has a strategy"):
         OneStrategy(model, data, "venting")
+
+
+def test_they_are_refused_before_anything_is_simulated():
+    for world, policy, says in (
+        ("reference", "linucb-strategies", "offer no strategies"),
+        ("strategies", "only+strategy=ventin", r"no item offers it\. Did you mean 'venting'"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            rollout(world, ["engagement", policy], users=10, items=20, show_progress=False)
+    with pytest.raises(ConfigError, match="power asks after emotions alone"):
+        power("strategies", [20])
+
+
+def test_emotions_by_state_stay_alike_within_a_sign(world):
+    """Groups are pooled whatever the state of the day; a feature that is not asked after is refused."""
+    folder, _ = world
+    keys = {"state": "ERROR", "effect_features": ["emotion"], "effect_by_state": ["emotion"], "causal_placebos": 10}
+    result, _ = estimate_causal(str(folder), config_dict=keys, arguments=[], graph_samples=0)
+    names = [effect["treatment"] for effect in result["effects"] if effect["treatment"].startswith("exposure_")]
+    assert names and all(name.endswith((", stable", ", vulnerable")) for name in names)
+    with pytest.raises(ConfigError, match=r"effect_by_state names 'emotin', which effect_features does not\. Did you mean"):
+        Config("ESMR", str(folder), config_dict={"effect_by_state": ["emotin"]}, arguments=[])
 
 
 @pytest.mark.parametrize("policy", ["only", "only+gate=never", "only+strategy="])

@@ -54,9 +54,8 @@ def estimate_traits(panel: Panel, method: Method, worth: Worth) -> list[Effect]:
     groups = [panel.design.traits[name] for name in question.traits]
     days, traits = (x.ravel() for x in np.indices((len(fits), len(groups))))
     group = np.unique(groups, return_inverse=True)[1]
-    believed = posterior(
-        every.value, every.covariance, group[traits], traits, days, np.isin(groups, SIGNS)[traits], every.people, method.seed
-    )
+    signed = np.isin([name.partition(",")[0] for name in groups], SIGNS)  # whatever the state of the day
+    believed = posterior(every.value, every.covariance, group[traits], traits, days, signed[traits], every.people, method.seed)
     effects = question.described(every, believed, worth(len(fits)))
     if all(effect.weight == 0 for effect in effects):
         return effects

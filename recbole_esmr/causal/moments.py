@@ -77,6 +77,8 @@ def effects_of_moments(moments: Moments, traits: Traits, level: float = 0.95) ->
         the effects per unit of the trait, in units of the scale from −1 to 1.
     """
     analysis = MomentAnalysis([], [], [])
+    if not len(traits) or not len(moments):
+        return analysis
     drawn, known = moments.random == 1, np.isfinite(moments.random)
     parts = {"random": drawn, "chosen": moments.random == 0 if known.any() else ~known}
     left_out = int((~known).sum())

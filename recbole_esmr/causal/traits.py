@@ -15,6 +15,9 @@ EXPOSURE = "exposure_"
 SIGNS = ("negative", "neutral", "positive")
 """Groups of the emotions, by the sign of their valence."""
 
+BY_STATE = ("strategy",)
+"""Features that may be named in ``effect_by_state`` without being asked after."""
+
 MOST = 30
 """Values of a token column that are traits of their own: the commonest."""
 

@@ -15,6 +15,7 @@ from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType, init_logger, init_seed
 
 from recbole_esmr.data.catalogue import load_catalogue
+from recbole_esmr.data.embeddings import LATELY
 from recbole_esmr.data.history import History
 from recbole_esmr.data.impressions import Seen, make_impressions
 from recbole_esmr.data.item_past import ItemPast
@@ -208,7 +209,8 @@ class ESMRDataset(SequentialDataset):
         kept = self.inter_feat[[self.uid_field, self.iid_field, self.day_field]].set_axis(["user", "item", "day"], axis=1)
         kept = kept.assign(day=kept["day"].astype(int) - begin).sort_values(["user", "day"], kind="stable")
         user, day, item = (kept[name].to_numpy() for name in ("user", "day", "item"))
-        self.history = History(user, day, item, days, longest=int(config["MAX_ITEM_LIST_LENGTH"] or 1), early=early)
+        longest = max(int(config["MAX_ITEM_LIST_LENGTH"] or 1), LATELY if self.catalogue.embeddings else 1)
+        self.history = History(user, day, item, days, longest=longest, early=early)
         needed = memory_of_days(self.user_num, days, self.seen.impressions, reports, self.seen.catalogue, self.taxonomy)
         require_memory(self.dataset_name, self.user_num - 1, days, needed, config["memory_limit"])
         profile, consent = self._people()

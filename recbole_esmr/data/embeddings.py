@@ -13,6 +13,9 @@ from recbole_esmr.data.reading.atomic import AtomicFile, refuse
 from recbole_esmr.errors import ConfigError, DataError, nearest
 from recbole_esmr.settings import setting
 
+LATELY = 30
+"""Items of a history that an item's embedding is held against."""
+
 LARGEST = 1e6
 """Largest number in size in an embedding."""
 
@@ -60,7 +63,7 @@ def _of_file(file: AtomicFile, modality: str, path: Path) -> np.ndarray:
         table = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise DataError(f"{where}: is no array of numbers of numpy. Write it with numpy.save.") from error
-    if not isinstance(table, np.ndarray) or table.ndim != 2 or table.dtype.kind not in "fiu":
+    if not isinstance(table, np.ndarray) or table.ndim != 2 or not table.shape[1] or table.dtype.kind not in "fiu":
         raise DataError(f"{where}: is no table of numbers. Expected a row for each item.")
     if len(table) != len(file.text):
         raise DataError(

@@ -112,6 +112,18 @@ list (infinite beyond it), the share of the offered items that are ranked below,
 it was liked or did (1, 0, or −1 where nothing is known)."""
 
 
+def _of_all_processes(felt: Any) -> Any:
+    """The rows of every process, where several evaluate: a mean over some people is not one over their parts."""
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return felt
+    parts: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(parts, felt)
+    first = np.cumsum([0, *(float(part[:, ROW].max()) + 1 if len(part) else 0 for part in parts[:-1])])
+    for part, start in zip(parts, first.tolist(), strict=True):
+        part[:, ROW] += start
+    return torch.cat(parts)
+
+
 def _by_person(felt: np.ndarray) -> list[np.ndarray]:
     felt = felt[np.argsort(felt[:, PERSON], kind="stable")]
     return np.split(felt, np.flatnonzero(np.diff(felt[:, PERSON])) + 1) if len(felt) else []
@@ -195,6 +207,7 @@ class Collector(RecBoleCollector):
             del self.data_struct[name]
         struct = super().get_data_struct()
         if "rec.felt" in self.data_struct:
+            struct.set("rec.felt", _of_all_processes(struct.get("rec.felt")))
             del self.data_struct["rec.felt"]
         for name, value in plain.items():
             self.data_struct.set(name, value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -99,7 +99,7 @@ def label_items(
     found = labels_of(texts[filled].tolist(), labeller, folder / f".{folder.name}.labels.sqlite")
     labels = list(tqdm(found, "Labelling", int(filled.sum()), unit="text", disable=not show_progress))
     seconds = perf_counter() - start
-    taxonomy, named = _taxonomy(folder, settings, labeller)
+    taxonomy, named = taxonomy_of(folder, settings, labeller.emotions)
     frame = file.text.drop(columns=there)
     frame.columns = [f"{name}:{file.types[name]}" for name in frame]
     separator = str(settings["field_separator"])
@@ -108,8 +108,10 @@ def label_items(
     lines = [separator.join(row) + "\n" for row in ([*frame], *frame.itertuples(index=False, name=None))]
     with written_together(folder) as new:
         (new / path.name).write_text("".join(lines), encoding=str(settings.get("encoding") or "utf-8"), errors="replace")
-        yaml = with_key(folder / f"{folder.name}.yaml", "emotion_taxonomy", taxonomy.setting)
-        (new / f"{folder.name}.yaml").write_text(yaml, encoding="utf-8")
+        own = new / f"{folder.name}.yaml"
+        own.write_text(with_key(folder / own.name, "emotion_taxonomy", taxonomy.setting), encoding="utf-8")
+        if settings.get("items_felt"):  # they are not, any more
+            own.write_text(with_key(own, "items_felt", False), encoding="utf-8")
     place = dict(zip(taxonomy.labels, taxonomy.valence.tolist(), strict=True))
     valence = np.full(len(texts), np.nan)
     valence[filled.to_numpy()] = [sum(part * place[name] for name, part in label.share.items()) for label in labels]
@@ -146,16 +148,21 @@ def _require_english(path: Path, texts: pd.Series, columns: Sequence[str]) -> No
         )
 
 
-def _taxonomy(folder: Path, settings: dict[str, Any], labeller: Labeller) -> tuple[Taxonomy, list[str]]:
-    """Of the shares that are written; and what is to be said of it."""
-    mine = labeller.emotions
+def taxonomy_of(folder: Path, settings: dict[str, Any], mine: Mapping[str, list[float]]) -> tuple[Taxonomy, list[str]]:
+    """Of what is written of the items of a data set, and what is to be said of it.
+
+    Args:
+        folder: of the data set.
+        settings: of it.
+        mine: the emotions of who labels, as label: [valence, arousal].
+    """
     same = [name for name in shipped_names("emotion") if _table(load_taxonomy(name)) == mine]
     day = folder / f"{folder.name}.day"
     emotion = str(settings["EMOTION_FIELD"])
     reports = read_atomic_file(day, settings) if day.is_file() else None
     by_name = reports is not None and emotion in reports.types and not reports.text[emotion].isin(["", *NO_NUMBER]).all()
     if not by_name:
-        return load_taxonomy(same[0] if same else mine), []
+        return load_taxonomy(same[0] if same else dict(mine)), []
     theirs = _table(load_taxonomy(settings["emotion_taxonomy"], folder))
     lacking = [name for name in mine if name not in theirs]
     together = load_taxonomy(theirs | {name: mine[name] for name in lacking})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,14 +16,19 @@ from recbole_esmr.data.importers.fields import names
 from recbole_esmr.data.reading.atomic import read_atomic_file
 from recbole_esmr.data.reading.consent import read_consent
 from recbole_esmr.data.reading.felt import felt_names, read_felt
+from recbole_esmr.data.reading.shares import NUMBERED
 from recbole_esmr.errors import ConfigError, DataError
 from recbole_esmr.files import read_yaml
 from recbole_esmr.folders import written_together
+from recbole_esmr.label.data_set import EVIDENCE, taxonomy_of
 
-LATEST = 0.2
-"""Share of each person's moments, the last, that say nothing of items: on those a model is judged."""
+LATEST, LAST = 0.2, 2
+"""Share of each person's interactions, the last, that say nothing of items, and how many at least: on those a model is judged."""
 
-TAXONOMY = "valence-arousal"
+FEWEST = 3
+"""People who must have said how they felt after an item: of fewer its label would be what one of them said."""
+
+EMOTIONS = {name: [place, 0.0] for name, place in zip(NUMBERED, (-1.0, 0.0, 1.0), strict=True)}
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class FeltItems:
 
     Attributes:
         items, labelled: how many there are, and how many somebody said something of.
-        moments: that were used; left_out: of each person the last.
+        moments: that were used; left_out: those among each person's last interactions.
         signal: τ, the SD of what items truly do to a valence, beyond chance.
     """
 
@@ -58,20 +65,29 @@ def label_felt(folder: str | Path, replace: bool = False) -> FeltItems:
     path = folder / f"{folder.name}.item"
     file, inter = read_atomic_file(path, settings), read_atomic_file(folder / f"{folder.name}.inter", settings)
     roles = ("EMOTION_FIELD", "EMOTION_SHARE_FIELD", "VALENCE_FIELD", "INTENSITY_FIELD")
-    there = [str(settings[role]) for role in roles if str(settings[role]) in file.types]
+    there = [name for name in (*(str(settings[role]) for role in roles), EVIDENCE) if name in file.types]
     if there and not replace:
         raise ConfigError(f"{path}: items have '{there[0]}' already. Say --replace to label them anew.")
+    taxonomy, _ = taxonomy_of(folder, settings, EMOTIONS)
     felt = read_felt(inter, settings, read_consent(folder.name, folder, settings))
     user, item = (inter.text[str(settings[role])] for role in ("USER_ID_FIELD", "ITEM_ID_FIELD"))
     when = next((str(settings[role]) for role in ("TIME_FIELD", "DAY_FIELD") if str(settings[role]) in inter.types), None)
     order = (inter.times(when) if when else pd.Series(np.arange(len(user)), index=user.index)).rename("when")
-    rows = pd.concat([user.rename("user"), item.rename("item"), order, felt], axis=1).dropna(subset="valence_after")
-    if rows.empty:
+    rows = pd.concat([user.rename("user"), item.rename("item"), order, felt], axis=1)
+    share = max(LATEST, _held_out(settings))
+    by_user = rows.groupby("user")["when"]
+    early = (by_user.rank(method="first", pct=True) <= 1 - share) & (by_user.rank(method="first", ascending=False) > LAST)
+    told = rows["valence_after"].notna()
+    if not told.any():
         name = felt_names(settings)["valence_after"]
         raise DataError(f"{inter.path}: nobody who consents says how they felt after an item: it needs '{name}:float'.")
-    place = rows.groupby("user")["when"].rank(method="first", pct=True)
-    used = rows[place <= 1 - LATEST]
+    used = rows[told & early]
+    if used.empty:
+        raise DataError(f"{inter.path}: people say how they felt after their last interactions alone, which are left for tests.")
     valence, signal = felt_valences(used)
+    valence = valence[used.groupby("item")["user"].nunique().reindex(valence.index) >= FEWEST]
+    if valence.empty:
+        raise DataError(f"{inter.path}: no item has {FEWEST} people who say how they felt after it. Nothing was written.")
     ids = file.text[str(settings["ITEM_ID_FIELD"])]
     frame = file.text.drop(columns=there)
     frame.columns = [f"{name}:{file.types[name]}" for name in frame]
@@ -80,8 +96,16 @@ def label_felt(folder: str | Path, replace: bool = False) -> FeltItems:
     lines = [separator.join(row) + "\n" for row in ([*frame], *frame.itertuples(index=False, name=None))]
     with written_together(folder) as new:
         (new / path.name).write_text("".join(lines), encoding=str(settings.get("encoding") or "utf-8"), errors="replace")
-        (new / own.name).write_text(with_key(own, "emotion_taxonomy", TAXONOMY), encoding="utf-8")
-    return FeltItems(len(ids), int(ids.isin(valence.index).sum()), len(used), len(rows) - len(used), signal)
+        (new / own.name).write_text(with_key(own, "emotion_taxonomy", taxonomy.setting), encoding="utf-8")
+        marked = with_key(new / own.name, "items_felt", True)
+        (new / own.name).write_text(marked, encoding="utf-8")
+    return FeltItems(len(ids), int(ids.isin(valence.index).sum()), len(used), int((told & ~early).sum()), signal)
+
+
+def _held_out(settings: Mapping[str, Any]) -> float:
+    """Share of a person's interactions that the data set's own split keeps from training."""
+    parts = ((settings.get("eval_args") or {}).get("split") or {}).get("RS")
+    return 1 - float(parts[0]) / float(sum(parts)) if parts else 0.0
 
 
 def felt_valences(rows: pd.DataFrame) -> tuple[pd.Series, float]:
@@ -110,6 +134,10 @@ def felt_valences(rows: pd.DataFrame) -> tuple[pd.Series, float]:
     left = after - slope * centred
     group = left.groupby(rows["item"])
     count, mean = group.count(), group.mean()
+    if len(left) == len(count):
+        raise DataError(
+            f"{len(left)} moments of as many items: nothing tells what an item does from chance. Nothing was written."
+        )
     within = float((left - rows["item"].map(mean)).pow(2).sum() / max(len(left) - len(count), 1))
     between = float((count * mean**2).sum() - (len(count) - 1) * within) / max(len(left) - (count**2).sum() / len(left), 1e-9)
     if between <= 0:

@@ -9,7 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recbole_esmr.errors import CheckpointError
+
 NEIGHBOURS = 10
+
+_ROUNDED = 1e-3
+"""How far components may be apart that were computed on another number of threads."""
 
 
 @dataclass(frozen=True)
@@ -63,5 +68,31 @@ class ColdItems:
     def scored(self, scores: Tensor) -> Tensor:
         """The scores (B, I) with those of the cold items in their place."""
         found = scores.clone()
-        found[:, self.item] = (scores[:, self.like] * self.weight).sum(dim=2)
+        of_cold = torch.zeros(len(scores), len(self.item))
+        for like, weight in zip(
+            self.like.T, self.weight.T, strict=True
+        ):  # a neighbour at a time: never people × items × neighbours
+            of_cold += scores[:, like] * weight
+        found[:, self.item] = of_cold
         return found
+
+
+def require_same_embeddings(here: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray]) -> None:
+    """Refuse embeddings that a model was not trained on: its weights are of their components, whose axes come from all items.
+
+    Args:
+        here: of the catalogue, by modality.
+        kept: those of a checkpoint.
+
+    Raises:
+        CheckpointError: other modalities, items or vectors.
+    """
+    same = isinstance(kept, Mapping) and here.keys() == kept.keys()
+    if not same or not all(
+        isinstance(kept[name], np.ndarray) and kept[name].shape == value.shape and np.allclose(kept[name], value, atol=_ROUNDED)
+        for name, value in here.items()
+    ):
+        raise CheckpointError(
+            "item_embeddings are not those it was trained on: other modalities, other items, or other vectors. Use the same "
+            ".item and files, or train again."
+        )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recbole_esmr.data.catalogue import Catalogue
+from recbole_esmr.data.embeddings import LATELY
 from recbole_esmr.data.history import History
 from recbole_esmr.data.item_past import ItemPast
 from recbole_esmr.data.log import Log
@@ -34,8 +35,8 @@ class RankerSettings:
     negatives: int = setting("sampled negatives a view", low=1, high=1000)
 
 
-SHOWN, LATELY = 3, 30
-"""Components of an embedding that LightGBM sees as they are, and items of a history that an item is held against."""
+SHOWN = 3
+"""Components of an embedding that LightGBM sees as they are."""
 
 
 class EngagementFeatures:

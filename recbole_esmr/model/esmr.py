@@ -20,6 +20,7 @@ from recbole_esmr.data.log import Log
 from recbole_esmr.data.trace import BLOCK, TRAIN
 from recbole_esmr.errors import ConfigError
 from recbole_esmr.model.beliefs import Beliefs, believe
+from recbole_esmr.model.cold_items import require_same_embeddings
 from recbole_esmr.model.days import day_labels
 from recbole_esmr.model.emotion_encoder import encoder_loss
 from recbole_esmr.model.engagement_ranker import EngagementFeatures
@@ -182,7 +183,8 @@ class ESMR(SequentialRecommender):
 
     def other_parameter(self) -> dict[str, Any]:
         """What the weights do not hold: what was learned beside them, and the retriever's own."""
-        return {**self.learned.to_parameters(), "retriever": self.retriever.other_parameter()}
+        beside = {"retriever": self.retriever.other_parameter(), "embeddings": dict(self.catalogue.embeddings)}
+        return {**self.learned.to_parameters(), **beside}
 
     def load_other_parameter(self, para: dict[str, Any] | None) -> None:
         """The inverse of :meth:`other_parameter`; all of it is checked before any of it is used.
@@ -193,6 +195,7 @@ class ESMR(SequentialRecommender):
         if para:
             own = dict(para)
             retriever = own.pop("retriever", None)
+            require_same_embeddings(self.catalogue.embeddings, own.pop("embeddings", {}))
             learned = Learned.of_parameters(
                 own, self.log.trace.users, EngagementFeatures.count(len(self.taxonomy), self.catalogue)
             )

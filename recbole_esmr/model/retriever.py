@@ -52,6 +52,7 @@ class Retriever(nn.Module):
         self.config = config
         self.model = config.model_class(config, dataset).to(config["device"])
         self.register_buffer("watched", _watched(dataset, self.model.n_items))
+        self._cold: tuple[np.ndarray, ColdItems | None] | None = None
         self.trained = False  # some models of RecBole, Pop for one, cannot answer before they are
 
     def frozen(self, embeddings: Mapping[str, np.ndarray] | None = None) -> Retrieval:
@@ -61,8 +62,15 @@ class Retriever(nn.Module):
             embeddings: of the items, by which those that it has not learned are scored.
         """
         scores = ItemScores(self.model, self.config["device"]) if self.trained else None
-        cold = ColdItems.of(embeddings, self.watched.cpu().numpy()) if embeddings else None
+        cold = self._cold_items(embeddings) if embeddings else None
         return Retrieval(scores, self.model.n_items, int(self.config["MAX_ITEM_LIST_LENGTH"]), cold)
+
+    def _cold_items(self, embeddings: Mapping[str, np.ndarray]) -> ColdItems | None:
+        """Those that are not ``watched``, found once."""
+        watched = self.watched.cpu().numpy()
+        if self._cold is None or not np.array_equal(self._cold[0], watched):
+            self._cold = watched.copy(), ColdItems.of(embeddings, watched)
+        return self._cold[1]
 
     def other_parameter(self) -> dict[str, Any]:
         """RecBole's ``other_parameter`` without modules, whose weights are in the state dict anyway."""

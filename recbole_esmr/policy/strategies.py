@@ -24,9 +24,12 @@ class LinUCBStrategies(LinUCB):
         ConfigError: the items have no strategies.
     """
 
+    def __init__(self, model: ESMR, dataset: ESMRDataset) -> None:
+        super().__init__(model, dataset)
+        self._strategies = strategies_of(self._rankers.catalogue.strategy)
+
     def _arms(self) -> np.ndarray:
-        strategy = strategies_of(self._rankers.catalogue.strategy)
-        return np.stack([self._rankers.catalogue.strategy == name for name in strategy], axis=1).astype(float)
+        return np.stack([self._rankers.catalogue.strategy == name for name in self._strategies], axis=1).astype(float)
 
 
 class OneStrategy(Baseline):

@@ -85,17 +85,26 @@ def causal_question(
 
 
 def moments_answers(
-    moments: Moments, trace: Trace, seen: Seen, labels: Sequence[str], settings: CausalSettings, use: np.ndarray
-) -> MomentAnalysis:
+    moments: Moments, trace: Trace, seen: Seen, labels: Sequence[str], settings: CausalSettings, use: np.ndarray,
+    felt: bool = False,
+) -> MomentAnalysis:  # fmt: skip
     """What a log says of how items leave people just after them.
 
     Args:
         moments: of the log.
         trace, seen, labels, settings: as of :func:`causal_question`.
         use: (U, D) bool, the days whose moments may be used.
+        felt: whether the items' emotions were made of these very moments: then nothing can be asked of them.
     """
     kept = moments.take(use[moments.user, moments.day])
-    return effects_of_moments(kept, traits_of(seen.catalogue, labels, settings.features), settings.level)
+    features = [name for name in settings.features if not (felt and name == "emotion")]
+    found = effects_of_moments(kept, traits_of(seen.catalogue, labels, features), settings.level)
+    if felt and len(moments):
+        found.warnings.append(
+            "the emotions of the items were made of what people felt after them (label --felt), so what they do to how people "
+            "feel just after them is not asked: it would be found in pure chance."
+        )
+    return found
 
 
 def learn_responses(panel: Panel, effects: Sequence[Mapping[str, Any]], trace: Trace, use: np.ndarray) -> Responses:

@@ -13,7 +13,7 @@ import pandas as pd
 from recbole_esmr.data.reading.atomic import read_atomic_file
 from recbole_esmr.data.reading.calendar import days_of_views, shift_to_views, warn_of_shifted
 from recbole_esmr.data.reading.consent import Consent, read_consent
-from recbole_esmr.data.reading.felt import AFTER, reports_of_moments, withheld
+from recbole_esmr.data.reading.felt import reports_of_moments, withheld
 from recbole_esmr.data.reading.partners import Partners, partners
 from recbole_esmr.data.reading.schema import checked
 from recbole_esmr.data.reading.shown import agreed
@@ -88,7 +88,7 @@ def read_records(
     """
     consent = read_consent(name, folder, config, warn)
     views = withheld(views, views["user"], consent)
-    felt = any(views[column].notna().any() for column in AFTER if column in views)
+    felt = any(views[column].notna().any() for column in ("valence_before", "valence_after") if column in views)
     frames, day_ids = _read(name, Path(folder), config, taxonomy, consent, warn, set() if felt else {"day"})
     if "day" not in views:
         views = views.assign(day=_days(name, config, views, frames, warn))

@@ -57,7 +57,7 @@ def add_felt(dataset: Any, file: AtomicFile) -> dict[str, pd.Series]:
     either = np.where(np.isfinite(better) | np.isfinite(liked), (better == 1) | (liked == 1), np.nan)
     found = {BETTER: better, LIKED: either}
     for name, title in asked.items():
-        if not np.isfinite(found[METRICS[name]]).any():
+        if not np.isfinite(found[METRICS[name]]).any() and config["benchmark_filename"] is None:  # of parts one may do without
             after = felt_names(config)["valence_after"]
             ratings = " (or set liked_rating, and give ratings)" if name == "likedrecall" else ""
             raise DataError(
@@ -65,3 +65,13 @@ def add_felt(dataset: Any, file: AtomicFile) -> dict[str, pd.Series]:
                 f"{ratings}, and nobody has one. Add it, or take {title} out of metrics."
             )
     return {METRICS[name]: pd.Series(found[METRICS[name]], index=file.text.index).fillna(-1.0) for name in asked}
+
+
+def without_silent(dataset: Any, file: AtomicFile, columns: dict[str, pd.Series]) -> dict[str, pd.Series]:
+    """The columns of an ``.inter`` with the moods of who does not consent unknown, also where rows are filtered by a mood."""
+    moods = [name for name in felt_names(dataset.config).values() if name in columns]
+    if not moods:
+        return columns
+    consent = read_consent(dataset.dataset_name, dataset.dataset_path, dataset.config)
+    silent = ~consent.of(file.text[str(dataset.config["USER_ID_FIELD"])])
+    return columns | {name: columns[name].mask(silent) for name in moods}

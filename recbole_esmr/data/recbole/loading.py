@@ -22,7 +22,7 @@ from recbole_esmr.data.reading.felt import felt_names
 from recbole_esmr.data.reading.schema import require_ids, require_rows
 from recbole_esmr.data.reading.times import FROM_1970, NO_TIMES, UNITS, not_a_time, unit_of
 from recbole_esmr.data.reading.zones import zone_of_rows
-from recbole_esmr.data.recbole.felt import add_felt
+from recbole_esmr.data.recbole.felt import add_felt, without_silent
 from recbole_esmr.errors import ConfigError, DataError, closest, nearest
 from recbole_esmr.protocol import as_recbole
 
@@ -68,6 +68,8 @@ def load_feat(_: Callable[..., Any], dataset: Any, filepath: str, source: Any) -
         name for name in file.types if name in ids.values() or ((load is None or name in load) and name not in (unload or ()))
     ]
     columns = {name: _column(dataset, file, name) for name in asked}
+    if source == FeatureSource.INTERACTION:
+        columns = without_silent(dataset, file, columns)
     types = {name: FeatureType(file.types[name]) for name in asked}
     if source == FeatureSource.INTERACTION:
         _add_time(dataset, file, columns, types)
