@@ -299,3 +299,22 @@ def test_the_help_has_an_example(capsys):
     with pytest.raises(SystemExit):
         main(["label", "--help"])
     assert "example: recbole-esmr label --dataset=datasets/mine --text=title,caption" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_program_that_is_refused_in_the_middle_ends_in_one_line(tmp_path):
+    """Its other texts are still on their way to it: the line of the mistake is said, and not that a pipe was closed twice."""
+    script = tmp_path / "wrong.py"
+    script.write_text(
+        "import json, sys\n"
+        "for n, line in enumerate(sys.stdin):\n"
+        "    print(json.dumps({'id': n, 'share': {'happy': 2 if n == 3 else 1}}), flush=True)\n"
+    )
+    program = Program(f"{sys.executable} {script}", load_taxonomy("esmr"))
+    for _ in range(5):
+        with pytest.raises(DataError, match="answer 4: share of 'happy': 2"):
+            list(program.label(["a text that is long enough to fill a pipe " * 50] * 3000))
+
+
+def test_a_share_that_misses_0_by_its_last_bit_is_0():
+    label = checked_label({"share": {"happy": 1 + 1e-16, "angry": -2.2e-16}}, ["happy", "angry"], "here")
+    assert label.share == {"happy": 1.0, "angry": 0.0}

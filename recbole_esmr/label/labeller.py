@@ -11,6 +11,9 @@ from recbole_esmr.errors import DataError, nearest
 ROUNDED = 0.01
 """How far shares may miss a sum of 1."""
 
+ROUNDING = 1e-9
+"""How far a number may miss its range: a program counts in binary."""
+
 
 @dataclass(frozen=True)
 class Label:
@@ -82,6 +85,6 @@ def checked_label(said: Any, emotions: Sequence[str], where: str) -> Label:
 
 
 def _number(value: Any, where: str, low: float = 0.0, high: float = 1.0) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low - ROUNDING <= value <= high + ROUNDING:
         raise DataError(f"{where}: {value!r}; expected a number in [{low:g}, {high:g}].")
-    return float(value)
+    return float(min(max(value, low), high))

@@ -51,7 +51,8 @@ class Program:
         complaints: list[str] = []
         with program:
             questions, answers, errors = (cast(IO[str], pipe) for pipe in (program.stdin, program.stdout, program.stderr))
-            Thread(target=_feed, args=(questions, texts), daemon=True).start()
+            feeder = Thread(target=_feed, args=(questions, texts), daemon=True)
+            feeder.start()
             listener = Thread(target=_listen, args=(errors, complaints), daemon=True)
             listener.start()
             try:
@@ -60,6 +61,7 @@ class Program:
             finally:
                 if program.poll() is None:
                     program.terminate()
+                feeder.join(timeout=10)  # who has written to the pipe closes it; two that close it at once stumble
 
     def _answer(self, line: str, number: int, program: subprocess.Popen[Any], listener: Thread, complaints: list[str]) -> Label:
         where = f"--command={self._command[0]}, answer {number + 1}"
