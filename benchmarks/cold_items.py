@@ -38,7 +38,8 @@ AUDIO = (
     "speechiness",
     "popularity",
 )
-KEYS = {"state": "CRITICAL", "show_progress": False, "gate": "never", "epochs": 20, "metrics": ["Recall", "NDCG"]}
+OF_ESMR = {"gate": "never", "effect_features": ["emotion"]}
+KEYS = {"state": "CRITICAL", "show_progress": False, "epochs": 20, "metrics": ["Recall", "NDCG"]}
 
 
 def captions(folder: Path, seed: int) -> np.ndarray:
@@ -93,8 +94,8 @@ def held_out(folder: Path, seed: int) -> list[str]:
 
 def quality(model: str, folder: Path, cold: list[str], seed: int, **keys: object) -> np.ndarray:
     """NDCG@10 over the held-out items of each person who watches one on the test days, (P,)."""
-    asked = {**KEYS, "seed": seed, "benchmark_filename": ["train", "valid", "test"], **keys}
-    asked = asked if model == "ESMR" else {name: value for name, value in asked.items() if name != "gate"}
+    own = OF_ESMR if model == "ESMR" else {}
+    asked = {**KEYS, **own, "seed": seed, "benchmark_filename": ["train", "valid", "test"], **keys}
     result = run_recbole(model, str(folder), config_dict=asked, arguments=[])
     _, trained, data, _, _, test = load_data_and_model(result["checkpoint"])
     rows = test.dataset.inter_feat if hasattr(test, "dataset") else test._dataset.inter_feat
