@@ -190,7 +190,7 @@ def _causal(options: argparse.Namespace, keys: list[str]) -> None:
         from recbole_esmr.causal.graph import save_graph
         from recbole_esmr.report.figures import save_effects
 
-        paths = save_effects(options.figures, result["effects"], result["graph"]["edges"])
+        paths = save_effects(options.figures, result["effects"], result["graph"]["edges"], result["moments"]["effects"])
         options.say("Written: " + ", ".join(map(str, [*paths, *save_graph(options.figures, found.graph())])))
 
 

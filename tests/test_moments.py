@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -515,3 +516,15 @@ def test_a_part_of_benchmark_filename_may_do_without_moods(tmp_path):
     keys = _keys(benchmark_filename=["train", "valid", "test"])
     result = run_recbole("Pop", str(folder), config_dict=keys, saved=False, arguments=[])
     assert 0 < result["test_result"]["feelauc"] < 1 and np.isnan(result["best_valid_result"]["feelauc"])
+
+
+def test_effects_of_the_moment_are_drawn_and_written(tmp_path, capsys):
+    folder = _write(tmp_path, **{"random:float": np.arange(PEOPLE * VIEWS) % 2})
+    line = ["causal", f"--dataset={folder}", "--all_days", "--graph_samples=0", "--output=effects.json", "--figures=drawn"]
+    assert main(line) == 0
+    said = capsys.readouterr().out
+    assert "random items" in said and "chosen - random" in said and "effects_of_the_moment.png" in said
+    assert (tmp_path / "drawn/effects_of_the_moment.png").read_bytes()[:4] == b"\x89PNG"
+    told = json.loads((tmp_path / "effects.json").read_text())["moments"]["effects"]
+    assert {(effect["treatment"], effect["outcome"]) for effect in told} == {("happy", "valence_after")}  # angry is the rest
+    assert told[0]["random"]["low"] > 0 and told[0]["chosen"]["low"] > 0 and "p" in told[0]["difference"]

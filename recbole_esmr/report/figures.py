@@ -177,6 +177,37 @@ def save_forest(path: str | Path, effects: Sequence[Mapping[str, Any]], outcome:
     _save(path, draw, height=1.2 + 0.28 * len(rows))
 
 
+def save_moments(path: str | Path, effects: Sequence[Mapping[str, Any]]) -> None:
+    """Effects of the moment: among items drawn at random, among chosen ones, and the naive slope, one row a trait and outcome.
+
+    Args:
+        path: image file.
+        effects: of ``moments`` in ``effects.json``; each is drawn in SDs of its treatment, so that one axis holds them all.
+    """
+
+    def draw(figure: Any) -> None:
+        axis, labelled = figure.subplots(), set()
+        for place, effect in enumerate(reversed(effects)):
+            for part, shift, color in (("random", 0.15, "tab:blue"), ("chosen", -0.15, "tab:orange")):
+                if effect[part]:
+                    mean, low, high = (effect["spread"] * effect[part][name] for name in ("estimate", "low", "high"))
+                    label = None if part in labelled else f"{part} items, interval"
+                    labelled.add(part)
+                    reach = [[mean - low], [high - mean]]
+                    axis.errorbar(mean, place + shift, xerr=reach, fmt="o", color=color, capsize=2, label=label)
+            if np.isfinite(effect["naive"]):
+                label = None if "naive" in labelled else "chosen items, naive"
+                labelled.add("naive")
+                axis.plot(effect["spread"] * effect["naive"], place - 0.15, "x", color="tab:red", label=label)
+        names = [f"{effect['treatment']} → {effect['outcome'].replace('_', ' ')}" for effect in reversed(effects)]
+        axis.set_yticks(range(len(effects)), names)
+        axis.axvline(0, color="black", linewidth=0.6)
+        axis.set(xlabel="change just after the item, for 1 SD of the treatment")
+        axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+
+    _save(path, draw, height=1.2 + 0.4 * len(effects))
+
+
 def save_causal_graph(path: str | Path, edges: Sequence[Mapping[str, Any]], least: float = 0.5, most: int = 30) -> None:
     """The discovered graph in columns by time; the more samples have an edge the darker it is.
 
@@ -227,14 +258,22 @@ def save_causal_graph(path: str | Path, edges: Sequence[Mapping[str, Any]], leas
     _save(path, draw, width=9.0, height=max(4.0, 0.4 * max(map(len, columns))))
 
 
-def save_effects(folder: str | Path, effects: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any]]) -> list[Path]:
-    """Forest plots of the two mood outcomes, and the discovered graph where there is one; returns the paths."""
+def save_effects(
+    folder: str | Path,
+    effects: Sequence[Mapping[str, Any]],
+    edges: Sequence[Mapping[str, Any]],
+    moments: Sequence[Mapping[str, Any]] = (),
+) -> list[Path]:
+    """Forest plots of the two mood outcomes, of the moment, and the discovered graph, where there are such; returns the paths."""
     names = []
     with written_together(folder) as new:
         for outcome in ("valence", "negative"):
             if any(effect["outcome"] == outcome and effect["treatment"] != "time_spent" for effect in effects):
                 names.append(f"effects_on_{outcome}.png")
                 save_forest(new / names[-1], effects, outcome)
+        if moments:
+            names.append("effects_of_the_moment.png")
+            save_moments(new / names[-1], moments)
         if edges:
             names.append("graph.png")
             save_causal_graph(new / names[-1], edges)
