@@ -121,8 +121,7 @@ def make_panel(
         frame[name] = frame[name].fillna(frame[name].mean()).fillna(0.0)
     slate = impressions.has_skips
     if slate and len(frame):
-        shown = [f"shown_{name}" for name in traits.names] or ["shown_negative", "shown_positive"]
-        usually = [name.replace("shown_", "usually_shown_", 1) for name in shown]
+        shown, usually = ["shown_negative", "shown_positive"], ["usually_negative", "usually_positive"]
         habits = usually_shown(frame["user"].to_numpy(), frame["watched_tone"].to_numpy(), frame[shown].to_numpy(float))
         frame = pd.concat([frame, pd.DataFrame(habits, columns=usually, index=frame.index)], axis=1)
         lagged += usually
