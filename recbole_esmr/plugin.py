@@ -154,11 +154,11 @@ METHODS = (
 )
 
 METRICS = (
-    # name, what it needs of RecBole's collector, whether smaller is better; all are rankings' metrics
-    ("NegativeExposure", ("rec.items", "data.item_negative"), True),
-    ("ExpectedValence", ("rec.items", "data.item_tone"), False),
-    ("LikedRecall", ("rec.felt",), False),
-    ("FeelAUC", ("rec.felt",), False),
+    # name, where it is, what it needs of RecBole's collector, whether smaller is better; all are rankings' metrics
+    ("NegativeExposure", "metrics", ("rec.items", "data.item_negative"), True),
+    ("ExpectedValence", "metrics", ("rec.items", "data.item_tone"), False),
+    ("LikedRecall", "felt", ("rec.felt",), False),
+    ("FeelAUC", "felt", ("rec.felt",), False),
 )
 
 
@@ -267,9 +267,9 @@ def _register_metrics() -> None:
     from recbole.evaluator import register as known
     from recbole.utils import EvaluatorType
 
-    for title, needs, smaller in METRICS:
+    for title, file, needs, smaller in METRICS:
         name = title.lower()
-        known.metrics_dict[name] = Lazy(f"recbole_esmr.evaluator.metrics:{title}")
+        known.metrics_dict[name] = Lazy(f"recbole_esmr.evaluator.{file}:{title}")
         known.metric_information[name] = list(needs)
         known.metric_types[name] = EvaluatorType.RANKING
         if smaller and name not in known.smaller_metrics:

@@ -21,8 +21,8 @@ from recbole_esmr.data.importers import import_data
 from recbole_esmr.data.moments import Moments
 from recbole_esmr.data.reading.felt import left_better, reports_of_moments
 from recbole_esmr.errors import DataError
+from recbole_esmr.evaluator.felt import FeelAUC, LikedRecall
 from recbole_esmr.evaluator.full_sort import full_sort_scores
-from recbole_esmr.evaluator.metrics import FeelAUC, LikedRecall
 from recbole_esmr.label.felt import felt_valences
 from recbole_esmr.quick_start import estimate_causal, load_data_and_model, run_recbole
 from tests.conftest import QUICK
