@@ -10,7 +10,8 @@ for what was reported and logged, `naive` adjusts for nothing.
 
 With `--traits` single emotions are asked after, by day after the feed, with days on which behaviour alone tells the mood (`told`,
 prediction-powered inference) and without (`reports`): coverage and width of the intervals, in how many logs the gate would open
-(`open`) and the test rejects at 5 % (`rejects`), and how alike believed and true effects are.
+(`open`) and the test rejects at 5 % (`rejects`), how alike believed and true effects are, and how far the estimates of positive
+emotions are off beyond those of negative ones.
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ def traits_of_one_log(world: str, seed: int, users: int, items: int, days: int) 
         config = Config("ESMR", str(log), config_dict={"state": "CRITICAL", "show_progress": False}, arguments=[])
         data = load_split(config)
     every_day = np.ones(data.trace.present.shape, dtype=bool)
+    sign = dict(zip((f"exposure_{label}" for label in data.taxonomy.labels), np.sign(data.taxonomy.valence), strict=True))
     rows: list[dict[str, object]] = []
     for way in ("told", "reports"):
         settings = replace(config.esmr.causal, nowcast=way == "told", days=after)
@@ -108,6 +110,7 @@ def traits_of_one_log(world: str, seed: int, users: int, items: int, days: int) 
             rows.append(
                 {
                     "world": world, "seed": seed, "way": way, "treatment": effect.treatment, "truth": values[0],
+                    "sign": sign[effect.treatment],
                     "estimate": effect.estimate, "covers": np.mean([low <= value <= high for low, high, value in by_day]),
                     "covers sum": together[0] <= together[2] <= together[1],
                     "width": np.mean([high - low for low, high, _ in by_day]), "width of sum": together[1] - together[0],
@@ -120,7 +123,12 @@ def traits_of_one_log(world: str, seed: int, users: int, items: int, days: int) 
 def traits_summary(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a world and way, over seeds and emotions."""
     names = ["covers", "covers sum", "width", "width of sum", "open", "rejects", "alike"]
-    return frame.groupby(["world", "way"], sort=False)[names].mean().reset_index()
+    found = frame.groupby(["world", "way"], sort=False)[names].mean()
+    off = frame.assign(off=frame["estimate"] - frame["truth"]).groupby(["world", "way", "seed", "sign"], sort=False)["off"].mean()
+    tilt = (off.xs(1, level="sign") - off.xs(-1, level="sign")).groupby(["world", "way"], sort=False)
+    found["bias, positive less negative"] = tilt.mean()
+    found["± (SE over seeds)"] = tilt.std() / np.sqrt(tilt.count())
+    return found.reset_index()
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:

@@ -73,11 +73,12 @@ def power(
     Raises:
         ConfigError: a world without effects that is to be scaled, or one whose effects differ by state.
     """
-    if load_world(world).catalogue.strategy_share:
+    own = load_world(world)
+    if own.catalogue.strategy_share:
         raise ConfigError(
             f"world '{world}': items offer strategies, whose effects differ by state; power asks after emotions alone."
         )
-    start, settings = perf_counter(), _scaled(load_world(world), effect)
+    start, settings = perf_counter(), _scaled(own, effect)
     sizes: list[dict[str, Any]] = []
     with tqdm(total=len(people) * logs, desc=f"Logs of {settings.name}", unit="log") as bar:
         for users in sorted(people):

@@ -200,7 +200,7 @@ def test_one_strategy_is_pushed_and_bandits_learn_among_them(world):
         OneStrategy(model, data, "ventin")
     bandit = LinUCBStrategies(model, data)
     bandit.reset(users, items)
-    assert bandit.lift(np.eye(4)).shape == (4, 4) and bandit._arms().shape == (len(data.catalogue), 4)
+    assert bandit.lift(np.eye(4)).shape == (4, 4) and bandit.arms.shape == (len(data.catalogue), 4)
     slates = bandit.recommend(morning)
     bandit.observe(evening_of(slates, np.full(slates.shape, 0.5), {"churned": np.zeros(len(users))}, "lonely", 15))
     assert np.isfinite(bandit._theta).all()

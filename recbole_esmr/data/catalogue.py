@@ -91,6 +91,11 @@ class Catalogue:
         """Name of the strategy of emotion regulation that each item offers, "" for none; (I,)."""
         return self.columns.get(STRATEGY, np.full(len(self), ""))
 
+    @cached_property
+    def strategies(self) -> tuple[str, ...]:
+        """The strategies that items offer, sorted."""
+        return tuple(str(name) for name in np.unique(self.strategy) if name)
+
     @property
     def has_emotion(self) -> bool:
         """Whether any item has an emotion."""

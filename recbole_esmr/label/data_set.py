@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from recbole_esmr.data.importers.dataset_yaml import with_key
-from recbole_esmr.data.importers.fields import names
-from recbole_esmr.data.reading.atomic import NO_NUMBER, AtomicFile, read_atomic_file
-from recbole_esmr.emotion import Taxonomy, load_taxonomy
+from recbole_esmr.data.reading.atomic import AtomicFile
+from recbole_esmr.emotion import Taxonomy
 from recbole_esmr.errors import ConfigError, DataError, nearest
-from recbole_esmr.files import read_yaml, shipped_names
-from recbole_esmr.folders import written_together
 from recbole_esmr.label.agreement import agreement
+from recbole_esmr.label.item_file import EVIDENCE, ItemFile
 from recbole_esmr.label.kept import labels_of
 from recbole_esmr.label.labeller import Label, Labeller
-
-EVIDENCE = "emotion_evidence"
-"""The column that holds the words that a label rests on, with their part in it."""
 
 LONG_ENOUGH, FOREIGN = 5, 0.5
 """Words from which on a text is asked whether it is English; the share of such texts without an English word that is refused."""
@@ -80,15 +72,9 @@ def label_items(
         ConfigError: no such column, or items have emotions already.
         DataError: a file that cannot be read, texts that are not English, or a labeller that says what no label is.
     """
-    folder = Path(os.path.abspath(folder))
-    path = folder / f"{folder.name}.item"
-    settings = names() | (read_yaml(folder / f"{folder.name}.yaml") if (folder / f"{folder.name}.yaml").is_file() else {})
-    file = read_atomic_file(path, settings)
+    items = ItemFile.opened(folder, replace)
+    file, path, folder = items.file, items.file.path, items.folder
     texts = _texts(file, columns)
-    roles = ("EMOTION_FIELD", "EMOTION_SHARE_FIELD", "VALENCE_FIELD", "INTENSITY_FIELD")
-    there = [name for name in (*(str(settings[role]) for role in roles), EVIDENCE) if name in file.types]
-    if there and not replace:
-        raise ConfigError(f"{path}: items have '{there[0]}' already. Say --replace to label them anew.")
     filled = texts != ""
     if not filled.any():
         raise DataError(f"{path}: no item has a text in {', '.join(columns)}. Name the column of titles or captions with --text.")
@@ -99,23 +85,13 @@ def label_items(
     found = labels_of(texts[filled].tolist(), labeller, folder / f".{folder.name}.labels.sqlite")
     labels = list(tqdm(found, "Labelling", int(filled.sum()), unit="text", disable=not show_progress))
     seconds = perf_counter() - start
-    taxonomy, named = taxonomy_of(folder, settings, labeller.emotions)
-    frame = file.text.drop(columns=there)
-    frame.columns = [f"{name}:{file.types[name]}" for name in frame]
-    separator = str(settings["field_separator"])
-    cells = [_cells(label, taxonomy, separator) for label in labels]
-    frame = frame.join(pd.DataFrame(cells, index=texts[filled].index, columns=list(_COLUMNS))).fillna("")
-    lines = [separator.join(row) + "\n" for row in ([*frame], *frame.itertuples(index=False, name=None))]
-    with written_together(folder) as new:
-        (new / path.name).write_text("".join(lines), encoding=str(settings.get("encoding") or "utf-8"), errors="replace")
-        own = new / f"{folder.name}.yaml"
-        own.write_text(with_key(folder / own.name, "emotion_taxonomy", taxonomy.setting), encoding="utf-8")
-        if settings.get("items_felt"):  # they are not, any more
-            own.write_text(with_key(own, "items_felt", False), encoding="utf-8")
+    taxonomy, named = items.taxonomy_with(labeller.emotions)
+    cells = [_cells(label, taxonomy, str(items.settings["field_separator"])) for label in labels]
+    items.write(pd.DataFrame(cells, index=texts[filled].index, columns=list(_COLUMNS)), taxonomy)
     place = dict(zip(taxonomy.labels, taxonomy.valence.tolist(), strict=True))
     valence = np.full(len(texts), np.nan)
     valence[filled.to_numpy()] = [sum(part * place[name] for name, part in label.share.items()) for label in labels]
-    ids = file.text[str(settings["ITEM_ID_FIELD"])].tolist()
+    ids = items.ids.tolist()
     compared = _compared(ids, valence, opinions) if opinions is not None else {}
     return Labelled(len(texts), int((~filled).sum()), valence, ids, seconds, named, compared)
 
@@ -146,33 +122,6 @@ def _require_english(path: Path, texts: pd.Series, columns: Sequence[str]) -> No
             f"{path}: the texts in {', '.join(columns)} are not English (for example {texts.iloc[0][:60]!r}), and this labeller "
             "reads English alone. Label with a program that reads them (--command), or say --force."
         )
-
-
-def taxonomy_of(folder: Path, settings: dict[str, Any], mine: Mapping[str, list[float]]) -> tuple[Taxonomy, list[str]]:
-    """Of what is written of the items of a data set, and what is to be said of it.
-
-    Args:
-        folder: of the data set.
-        settings: of it.
-        mine: the emotions of who labels, as label: [valence, arousal].
-    """
-    same = [name for name in shipped_names("emotion") if _table(load_taxonomy(name)) == mine]
-    day = folder / f"{folder.name}.day"
-    emotion = str(settings["EMOTION_FIELD"])
-    reports = read_atomic_file(day, settings) if day.is_file() else None
-    by_name = reports is not None and emotion in reports.types and not reports.text[emotion].isin(["", *NO_NUMBER]).all()
-    if not by_name:
-        return load_taxonomy(same[0] if same else dict(mine)), []
-    theirs = _table(load_taxonomy(settings["emotion_taxonomy"], folder))
-    lacking = [name for name in mine if name not in theirs]
-    together = load_taxonomy(theirs | {name: mine[name] for name in lacking})
-    note = f"people name emotions of their own, so emotion_taxonomy now holds theirs and {', '.join(lacking)}" if lacking else ""
-    return together, [note] * bool(note)
-
-
-def _table(taxonomy: Taxonomy) -> dict[str, list[float]]:
-    places = zip(taxonomy.valence.tolist(), taxonomy.arousal.tolist(), strict=True)
-    return {label: list(place) for label, place in zip(taxonomy.labels, places, strict=True)}
 
 
 def _cells(label: Label, taxonomy: Taxonomy, separator: str) -> tuple[str, str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recbole_esmr.data.importers.dataset_yaml import with_key
-from recbole_esmr.data.importers.fields import names
 from recbole_esmr.data.reading.atomic import read_atomic_file
 from recbole_esmr.data.reading.consent import read_consent
 from recbole_esmr.data.reading.felt import felt_names, read_felt
 from recbole_esmr.data.reading.shares import NUMBERED
-from recbole_esmr.errors import ConfigError, DataError
-from recbole_esmr.files import read_yaml
-from recbole_esmr.folders import written_together
-from recbole_esmr.label.data_set import EVIDENCE, taxonomy_of
+from recbole_esmr.errors import DataError
+from recbole_esmr.label.item_file import ItemFile
 
 LATEST, LAST = 0.2, 2
 """Share of each person's interactions, the last, that say nothing of items, and how many at least: on those a model is judged."""
@@ -59,16 +54,9 @@ def label_felt(folder: str | Path, replace: bool = False) -> FeltItems:
         ConfigError: items have emotions already.
         DataError: nobody who consents says how they felt, or what items do is not told from chance.
     """
-    folder = Path(os.path.abspath(folder))
-    own = folder / f"{folder.name}.yaml"
-    settings = names() | (read_yaml(own) if own.is_file() else {})
-    path = folder / f"{folder.name}.item"
-    file, inter = read_atomic_file(path, settings), read_atomic_file(folder / f"{folder.name}.inter", settings)
-    roles = ("EMOTION_FIELD", "EMOTION_SHARE_FIELD", "VALENCE_FIELD", "INTENSITY_FIELD")
-    there = [name for name in (*(str(settings[role]) for role in roles), EVIDENCE) if name in file.types]
-    if there and not replace:
-        raise ConfigError(f"{path}: items have '{there[0]}' already. Say --replace to label them anew.")
-    taxonomy, _ = taxonomy_of(folder, settings, EMOTIONS)
+    items = ItemFile.opened(folder, replace)
+    folder, settings = items.folder, items.settings
+    inter = read_atomic_file(folder / f"{folder.name}.inter", settings)
     felt = read_felt(inter, settings, read_consent(folder.name, folder, settings))
     user, item = (inter.text[str(settings[role])] for role in ("USER_ID_FIELD", "ITEM_ID_FIELD"))
     when = next((str(settings[role]) for role in ("TIME_FIELD", "DAY_FIELD") if str(settings[role]) in inter.types), None)
@@ -88,18 +76,10 @@ def label_felt(folder: str | Path, replace: bool = False) -> FeltItems:
     valence = valence[used.groupby("item")["user"].nunique().reindex(valence.index) >= FEWEST]
     if valence.empty:
         raise DataError(f"{inter.path}: no item has {FEWEST} people who say how they felt after it. Nothing was written.")
-    ids = file.text[str(settings["ITEM_ID_FIELD"])]
-    frame = file.text.drop(columns=there)
-    frame.columns = [f"{name}:{file.types[name]}" for name in frame]
-    frame[f"{settings['VALENCE_FIELD']}:float"] = ids.map(valence).map(lambda value: "" if np.isnan(value) else f"{value:.4f}")
-    separator = str(settings["field_separator"])
-    lines = [separator.join(row) + "\n" for row in ([*frame], *frame.itertuples(index=False, name=None))]
-    with written_together(folder) as new:
-        (new / path.name).write_text("".join(lines), encoding=str(settings.get("encoding") or "utf-8"), errors="replace")
-        (new / own.name).write_text(with_key(own, "emotion_taxonomy", taxonomy.setting), encoding="utf-8")
-        marked = with_key(new / own.name, "items_felt", True)
-        (new / own.name).write_text(marked, encoding="utf-8")
-    return FeltItems(len(ids), int(ids.isin(valence.index).sum()), len(used), int((told & ~early).sum()), signal)
+    known = items.ids.map(valence).dropna()
+    taxonomy, _ = items.taxonomy_with(EMOTIONS)
+    items.write(known.map("{:.4f}".format).to_frame(f"{settings['VALENCE_FIELD']}:float"), taxonomy, felt=True)
+    return FeltItems(len(items.ids), len(known), len(used), int((told & ~early).sum()), signal)
 
 
 def _held_out(settings: Mapping[str, Any]) -> float:

@@ -270,7 +270,7 @@ def rank(
     asks = torch.zeros(len(row), dtype=torch.bool)
     if goal is not None:
         asks = torch.from_numpy(goal != "")
-        benefits = _asked(benefits, goal, candidates.effect * torch.from_numpy(consent)[:, None], candidates.item, rankers)
+        benefits = _asked(benefits, goal, consent, candidates, rankers)
     factor = np.where(consent[:, None], correction.factor[sign + 1], 1.0)
     budget = SlateBudget(candidates.engagement * torch.from_numpy(factor), benefits, torch.from_numpy(size), correction.distrust)
     floor = rule.floor(rankers.responses.elasticity)
@@ -338,19 +338,22 @@ def _learned(rankers: Rankers, beliefs: Beliefs, rule: ServingRule) -> Benefit:
     return benefit
 
 
-def _asked(benefit: Tensor, goal: np.ndarray, effect: Tensor, item: Tensor, rankers: Rankers) -> Tensor:
+def _asked(benefit: Tensor, goal: np.ndarray, consent: np.ndarray, candidates: Candidates, rankers: Rankers) -> Tensor:
     """The benefit, for who asks what items do for the goal.
 
     ``calm`` counts every harm and, of what lifts the mood, only what does not excite: an effect of an arousing item above 0
     counts as 0. A strategy that is preferred or avoided comes before any effect, and effects order the rest.
+    Of who does not consent no goal is read.
     """
+    item, reads = candidates.item, torch.from_numpy(consent)[:, None]
+    effect = candidates.effect * reads
     excites = torch.from_numpy((rankers.catalogue.share @ rankers.taxonomy.arousal > 0)[item.numpy()])
     calming = torch.where(excites, effect.clamp(max=0), effect)
     of_goal = torch.where(torch.from_numpy(goal == CALM)[:, None], calming, effect)
     beyond = 1.0 + 2.0 * float(effect.abs().max()) if effect.numel() else 1.0
     for wanted in np.unique(goal[np.char.find(goal.astype(str), " ") > 0]).tolist():
         offers = torch.from_numpy(rankers.catalogue.strategy == wanted.partition(" ")[2])[item]
-        asked = torch.from_numpy(goal == wanted)[:, None] & offers
+        asked = torch.from_numpy(goal == wanted)[:, None] & offers & reads
         of_goal = torch.where(asked, of_goal + (beyond if wanted.startswith(PREFER) else -beyond), of_goal)
     return torch.where(torch.from_numpy(goal != "")[:, None], of_goal, benefit)
 

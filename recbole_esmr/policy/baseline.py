@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from torch import Tensor
 
@@ -50,7 +52,8 @@ class Baseline(ESMRPolicy):
         """What candidates are good for, (B, C), and who may be served by it, (B,) bool."""
         raise NotImplementedError
 
-    def _arms(self) -> np.ndarray:
+    @cached_property
+    def arms(self) -> np.ndarray:
         """How much of each of A arms an item is, (I, A): here of each emotion, its intensity times the share of it."""
         items = self._rankers.catalogue
         return np.asarray(items.share * items.intensity[:, None])
@@ -59,9 +62,9 @@ class Baseline(ESMRPolicy):
         """Exposure to each arm by day, (U, D, A): mean over the items shown of watch ratio times arm; 0 without any."""
         shown = log.impressions
         sums = UserDaySums(shown.user, shown.day, log.trace.users, log.trace.days)
-        of_arm = [sums.sum(shown.watch_ratio * arm[shown.item]) for arm in self._arms().T]
+        of_arm = [sums.sum(shown.watch_ratio * arm[shown.item]) for arm in self.arms.T]
         return np.stack(of_arm, axis=-1) / np.maximum(sums.count, 1)[..., None]
 
     def _of_items(self, by_arm: np.ndarray, found: Candidates) -> np.ndarray:
         """What a unit of exposure to each arm is good for, (B, A), as the worth of watching each candidate whole; (B, C)."""
-        return np.einsum("ba,bca->bc", by_arm, self._arms()[found.item.numpy()])
+        return np.einsum("ba,bca->bc", by_arm, self.arms[found.item.numpy()])

@@ -103,7 +103,7 @@ class ESMRPolicy:
         """
         self.contract.check_morning(observation)
         people, size = len(self.log.people), np.minimum(observation.slate_size, self.contract.items)
-        goals, longest = _goals(goal, people, self._rankers.catalogue.strategy), int(size.max(initial=0))
+        goals, longest = _goals(goal, people, self._rankers.catalogue.strategies), int(size.max(initial=0))
         self._here, self.ranking, self._expected = np.flatnonzero(observation.active), None, None
         slates, asked = np.full((people, longest), -1), goals[self._here]
         offered = np.zeros(len(self._number), dtype=bool)
@@ -199,8 +199,7 @@ class ESMRPolicy:
         self._calibration.add(ratio[use] * self._unit[item[use]], expected, sign, usual)
 
 
-def _goals(goal: str | Sequence[str | None] | None, users: int, strategy: np.ndarray) -> np.ndarray:
-    strategies = sorted({str(name) for name in strategy} - {""})
+def _goals(goal: str | Sequence[str | None] | None, users: int, strategies: Sequence[str]) -> np.ndarray:
     known = [*GOALS, *(verb + name for name in strategies for verb in (PREFER, AVOID))]
     if not (goal is None or isinstance(goal, Sequence | np.ndarray)):
         raise ConfigError(f"goal is {plain(goal)!r}; expected one of {', '.join(GOALS)} or None, or a list with one each.")

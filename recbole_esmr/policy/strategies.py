@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -26,10 +28,14 @@ class LinUCBStrategies(LinUCB):
 
     def __init__(self, model: ESMR, dataset: ESMRDataset) -> None:
         super().__init__(model, dataset)
-        self._strategies = strategies_of(self._rankers.catalogue.strategy)
+        if not self._rankers.catalogue.strategies:
+            raise _without()
 
-    def _arms(self) -> np.ndarray:
-        return np.stack([self._rankers.catalogue.strategy == name for name in self._strategies], axis=1).astype(float)
+    @cached_property
+    def arms(self) -> np.ndarray:
+        """Which strategy each item offers, (I, A)."""
+        items = self._rankers.catalogue
+        return (items.strategy[:, None] == np.array(items.strategies)).astype(float)
 
 
 class OneStrategy(Baseline):
@@ -45,7 +51,9 @@ class OneStrategy(Baseline):
 
     def __init__(self, model: ESMR, dataset: ESMRDataset, strategy: str) -> None:
         super().__init__(model, dataset)
-        known = strategies_of(self._rankers.catalogue.strategy)
+        known = self._rankers.catalogue.strategies
+        if not known:
+            raise _without()
         if strategy not in known:
             raise ConfigError(f"strategy={strategy}: no item has it. {nearest(strategy, known)}")
         self._of_strategy = torch.from_numpy(self._rankers.catalogue.strategy == strategy).float()
@@ -54,13 +62,5 @@ class OneStrategy(Baseline):
         return self._of_strategy[found.item] * found.ratio, torch.from_numpy(self.beliefs.consent[found.row])
 
 
-def strategies_of(strategy: np.ndarray) -> list[str]:
-    """The strategies that items have, sorted.
-
-    Raises:
-        ConfigError: none has any.
-    """
-    names = sorted({str(name) for name in strategy} - {""})
-    if not names:
-        raise ConfigError("no item has a strategy: `.item` needs the column 'strategy:token'.")
-    return names
+def _without() -> ConfigError:
+    return ConfigError("no item has a strategy: `.item` needs the column 'strategy:token'.")

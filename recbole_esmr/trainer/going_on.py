@@ -101,6 +101,7 @@ def files_hash(config: Any) -> str:
     folder, name = Path(str(config["data_path"])), str(config["dataset"])
     files = sorted(file for file in folder.glob("*") if file.name.startswith(f"{name}.") and file.suffix != ".yaml")
     named = [Path(str(config[key])) for key in _NAME_FILES if config[key]]
+    named += [folder / file for file in (config["item_embeddings"] or {}).values() if (folder / file).is_file()]
     whole = content_hash((*(file for file in files if file.suffix != ".day"), *named))
     days = folder / f"{name}.day"
     return hashlib.sha256(whole.encode() + _read_of_days(days, config)).hexdigest() if days in files else whole

@@ -39,19 +39,10 @@ def read_felt(file: AtomicFile, config: Mapping[str, Any], consent: Consent) -> 
             check_column(file.path, found[ours], column)
         else:
             found[ours] = pd.Series(np.nan, index=file.text.index)
-    return withheld(pd.DataFrame(found), file.text[str(config["USER_ID_FIELD"])], consent)
-
-
-def withheld(rows: pd.DataFrame, users: pd.Series, consent: Consent) -> pd.DataFrame:
-    """The rows without what people felt who do not consent.
-
-    Args:
-        rows: some of its columns are of :data:`BEFORE` and :data:`AFTER`.
-        users: (N,) whose each row is.
-    """
-    silent = ~consent.of(users)
-    named = [name for name in (*BEFORE, *AFTER) if name in rows]
-    return rows.assign(**{name: rows[name].mask(silent) for name in named})
+    silent = ~consent.of(file.text[str(config["USER_ID_FIELD"])])
+    rows = pd.DataFrame(found)
+    rows.loc[silent] = np.nan
+    return rows
 
 
 def left_better(felt: pd.DataFrame) -> np.ndarray:

@@ -13,7 +13,7 @@ import pandas as pd
 from recbole_esmr.data.reading.atomic import read_atomic_file
 from recbole_esmr.data.reading.calendar import days_of_views, shift_to_views, warn_of_shifted
 from recbole_esmr.data.reading.consent import Consent, read_consent
-from recbole_esmr.data.reading.felt import reports_of_moments, withheld
+from recbole_esmr.data.reading.felt import reports_of_moments
 from recbole_esmr.data.reading.partners import Partners, partners
 from recbole_esmr.data.reading.schema import checked
 from recbole_esmr.data.reading.shown import agreed
@@ -80,14 +80,14 @@ def read_records(
         folder: that holds it.
         config: roles, ``additional_feat_suffix`` and ``max_unknown_ids``.
         taxonomy: the emotions that may occur.
-        views: columns of :class:`Records`, ``seconds`` instead of ``day`` where there is none.
+        views: columns of :class:`Records`, ``seconds`` instead of ``day`` where there is none; without the moods of who does
+            not consent (:func:`~recbole_esmr.data.recbole.felt.without_silent`).
         warn: told each thing that a user should know, one line a call.
 
     Raises:
         DataError: a file breaks the schema, its ids are others than those of ``.inter``, or its days cannot be told.
     """
     consent = read_consent(name, folder, config, warn)
-    views = withheld(views, views["user"], consent)
     felt = any(views[column].notna().any() for column in ("valence_before", "valence_after") if column in views)
     frames, day_ids = _read(name, Path(folder), config, taxonomy, consent, warn, set() if felt else {"day"})
     if "day" not in views:
