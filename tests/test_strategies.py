@@ -178,6 +178,10 @@ def test_people_may_prefer_and_avoid_a_strategy(world):
     assert (shares["prefer reappraisal"] >= shares[None]).all() and (shares["avoid reappraisal"] <= shares[None]).all()
     assert shares["prefer reappraisal"].mean() > shares[None].mean() + 0.1
     assert shares["avoid reappraisal"].mean() < shares[None].mean() - 0.1
+    policy.reset(users, items, np.zeros(len(users), dtype=bool))
+    assert np.array_equal(policy.recommend(morning, "prefer reappraisal"), policy.recommend(morning)), (
+        "without consent no goal is read"
+    )
     with pytest.raises(ConfigError, match=r"there is no goal 'prefer reapraisal'\. Did you mean 'prefer reappraisal'"):
         policy.recommend(morning, "prefer reapraisal")
 
