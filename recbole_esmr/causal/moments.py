@@ -97,7 +97,7 @@ def effects_of_moments(moments: Moments, traits: Traits, level: float = 0.95) ->
                 analysis.skipped.append({"outcome": f"{outcome}_after", "rows": name, "reason": str(error)})
         found = _effects(fits, traits, f"{outcome}_after", level)
         analysis.effects.extend(found)
-        analysis.warnings.extend(line for effect in found for line in _warnings(effect))
+        analysis.warnings.extend(line for effect in found for line in _warnings(effect, bool(drawn.any())))
     return analysis
 
 
@@ -183,17 +183,18 @@ def _difference(fits: dict[str, _Fit], column: int, level: float) -> dict[str, f
     return {"estimate": gap, "low": gap - reach, "high": gap + reach, "p": float(2 * t.sf(abs(gap) / max(error, 1e-300), free))}
 
 
-def _warnings(effect: MomentEffect) -> list[str]:
-    """What a reader of this line must know before believing what chosen items say."""
+def _warnings(effect: MomentEffect, some_drawn: bool) -> list[str]:
+    """What a reader of this line must know before believing what chosen items say; ``some_drawn``: whether any was random."""
     what = f"{effect.treatment} → {effect.outcome}"
     random, chosen = effect.random, effect.chosen
     if not chosen:
         return []
     said = f"{chosen['estimate']:+.3f} [{chosen['low']:+.3f}, {chosen['high']:+.3f}] by the items that were chosen"
     if not random:
-        if chosen["low"] > 0 or chosen["high"] < 0:
+        if _shows(chosen):
+            few = "too few are" if some_drawn else "none is"
             return [
-                f"{what}: {said}, and none is known to be drawn at random, so this rests on the person and the mood before being "
+                f"{what}: {said}, and {few} known to be drawn at random, so this rests on the person and the mood before being "
                 "all that drives both the choice and the mood after. Draw some items at random to find out."
             ]
         return []
