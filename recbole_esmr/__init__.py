@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from recbole_esmr.plugin import Lazy, register, teach
 
 if TYPE_CHECKING:
+    from recbole_esmr.comparison import compare
     from recbole_esmr.config import Config
     from recbole_esmr.evaluator.full_sort import full_sort_scores, full_sort_topk
     from recbole_esmr.model.esmr import ESMR
@@ -30,6 +31,7 @@ __all__ = [
     "ESMR",
     "Config",
     "__version__",
+    "compare",
     "full_sort_scores",
     "full_sort_topk",
     "load_data_and_model",
@@ -41,6 +43,7 @@ __all__ = [
 _PUBLIC = {
     "Config": "recbole_esmr.config",
     "ESMR": "recbole_esmr.model.esmr",
+    "compare": "recbole_esmr.comparison",
     "full_sort_scores": "recbole_esmr.evaluator.full_sort",
     "full_sort_topk": "recbole_esmr.evaluator.full_sort",
     "load_data_and_model": "recbole_esmr.quick_start",

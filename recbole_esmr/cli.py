@@ -122,20 +122,22 @@ def _pretrain(options: argparse.Namespace, keys: list[str]) -> None:
 
 
 def _compare(options: argparse.Namespace, keys: list[str]) -> None:
-    from recbole_esmr.comparison import compare
+    from recbole_esmr.comparison import InWorld, compare
     from recbole_esmr.errors import ESMRError
-    from recbole_esmr.report.tables import markdown, protocol_table
+    from recbole_esmr.report.comparison import comparison_text, failures
+    from recbole_esmr.report.tables import protocol_table
 
-    seeds = range(options.seed, options.seed + options.seeds)
     found = compare(
-        options.models.split(","), options.dataset, seeds, options.config_files, arguments=keys, output=options.output
-    )
-    options.say(f"\n{protocol_table(found.protocol, found.notes)}\n\n{markdown(found.table)}")
+        options.models.split(","), options.dataset, range(options.seed, options.seed + options.seeds), options.config_files,
+        arguments=keys, output=options.output, processes=options.processes, engine=options.engine, address=options.address,
+        threads=options.threads, show_progress=True,
+        world=InWorld(options.world, options.users, options.items, options.days, options.days) if options.world else None,
+    )  # fmt: skip
+    options.say(f"\n{protocol_table(found.protocol)}\n\n{comparison_text(found.as_dict())}")
     if options.output:
-        options.say(f"Written into {options.output}: protocol.json, comparison.csv, comparison.md, comparison.tex")
+        options.say(f"Written into {options.output}: comparison.md, comparison.tex, comparison.csv, comparison.json")
     if found.failed:
-        reasons = "; ".join(f"{row['model']}, seed {row['seed']}: {row['reason']}" for row in found.failed)
-        raise ESMRError(f"not finished, the other rows stand: {reasons}")
+        raise ESMRError(f"not finished, the other rows stand: {failures(found.failed)}")
 
 
 def _simulate(options: argparse.Namespace, _: list[str]) -> None:

@@ -203,6 +203,16 @@ def truth(world: World, users: int, items: int, days: int, seed: int) -> dict[st
     }
 
 
+def check_policies(policies: Sequence[str]) -> None:
+    """Refuse names of policies that there are not, and changes that cannot be made in a rollout.
+
+    Raises:
+        UnknownNameError, ConfigError: which, and the mend.
+    """
+    for policy in policies:
+        _named(policy)
+
+
 @dataclass(frozen=True)
 class _Named:
     """A policy as it is asked for: ``NAME+key=value:CHECKPOINT``."""

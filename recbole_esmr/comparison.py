@@ -2,26 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
+from recbole_esmr.cells import FAILED, RESOURCES, Cell, Variant, computing_on, run_cell
 from recbole_esmr.checkpoint import package_versions
-from recbole_esmr.config import Config
+from recbole_esmr.config import Config, options_of_command
 from recbole_esmr.data.recbole.columns import columns
-from recbole_esmr.errors import ConfigError, DataError, ESMRError
+from recbole_esmr.engines import LOCAL, check_engine, each
+from recbole_esmr.errors import ConfigError, DataError
+from recbole_esmr.evaluator.by_person import smaller_is_better
+from recbole_esmr.evaluator.comparing import summarise
 from recbole_esmr.files import SCHEMA_VERSION
 from recbole_esmr.protocol import BY_TIME, defaults, require_one, shared
-from recbole_esmr.quick_start import check_buildable, train_into
+from recbole_esmr.quick_start import check_buildable
 from recbole_esmr.recbole_models import is_sequential, reads_features
-from recbole_esmr.report.tables import write_comparison
-from recbole_esmr.trainer.going_on import what_counts
+from recbole_esmr.report.comparison import write_comparison
 from recbole_esmr.work import Work, hidden_beside
+
+
+@dataclass(frozen=True)
+class InWorld:
+    """A world in which the models of a comparison are also trained and deployed (:func:`~recbole_esmr.closed_loop.rollout`).
+
+    Attributes:
+        name: a shipped world or a yaml file.
+        users, items, log_days: size of the log that they are trained on.
+        days: that people then live under each.
+    """
+
+    name: str
+    users: int = 500
+    items: int = 600
+    log_days: int = 30
+    days: int = 30
+
+    def policies(self, models: Sequence[str]) -> list[str]:
+        """What is rolled out: the models between the engagement ranking and the oracle.
+
+        Raises:
+            ESMRError: there is no such world, or one of the models cannot be deployed in one.
+        """
+        from recbole_esmr.closed_loop import check_policies
+        from recbole_esmr.simulation import load_world
+
+        load_world(self.name)
+        policies = ["engagement", *models, "oracle"]
+        check_policies(policies)
+        return policies
+
+    def live(self, models: Sequence[str], seeds: Sequence[int], options: Sequence[str], keep: Path) -> dict[str, Any]:
+        """What the models do to people; ``keep`` holds what a stopped one goes on from."""
+        from recbole_esmr.closed_loop import rollout
+
+        return rollout(
+            self.name,
+            self.policies(models),
+            self.users,
+            self.items,
+            self.days,
+            seeds,
+            self.log_days,
+            arguments=options,
+            keep=keep,
+        )[0]
 
 
 @dataclass
@@ -31,20 +83,38 @@ class Comparison:
     Attributes:
         protocol: the keys that all models share (:data:`recbole_esmr.protocol.SHARED`).
         notes: what to know before the rows are compared, a sentence each.
-        rows: one a finished model and seed: model, seed, RecBole's test metrics, seconds.
+        made_by: data set, models, seeds, threads, versions, and of which metrics the smaller value is the better one.
+        rows: one a finished model and seed: model, seed, RecBole's test metrics, and what it cost
+            (:data:`recbole_esmr.cells.RESOURCES`).
         failed: what kept a model and seed from finishing: model, seed, reason.
+        summary: an entry a model and metric (:func:`~recbole_esmr.evaluator.comparing.summarise`).
+        world: what the models do to people in a world, as ``rollout`` writes it; None unless it was asked for.
     """
 
     protocol: dict[str, Any]
     notes: list[str]
+    made_by: dict[str, Any] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     failed: list[dict[str, Any]] = field(default_factory=list)
+    summary: list[dict[str, Any]] = field(default_factory=list)
+    world: dict[str, Any] | None = None
 
     @property
     def table(self) -> pd.DataFrame:
         """One row a finished model and seed; of the others, a row with the reason in a column ``failed``."""
-        failed = [{"model": row["model"], "seed": row["seed"], "failed": row["reason"]} for row in self.failed]
+        failed = [{"model": row["model"], "seed": row["seed"], FAILED: row["reason"]} for row in self.failed]
         return pd.DataFrame([*self.rows, *failed])
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``comparison.json`` holds."""
+        parts = {
+            "protocol": self.protocol,
+            "notes": self.notes,
+            "summary": self.summary,
+            "rows": self.rows,
+            "failed": self.failed,
+        }
+        return {"schema_version": SCHEMA_VERSION, **self.made_by, **parts, "world": self.world}
 
 
 def compare(
@@ -55,6 +125,12 @@ def compare(
     config_dict: dict[str, Any] | None = None,
     arguments: Sequence[str] | None = None,
     output: str | Path | None = None,
+    processes: int = 1,
+    engine: str = LOCAL,
+    address: str | None = None,
+    threads: int = 1,
+    world: InWorld | None = None,
+    show_progress: bool = False,
 ) -> Comparison:
     """Train and test several models on the same split, by the same protocol.
 
@@ -63,32 +139,89 @@ def compare(
     anything is trained. A model that fails later leaves its reason in ``failed``, and the others go on.
 
     Args:
-        models, seeds: each model is trained with each seed.
+        models, seeds: each model is trained with each seed; ``ESMR+gate=streak`` is ESMR with another key.
         dataset, config_file_list, config_dict, arguments: as of :func:`~recbole_esmr.quick_start.run_recbole`.
-        output: a folder for the table as CSV, Markdown and LaTeX and ``protocol.json``, written together when the last row is
-            there. Until then a hidden folder beside it holds what the same comparison goes on from when it was stopped.
+        output: a folder for the tables (CSV, Markdown, LaTeX, JSON), written together when the last row is there. Until then a
+            hidden folder beside it holds what the same comparison goes on from when it was stopped.
+        processes, engine, address: how many models are trained at once, and where (:func:`recbole_esmr.engines.each`). Machines
+            of a cluster need to see data and output under the same paths.
+        threads: that each model computes on; figures are the same wherever it is done, as long as this is.
+        world: a world in which the models are then trained and deployed, too.
+        show_progress: whether to show a bar.
 
     Raises:
         ESMRError: nothing is trained: a model's config or data are wrong, protocols differ, or there is no test part.
     """
-
-    names = list(dict.fromkeys(name.strip() for name in models if name.strip()))
-    if not names:
+    variants = list({variant.label: variant for variant in map(Variant.named, filter(str.strip, models))}.values())
+    if not variants:
         raise ConfigError("no model is named to compare. Give names such as ESMR,BPR,Pop.")
-    made = partial(configs_of, names, dataset, config_file_list, config_dict, arguments)
-    configs = made(seeds[0])
+    check_engine(engine, processes, address)
+    options = tuple(options_of_command() if arguments is None else arguments)
+    given = given_to_all(variants[0].model, dataset, config_file_list, config_dict, arguments)
+    files = tuple(map(str, config_file_list or ()))
+
+    def cell(variant: Variant, seed: int, folder: Path) -> Cell:
+        return Cell(variant, seed, dataset, files, dict(config_dict or {}), options, given, str(folder.absolute()), threads)
+
+    configs = {variant.label: cell(variant, seeds[0], Path()).config() for variant in variants}
+    require_one({name: shared(config) for name, config in configs.items()})
     asked = {name: _asked(config) for name, config in configs.items()}
-    found = Comparison(shared(configs[names[0]]), _notes(configs, asked))
-    by_seed = {seed: made(seed) for seed in seeds}
+    found = Comparison(shared(configs[variants[0].label]), _notes(configs, asked))
+    found.made_by = {"dataset": found.protocol["dataset"], "models": list(configs), "seeds": list(seeds), "threads": threads}
+    found.made_by |= {"versions": package_versions()}
+    if world:
+        world.policies(list(configs))
     with Work.at(hidden_beside(output)) as work:
-        for name in names:
-            for seed in seeds:
-                _add_row(found, name, seed, by_seed[seed][name], work)
+        cells = [cell(variant, seed, work.folder) for variant in variants for seed in seeds]
+        done = _done(cells, partial(each, processes=processes, engine=engine, address=address), show_progress)
+        for one, row in zip(cells, done, strict=True):
+            named = {"model": one.variant.label, "seed": one.seed}
+            if FAILED in row:
+                found.failed.append({**named, "reason": row[FAILED]})
+            else:
+                found.rows.append({**named, **row})
+        found.summary = _summary(found.rows, cells)
+        found.made_by["smaller_is_better"] = sorted({one["metric"] for one in found.summary if smaller_is_better(one["metric"])})
+        if world:
+            with computing_on(threads):
+                found.world = world.live(list(configs), seeds, options, work.folder / "world")
         if output:
-            write_comparison(found.table, _protocol(found, names, seeds), output)
+            write_comparison(found.table, found.as_dict(), output)
         if not found.failed:
             work.removed()
     return found
+
+
+def _done(
+    cells: Sequence[Cell], engine: Callable[..., Iterator[tuple[int, dict[str, Any]]]], show_progress: bool
+) -> list[dict[str, Any]]:
+    """The rows of all cells: those that are kept, and those that are made now."""
+    kept = [one.kept() for one in cells]
+    left = [place for place, row in enumerate(kept) if row is None]
+    with tqdm(total=len(cells), initial=len(cells) - len(left), desc="compare", disable=not show_progress) as bar:
+        for place, row in engine(run_cell, [cells[place] for place in left]):
+            kept[left[place]] = row
+            bar.update()
+    return [row for row in kept if row is not None]
+
+
+def _summary(rows: list[dict[str, Any]], cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    by_cell = {(row["model"], row["seed"]): row for row in rows}
+    people = {(one.variant.label, one.seed): one.by_person() for one in cells if (one.variant.label, one.seed) in by_cell}
+    metrics = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in ("model", "seed", *RESOURCES)]
+    return summarise(by_cell, people, metrics, np.random.default_rng(0))
+
+
+def given_to_all(
+    model: str,
+    dataset: str,
+    config_file_list: Sequence[str | Path] | None = None,
+    config_dict: dict[str, Any] | None = None,
+    arguments: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """What holds for every model where nobody sets a key; ``model`` is any of them, and is asked for the names of fields."""
+    first = Config(model, dataset, config_file_list, config_dict, arguments, {**BY_TIME, "load_col": None})
+    return defaults(first, partial(columns, first))
 
 
 def configs_of(
@@ -97,20 +230,14 @@ def configs_of(
     config_file_list: Sequence[str | Path] | None = None,
     config_dict: dict[str, Any] | None = None,
     arguments: Sequence[str] | None = None,
-    seed: int = 2020,
 ) -> dict[str, Config]:
     """A config for each model, all of one protocol.
 
     Raises:
         ESMRError: a config is wrong, or the protocols differ all the same.
     """
-
-    def config_of(model: str, given: Mapping[str, Any]) -> Config:
-        return Config(model, dataset, config_file_list, {**(config_dict or {}), "seed": seed}, arguments, given)
-
-    first = config_of(models[0], {**BY_TIME, "load_col": None})
-    given = defaults(first, partial(columns, first))
-    configs = {name: config_of(name, given) for name in models}
+    given = given_to_all(models[0], dataset, config_file_list, config_dict, arguments)
+    configs = {name: Config(name, dataset, config_file_list, config_dict, arguments, given) for name in models}
     require_one({name: shared(config) for name, config in configs.items()})
     return configs
 
@@ -142,9 +269,9 @@ def _notes(configs: Mapping[str, Config], asked: Mapping[str, pd.DataFrame]) -> 
             f"Of {len(every)} test interactions {', '.join(fewer)}: a sequential model cannot be asked for a person's first one."
         )
     several = any(rows.duplicated(rows.columns[0]).any() for rows in asked.values())
-    kinds = {is_sequential(name) for name in configs}
+    kinds = {is_sequential(config["model"]) for config in configs.values()}
     load = next(iter(configs.values()))["load_col"]
-    blind = [name for name in configs if reads_features(name)]
+    blind = [name for name, config in configs.items() if reads_features(config["model"])]
     if blind and load is not None and not ({"item", "user"} & set(load)):
         notes.append(
             f"{', '.join(blind)} would read features of items and people, and load_col loads none: they know ids alone. Add "
@@ -158,32 +285,3 @@ def _notes(configs: Mapping[str, Config], asked: Mapping[str, pd.DataFrame]) -> 
     for note in notes:
         getLogger().warning(note)
     return notes
-
-
-def _protocol(found: Comparison, models: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
-    """What ``protocol.json`` holds."""
-    made = {"schema_version": SCHEMA_VERSION, "models": list(models), "seeds": list(seeds), "versions": package_versions()}
-    return {**made, "protocol": found.protocol, "notes": found.notes}
-
-
-def _add_row(found: Comparison, model: str, seed: int, config: Config, work: Work) -> None:
-    """Add the row of a model and seed: one that is kept, or a new one, whose training goes on where it was stopped."""
-    name, made_from = f"{model}-{seed}", what_counts(config)
-    row = work.row(name, made_from)
-    if row is not None:
-        found.rows.append(row)
-        return
-    checkpoint = work.folder / f"{name}.pth"
-    config["checkpoint_dir"] = str(work.folder)
-    try:
-        result = train_into(config, checkpoint)
-    except Exception as error:  # what is finished must not be lost by what fails after it
-        reason = str(error) if isinstance(error, ESMRError) else f"{type(error).__name__}: {error}"
-        getLogger().debug("%s, seed %s", model, seed, exc_info=True)
-        found.failed.append({"model": model, "seed": seed, "reason": " ".join(reason.split())})
-        return
-    seconds = sum(result["timings"][part] for part in ("load", "fit", "test"))
-    row = {"model": model, "seed": seed, **result["test_result"], "seconds": round(seconds, 1)}
-    work.keep_row(name, made_from, row)
-    found.rows.append(row)
-    checkpoint.unlink(missing_ok=True)

@@ -185,9 +185,7 @@ class Config(RecBoleConfig):
         return checked(converted(given, self.kinds), never=NOT_FROM_FILES, kinds=self.kinds)
 
     def _options(self) -> Sequence[str]:
-        if self._arguments is not None:
-            return self._arguments
-        return [] if "ipykernel_launcher" in sys.argv[0] else sys.argv[1:]
+        return _command_line() if self._arguments is None else self._arguments
 
     def _is_ours(self, key: str) -> bool:
         """Whether an option in ``sys.argv`` is meant for RecBole; another program's (``pytest --cov=x``) is left alone."""
@@ -339,6 +337,15 @@ class ConfigOfRecBole(Config):
 
     rows_of_recboles_models = "recbole"
     kinds = AS_RECBOLE
+
+
+def options_of_command() -> list[str]:
+    """The options on the command line of this program that are keys of RecBole's or ESMR's, ``--key=value`` each."""
+    return [word for word in _command_line() if word.startswith("--") and word[2:].partition("=")[0] in known_keys()]
+
+
+def _command_line() -> list[str]:
+    return [] if "ipykernel_launcher" in sys.argv[0] else sys.argv[1:]
 
 
 def _as_folder(dataset: str) -> Path | None:

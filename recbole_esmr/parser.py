@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from recbole_esmr import arguments as of_line
+from recbole_esmr.engines import ENGINES, LOCAL
 from recbole_esmr.terminal import OneLineParser
 
 _RECBOLE_KEYS = "any RecBole or ESMR key as --key=value, for example --epochs=5 --gate=never"
@@ -56,10 +57,23 @@ def make_parser() -> argparse.ArgumentParser:
         commands, "compare", "several models, same split, same metrics",
         "compare --models=ESMR,SASRec,BPR,Pop --dataset=esmr-mini --seeds=3 --output=comparison",
     )  # fmt: skip
-    compare.add_argument("--models", required=True, help="names, separated by commas")
+    compare.add_argument("--models", required=True, help="names, separated by commas; ESMR+gate=streak is ESMR with another key")
     compare.add_argument("--seeds", type=of_line.positive, default=1, help="number of seeds, from --seed on (default: 1)")
     compare.add_argument("--seed", type=of_line.seed, default=2020, help="the first seed (default: %(default)s)")
-    compare.add_argument("--output", type=of_line.new_folder, help="write CSV, Markdown and LaTeX into this folder")
+    compare.add_argument("--output", type=of_line.new_folder, help="write CSV, Markdown, LaTeX and JSON into this folder")
+    compare.add_argument(
+        "--processes", type=of_line.positive, default=1, help="models that are trained at once (default: %(default)s)"
+    )
+    compare.add_argument(
+        "--threads", type=of_line.positive, default=1,
+        help="that each computes on; with the same number figures are the same wherever it runs (default: %(default)s)",
+    )  # fmt: skip
+    compare.add_argument("--engine", choices=ENGINES, default=LOCAL, help="where they are trained (default: %(default)s)")
+    compare.add_argument("--address", help="--engine=ray: of the cluster, as of ray.init (default: one on this machine)")
+    compare.add_argument("--world", help="a world in which the models are then trained and deployed, too: what they do to people")
+    compare.add_argument("--users", type=of_line.positive, default=500, help="--world: people (default: %(default)s)")
+    compare.add_argument("--items", type=of_line.positive, default=600, help="--world: videos (default: %(default)s)")
+    compare.add_argument("--days", type=of_line.positive, default=30, help="--world: days of log and rollout (default: 30)")
     _data_arguments(compare)
 
     simulate = _command(

@@ -25,6 +25,7 @@ from recbole_esmr.data.reading.consent import not_named
 from recbole_esmr.data.reading.found import log_found
 from recbole_esmr.data.trace import TEST, VALID
 from recbole_esmr.errors import CheckpointError, ConfigError, DataError, ESMRError
+from recbole_esmr.evaluator.by_person import ByPerson
 from recbole_esmr.files import SCHEMA_VERSION
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import RERANKER
@@ -106,8 +107,13 @@ def train_and_test(
     queue: Any = None,
     resume: str | Path | None = None,
     checkpoint: str | Path | None = None,
+    people: ByPerson | None = None,
 ) -> dict[str, Any]:
-    """What :func:`run_recbole` does with a config; ``checkpoint`` is the file to write, one of a new name unless given."""
+    """What :func:`run_recbole` does with a config.
+
+    ``checkpoint`` is the file to write, one of a new name unless given. With ``people`` the result also has ``by_person``, each
+    person's part of the test's metrics.
+    """
     start = perf_counter()
     logger = getLogger()
     if saved:
@@ -132,7 +138,8 @@ def train_and_test(
     with stoppable, one_line(config, "RecBole's model stopped in its training"):
         best_valid_score, best_valid_result = trainer.fit(train_data, valid_data, saved=saved, show_progress=show)
         trained = perf_counter()
-        test_result = trainer.evaluate(test_data, load_best_model=saved, show_progress=show)
+        with people.listening(trainer) if people else nullcontext():
+            test_result = trainer.evaluate(test_data, load_best_model=saved, show_progress=show)
     logger.info(set_color("best valid ", "yellow") + f": {best_valid_result}")
     logger.info(set_color("test result", "yellow") + f": {test_result}")
     trainer.tensorboard.close()
@@ -152,6 +159,8 @@ def train_and_test(
         **_esmr_report(recommender, int(config["seed"])),
         "checkpoint": str(trainer.saved_model_file) if saved and isinstance(trainer, SafeCheckpoints) else None,
     }
+    if people:
+        result["by_person"] = people.of(test_data._dataset)
     stages = dict(recommender.learned.timings) if isinstance(recommender, ESMR) else {}
     result["timings"] = {k: round(v, 2) for k, v in timings.items()} | stages
     if not config["single_spec"]:
@@ -161,11 +170,11 @@ def train_and_test(
     return result
 
 
-def train_into(config: Config, path: Path) -> dict[str, Any]:
+def train_into(config: Config, path: Path, people: ByPerson | None = None) -> dict[str, Any]:
     """Train and test with a checkpoint at ``path``, going on from what a stopped training of the same has left there."""
     if kept_training(path, config) is not None:
-        return train_and_test(config, resume=path)
-    return train_and_test(config, checkpoint=path)
+        return train_and_test(config, resume=path, people=people)
+    return train_and_test(config, checkpoint=path, people=people)
 
 
 def check_buildable(config: Config) -> tuple[Any, Any]:

@@ -9,14 +9,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from recbole_esmr import comparison, recbole_models
+from recbole_esmr import cells, recbole_models
+from recbole_esmr.cells import RESOURCES
 from recbole_esmr.cli import main
-from recbole_esmr.comparison import compare, configs_of
+from recbole_esmr.closed_loop import rollout
+from recbole_esmr.comparison import InWorld, compare, configs_of
 from recbole_esmr.config import Config
-from recbole_esmr.errors import ConfigError, DataError
+from recbole_esmr.errors import ConfigError, DataError, ESMRError
 from recbole_esmr.protocol import BY_TIME, SHARED, check_eval_args
 from recbole_esmr.quick_start import prepare
+from recbole_esmr.report.comparison import comparison_text, latex, main_frame
 from recbole_esmr.report.tables import csv_text
+from tests.conftest import QUICK
 
 VIEWS = {"a": "vwxyz", "b": "wxy", "c": "zv", "d": "y", "e": "xwvzyxwvzyxw"}
 """What each person watched, in order: the last is the test of those who watched two or more."""
@@ -103,7 +107,7 @@ def test_without_emotions_no_emotion_is_judged(few):
 def test_the_protocol_is_returned_written_and_shown(few, capsys):
     command = ["compare", "--models=BPR,Pop,FM", f"--dataset={few}", "--output=out", "--topk=[3]", "--valid_metric=NDCG@3"]
     assert main([*command, "--epochs=1", "--state=ERROR", "--show_progress=False"]) == 0
-    written = json.loads(Path("out/protocol.json").read_text())
+    written = json.loads(Path("out/comparison.json").read_text())
     assert set(written["protocol"]) == set(SHARED) and written["models"] == ["BPR", "Pop", "FM"] and written["notes"] == []
     shown = capsys.readouterr().out
     assert shown.index("'LS': 'valid_and_test'") < shown.index("| BPR")
@@ -112,16 +116,16 @@ def test_the_protocol_is_returned_written_and_shown(few, capsys):
 
 
 def test_finished_rows_are_kept_when_a_model_fails(few, capsys, monkeypatch):
-    real, seen = comparison.train_into, []
+    real, seen = cells.train_into, []
 
-    def failing(config, checkpoint):
+    def failing(config, checkpoint, people):
         if config["model"] == "Pop":
             seen.extend(path.name for path in Path().rglob("*") if path.name.startswith("BPR-2020"))
             assert not Path("out/comparison.csv").exists(), "an older table stays until the new one is whole"
             raise RuntimeError("=out of\nmemory")
-        return real(config, checkpoint)
+        return real(config, checkpoint, people)
 
-    monkeypatch.setattr(comparison, "train_into", failing)
+    monkeypatch.setattr(cells, "train_into", failing)
     command = ["compare", "--models=BPR,Pop,ItemKNN", f"--dataset={few}", "--output=out", "--topk=[3]", "--valid_metric=NDCG@3"]
     assert main([*command, "--epochs=1", "--state=ERROR", "--show_progress=False"]) == 2
     assert seen, "kept before the next model began"
@@ -136,17 +140,17 @@ def test_an_older_comparison_stays_whole_until_the_new_one_is(few, monkeypatch):
     command += ["--state=ERROR", "--show_progress=False"]
     assert main([*command, "--models=BPR"]) == 0
     older = {path.name: path.read_bytes() for path in Path("out").iterdir()}
-    real = comparison.train_into
+    real = cells.train_into
 
-    def stopped(config, checkpoint):
+    def stopped(config, checkpoint, people):
         if config["model"] == "Pop":
             raise KeyboardInterrupt
-        return real(config, checkpoint)
+        return real(config, checkpoint, people)
 
-    monkeypatch.setattr(comparison, "train_into", stopped)
+    monkeypatch.setattr(cells, "train_into", stopped)
     assert main([*command, "--models=BPR,Pop"]) == 130
     assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == older
-    monkeypatch.setattr(comparison, "train_into", real)
+    monkeypatch.setattr(cells, "train_into", real)
     assert main([*command, "--models=BPR,Pop"]) == 0 and Path("out/comparison.csv").read_bytes() != older["comparison.csv"]
 
 
@@ -183,7 +187,7 @@ def test_an_older_comparison_stays_whole_until_the_new_one_is(few, monkeypatch):
     ],
 )
 def test_what_a_model_needs_is_asked_before_anything_is_trained(models, keys, says, few, capsys, monkeypatch):
-    monkeypatch.setattr(comparison, "train_into", lambda *_, **__: pytest.fail("something was trained"))
+    monkeypatch.setattr(cells, "train_into", lambda *_, **__: pytest.fail("something was trained"))
     monkeypatch.setattr(recbole_models, "find_spec", lambda _: None)  # as if none of the packages that models need were installed
     words = ["compare", f"--models={models}", f"--dataset={few}", "--state=ERROR", "--show_progress=False", "--output=out"]
     short = [] if "topk" in keys else ["--topk=[3]"]
@@ -335,3 +339,106 @@ def test_parts_without_histories_are_not_for_sequential_models(few):
         Config("SASRec", str(few), config_dict=keys, arguments=[]).check_trainable()
     with pytest.raises(ConfigError, match="rm_dup_inter: RecBole filters no parts of benchmark_filename"):
         Config("BPR", str(few), config_dict={**keys, "rm_dup_inter": "first"}, arguments=[])
+
+
+# -- variants, several processes, what a paper prints -----------------------------------------------------------------------
+
+
+def _numbers(found):
+    return found.table.drop(columns=list(RESOURCES)).to_dict("records")
+
+
+def test_in_two_processes_the_numbers_are_the_same(few):
+    keys = {"config_dict": FEW, "arguments": []}
+    alone = compare(["BPR", "SASRec"], str(few), [1, 2], **keys)
+    both = compare(["BPR", "SASRec"], str(few), [1, 2], processes=2, **keys)
+    assert _numbers(alone) == _numbers(both) and alone.summary == both.summary
+    assert (both.table["peak_mb"] > 100).all() and (both.table["train_seconds"] >= 0).all()
+
+
+def test_a_variant_is_the_model_with_another_key(few):
+    names = ["SASRec", "SASRec+n_layers=1", "BPR"]
+    found = compare(names, str(few), [1], config_dict=FEW, arguments=["--n_layers=3"])
+    assert [row["model"] for row in found.rows] == names, "what a name says comes before what is said for all"
+    labels = {entry["model"] for entry in found.summary}
+    assert labels == set(names) and not found.failed
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("ESMR+gate", "model 'ESMR+gate': 'gate' changes no key. Write it as in ESMR+gate=streak."),
+        ("ESMR+gat=never", "gat"),
+        ("ESMR+gate=sometimes", "sometimes"),
+        ("BPR+topk=[2]", "topk is [2] for BPR+topk=[2] and [3] for ESMR"),
+    ],
+)
+def test_a_variant_that_cannot_be_is_refused_before_anything_is_trained(few, name, says, monkeypatch):
+    monkeypatch.setattr(cells, "train_into", lambda *_: pytest.fail("something was trained"))
+    with pytest.raises(ESMRError) as refused:
+        compare(["ESMR", name], str(few), [1], config_dict={**FEW, "valid_metric": "NDCG"}, arguments=[])
+    assert says in str(refused.value)
+
+
+RESULT = {
+    "dataset": "mine_1", "models": ["A_1", "B&B"], "seeds": [1, 2], "threads": 1, "smaller_is_better": ["negativeexposure@10"],
+    "versions": {"recbole": "1.2.1", "torch": "2.13.0"}, "notes": [], "failed": [], "world": None,
+    "protocol": {"eval_args": BY_TIME["eval_args"]},
+    "rows": [{"model": name, "seed": 1, "train_seconds": 1.0, "test_seconds": 0.5, "peak_mb": 300} for name in ("A_1", "B&B")],
+    "summary": [
+        {
+            "model": "A_1", "metric": "ndcg@10", "mean": 0.2, "sd": 0.01, "low": 0.18, "high": 0.22, "over": "seeds",
+            "difference": None,
+        },
+        {
+            "model": "B&B", "metric": "ndcg@10", "mean": 0.3, "sd": 0.01, "low": 0.28, "high": 0.32, "over": "seeds",
+            "difference": {"mean": 0.1, "low": 0.05, "high": 0.15, "p": 0.0001, "q": 0.0002},
+        },
+        {
+            "model": "A_1", "metric": "negativeexposure@10", "mean": 0.1, "sd": float("nan"), "low": 0.1, "high": 0.1,
+            "over": "seeds", "difference": None,
+        },
+        {
+            "model": "B&B", "metric": "negativeexposure@10", "mean": 0.4, "sd": 0.02, "low": 0.3, "high": 0.5, "over": "seeds",
+            "difference": {"mean": 0.3, "low": -0.1, "high": 0.7, "p": 0.2, "q": 0.2},
+        },
+    ],
+}  # fmt: skip
+
+
+def test_the_best_is_bold_whichever_way_is_better_and_a_star_is_for_what_differs():
+    frame = main_frame(RESULT, "**{}**".format).set_index("model")
+    assert frame["ndcg@10"].tolist() == ["0.2000 ± 0.0100", "**0.3000 ± 0.0100***"]
+    assert frame["negativeexposure@10"].tolist() == ["**0.1000**", "0.4000 ± 0.0200"]
+    assert frame[["train s", "test s", "peak MB"]].to_numpy().tolist() == [["1.0", "0.5", "300"]] * 2
+
+
+def test_latex_is_escaped_and_has_booktabs_rules():
+    text = latex(RESULT)
+    assert r"A\_1 & 0.2000 $\pm$ 0.0100 & \textbf{0.1000}" in text and r"B\&B & \textbf{0.3000 $\pm$ 0.0100}*" in text
+    assert all(rule in text for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\caption{mine\_1, split LS", r"\label{"))
+    assert "_" not in text.replace(r"\_", "").replace("tab:comparison", "")
+
+
+def test_the_caption_says_data_split_seeds_and_versions():
+    text = comparison_text(RESULT)
+    assert text.startswith("mine_1, split LS valid_and_test, ordered by time; seeds 1, 2: mean ± SD")
+    assert "recbole 1.2.1, torch 2.13.0" in text and "| B&B     | ndcg@10" in text and "+0.1000 [+0.0500, +0.1500]" in text
+
+
+def test_a_world_that_there_is_not_is_refused_before_anything_is_trained(few, monkeypatch):
+    monkeypatch.setattr(cells, "train_into", lambda *_: pytest.fail("something was trained"))
+    for models, world, says in ((["BPR"], "nowhere", "nowhere"), (["BPR+embedding_size=8"], "reference", "only ESMR takes")):
+        with pytest.raises(ESMRError, match=says):
+            compare(models, str(few), [1], config_dict=FEW, arguments=[], world=InWorld(world))
+
+
+def test_models_of_a_comparison_live_in_a_world(few):
+    """The figures of the closed loop are those that `rollout` gives of the same."""
+    small = InWorld("reference", users=30, items=60, days=2, log_days=10)
+    keys = [f"--{key}={value}" for key, value in QUICK.items() if key not in ("show_progress", "state")]
+    keys += ["--topk=[3]", "--valid_metric=NDCG@3"]
+    found = compare(["Pop"], str(few), [1], config_dict=FEW, arguments=keys, world=small, output="out")
+    alone, _ = rollout("reference", ["engagement", "Pop", "oracle"], 30, 60, 2, [1], 10, arguments=keys)
+    assert json.dumps(found.world["policies"]["Pop"]) == json.dumps(alone["policies"]["Pop"])
+    assert "In the world reference: 30 people live 10 days" in Path("out/comparison.md").read_text()

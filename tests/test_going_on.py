@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recbole_esmr import closed_loop, comparison, deployment, quick_start
+from recbole_esmr import cells, closed_loop, deployment, quick_start
+from recbole_esmr.cells import RESOURCES
 from recbole_esmr.closed_loop import rollout
 from recbole_esmr.comparison import compare
 from recbole_esmr.errors import ConfigError, ESMRError
@@ -55,7 +56,7 @@ class _Calls:
 
 
 def _table(found):
-    return found.table.drop(columns="seconds", errors="ignore").to_dict("records")
+    return found.table.drop(columns=list(RESOURCES), errors="ignore").to_dict("records")
 
 
 @pytest.fixture
@@ -72,13 +73,11 @@ def compared(data_path):
 
 def test_a_comparison_goes_on_after_each_cell(compared, monkeypatch):
     whole = compared()
-    calls = _Calls(monkeypatch, comparison, "train_into")
+    calls = _Calls(monkeypatch, cells, "train_into")
     found, stops = calls.until_done(lambda: compared("out"))
     assert _table(found) == _table(whole) and stops == 3
     assert len(calls.made) == 4, "each cell was trained once"
-    assert {path.name for path in Path("out").iterdir()} == {f"comparison.{end}" for end in ("csv", "md", "tex")} | {
-        "protocol.json"
-    }
+    assert {path.name for path in Path("out").iterdir()} == {f"comparison.{end}" for end in ("csv", "md", "tex", "json")}
 
 
 def test_the_cell_in_work_goes_on_from_its_checkpoint(compared, monkeypatch):
@@ -97,7 +96,7 @@ def test_the_cell_in_work_goes_on_from_its_checkpoint(compared, monkeypatch):
 
 @pytest.mark.parametrize("change", [{"learning_rate": 0.05}, {"user_inter_num_interval": "[2,inf)"}])
 def test_cells_of_other_keys_are_computed_again(compared, change, monkeypatch):
-    calls = _Calls(monkeypatch, comparison, "train_into")
+    calls = _Calls(monkeypatch, cells, "train_into")
     calls.left = 2
     with pytest.raises(KeyboardInterrupt):
         compared("out")
@@ -109,7 +108,7 @@ def test_cells_of_other_keys_are_computed_again(compared, change, monkeypatch):
 def test_cells_of_other_data_are_computed_again(compared, data_path, tmp_path, monkeypatch):
     shutil.copytree(data_path / "small", tmp_path / "data/small")
     here = {"data_path": str(tmp_path / "data")}
-    calls = _Calls(monkeypatch, comparison, "train_into")
+    calls = _Calls(monkeypatch, cells, "train_into")
     calls.left = 2
     with pytest.raises(KeyboardInterrupt):
         compared("out", **here)
@@ -120,17 +119,17 @@ def test_cells_of_other_data_are_computed_again(compared, data_path, tmp_path, m
 
 
 def test_failed_cells_are_tried_again_and_only_they(compared, monkeypatch):
-    real, fails = comparison.train_into, [True]
+    real, fails = cells.train_into, [True]
 
-    def failing(config, path):
+    def failing(config, path, people):
         if config["model"] == "Pop" and fails[0]:
             raise RuntimeError("out of memory")
-        return real(config, path)
+        return real(config, path, people)
 
-    monkeypatch.setattr(comparison, "train_into", failing)
+    monkeypatch.setattr(cells, "train_into", failing)
     first = compared("out")
     assert [row["model"] for row in first.rows] == ["BPR", "BPR"] and len(first.failed) == 2
-    fails[0], calls = False, _Calls(monkeypatch, comparison, "train_into")
+    fails[0], calls = False, _Calls(monkeypatch, cells, "train_into")
     second = compared("out")
     assert [arguments[0]["model"] for arguments in calls.made] == ["Pop", "Pop"] and not second.failed
     assert _table(second) == _table(compared())

@@ -105,7 +105,7 @@ def test_which_entry_point_takes_which(data_path, tmp_path, monkeypatch):
     (saved,) = (tmp_path / "own").glob("BPR*")
     assert load_data_and_model(str(saved))[0]["rows"] == "recbole"
     compare(["BPR", "Pop"], "small", seeds=[1], config_dict=keys, output="table", arguments=[])
-    assert json.loads((tmp_path / "table" / "protocol.json").read_text())["protocol"]["rows"] == "shared"
+    assert json.loads((tmp_path / "table" / "comparison.json").read_text())["protocol"]["rows"] == "shared"
 
 
 def test_keys_hold_what_recbole_takes(data, caplog):

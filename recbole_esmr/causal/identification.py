@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 import networkx as nx
 import pandas as pd
@@ -21,12 +22,22 @@ def back_door_set(graph: nx.DiGraph, treatment: str, outcome: str) -> tuple[str,
     Raises:
         IdentificationError: a node is missing, or no set of observed columns closes all back doors.
     """
+    observed = frozenset(name for name, value in graph.nodes(data="observed", default="yes") if value == "yes")
+    return _back_door_set(frozenset(graph.nodes), observed, frozenset(graph.edges), treatment, outcome)
+
+
+@lru_cache(maxsize=1024)  # the same is asked for every state and outcome, and DoWhy takes a tenth of a second
+def _back_door_set(
+    nodes: frozenset[str], observed: frozenset[str], edges: frozenset[tuple[str, str]], treatment: str, outcome: str
+) -> tuple[str, ...]:
     from dowhy import CausalModel
 
+    graph = nx.DiGraph()
+    graph.add_nodes_from((name, {"observed": "yes" if name in observed else "no"}) for name in sorted(nodes))
+    graph.add_edges_from(sorted(edges))
     for name in (treatment, outcome):
         if name not in graph:
             raise IdentificationError(f"the causal graph does not hold {name}. Add its edges to causal_graph.")
-    observed = {name for name, values in graph.nodes(data=True) if values.get("observed", "yes") == "yes"}
     # If any set closes the back doors, the observed ancestors do (van der Zander et al. 2014); DoWhy would try every subset.
     reach = (nx.ancestors(graph, treatment) | nx.ancestors(graph, outcome)) - nx.descendants(graph, treatment)
     without = graph.copy()

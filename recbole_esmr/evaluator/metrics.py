@@ -6,31 +6,25 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from recbole.evaluator.base_metric import AbstractMetric
+from recbole.evaluator.base_metric import TopkMetric
 from recbole.evaluator.collector import Collector as RecBoleCollector
 from recbole.evaluator.collector import DataStruct
-from recbole.utils import EvaluatorType
 
 from recbole_esmr.data.catalogue import load_catalogue, require_item_emotions
 from recbole_esmr.evaluator.felt import ROW, FeltPart, of_all_processes
 
 
-class _ItemMean(AbstractMetric):
+class _ItemMean(TopkMetric):
     """Mean over the top k of a number that each item has, then over the rows of the evaluation."""
 
-    metric_type = EvaluatorType.RANKING
     item_value = ""
-
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        self.topk = config["topk"]
 
     def calculate_metric(self, dataobject: DataStruct) -> dict[str, float]:
         recommended = dataobject.get("rec.items").numpy()
         value = dataobject.get(self.item_value).numpy()[recommended]
-        mean = value.cumsum(axis=1).mean(axis=0) / np.arange(1, value.shape[1] + 1)
-        name = type(self).__name__.lower()
-        return {f"{name}@{k}": round(float(mean[k - 1]), self.decimal_place) for k in self.topk}
+        mean = value.cumsum(axis=1) / np.arange(1, value.shape[1] + 1)
+        found: dict[str, float] = self.topk_result(type(self).__name__.lower(), mean)
+        return found
 
 
 class NegativeExposure(_ItemMean):

@@ -16,7 +16,7 @@ from recbole_esmr.data.trace import Trace
 from recbole_esmr.errors import CheckpointError
 from recbole_esmr.model.attention import BINS, AcrossDays, WithinDay
 from recbole_esmr.model.calibration import platt
-from recbole_esmr.model.days import DayBatch, DayLabels, day_batch, day_labels
+from recbole_esmr.model.days import DayBatch, DayLabels, day_batch, day_labels, days_in
 from recbole_esmr.model.level import FORESEEN, LevelModel, spaced
 from recbole_esmr.settings import setting
 
@@ -231,7 +231,8 @@ class EmotionEncoder(nn.Module):
             some = trace.of(people)
             episode = day_labels(some, role[people], horizon).episode.numpy()
             known = np.isfinite(episode)
-            chances.append(self.level.foresee(some.valence)[known][:, 2])
+            asked = days_in(known)
+            chances.append(self.level.foresee(some.valence, asked)[asked >= 0][:, 2])
             happened.append(episode[known])
         chance, target = (torch.from_numpy(np.concatenate(parts)) for parts in (chances, happened))
         self.episode_line.copy_(platt(chance, target))

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-
-from recbole_esmr.files import write_json
-from recbole_esmr.folders import written_together
 
 
 def _why_empty(config: dict[str, Any], parts: Sequence[str]) -> str:
@@ -268,20 +264,6 @@ def csv_text(frame: pd.DataFrame) -> str:
         return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
     return frame.apply(lambda column: column.map(harmless)).rename(columns=harmless).to_csv(index=False)
-
-
-def write_comparison(frame: pd.DataFrame, protocol: dict[str, Any], folder: str | Path) -> list[Path]:
-    """Write a comparison as CSV, Markdown and LaTeX with its protocol as JSON, all at once; returns the paths."""
-    content = {
-        "comparison.csv": csv_text(frame),
-        "comparison.md": markdown(frame),
-        "comparison.tex": frame.to_latex(index=False, float_format="%.4f", escape=True),
-    }
-    with written_together(folder) as new:
-        for name, text in content.items():
-            (new / name).write_text(text, encoding="utf-8")
-        write_json(new / "protocol.json", protocol)
-    return [Path(folder) / name for name in (*content, "protocol.json")]
 
 
 def markdown(frame: pd.DataFrame) -> str:

@@ -1,0 +1,134 @@
+"""Models beside each other: means over seeds with intervals, and paired differences with the false discovery rate held."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import false_discovery_control, norm
+from scipy.stats import t as student_t
+
+from recbole_esmr.evaluator.by_person import PERSON, ROWS
+from recbole_esmr.evaluator.statistics import Bootstrap, Statistic, difference, remembered, weighted_mean
+
+PEOPLE, SEEDS, NOTHING = "people and seeds", "seeds", "nothing"
+"""What an interval is over."""
+
+Figures = Mapping[tuple[str, int], Mapping[str, Any]]
+"""By model and seed: its metrics, or each person's part of them."""
+
+
+def summarise(
+    rows: Figures, people: Figures, metrics: Sequence[str], generator: np.random.Generator, replicates: int = 1000
+) -> list[dict[str, Any]]:
+    r"""One entry a model and metric, the first model's first; others are compared with that model.
+
+    A metric that is a mean over people is resampled over people and seeds, paired
+    (:class:`~recbole_esmr.evaluator.statistics.Bootstrap`). Of the others seeds are all there is: the interval is
+    :math:`\bar x \pm t_{S-1} s / \sqrt S`, of a difference that of the differences by seed. The p-value of a difference is that
+    of a normal variable whose 95 % interval is as wide; the q-value is the smallest false discovery rate over all models and
+    metrics at which it would be called one (Benjamini and Hochberg 1995).
+
+    Args:
+        rows: the metrics; a model and seed that failed has none.
+        people: each person's part of them (:class:`~recbole_esmr.evaluator.by_person.ByPerson`).
+        metrics: names.
+        generator: of the resamples.
+        replicates: how many.
+
+    Returns:
+        of each ``model``, ``metric``, ``seeds``, ``mean``, ``sd``, ``low``, ``high``, ``over``; and ``difference`` (None for the
+        first model, or where nothing can be told): ``mean``, ``low``, ``high``, ``p``, ``q``.
+    """
+    models = list(dict.fromkeys(model for model, _ in rows))
+    paired = _of_people(rows, people, models, metrics, generator, replicates)
+    found = []
+    for model in models:
+        for metric in metrics:
+            values = {seed: float(row[metric]) for (name, seed), row in rows.items() if name == model and metric in row}
+            first = {seed: float(row[metric]) for (name, seed), row in rows.items() if name == models[0] and metric in row}
+            own = np.array(list(values.values()))
+            entry: dict[str, Any] = {"model": model, "metric": metric, "seeds": len(own)}
+            entry |= {"mean": float(own.mean()) if len(own) else np.nan, "sd": float(own.std(ddof=1)) if len(own) > 1 else np.nan}
+            at = paired.get((model, metric))
+            shared = [seed for seed in values if seed in first]
+            gap = np.array([values[seed] - first[seed] for seed in shared])
+            entry |= at["interval"] if at else _of_seeds(own)
+            entry["over"] = PEOPLE if at else SEEDS if len(own) > 1 else NOTHING
+            entry["difference"] = None
+            if model != models[0]:
+                entry["difference"] = (at and at["difference"]) or _apart(gap)
+            found.append(entry)
+    _false_discoveries([entry["difference"] for entry in found if entry["difference"] is not None])
+    return found
+
+
+def _of_people(
+    rows: Figures, people: Figures, models: Sequence[str], metrics: Sequence[str], generator: np.random.Generator, replicates: int
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """Intervals of the metrics that are means over people, for models of which all seeds are there."""
+    seeds = sorted({seed for _, seed in rows})
+    whole = [name for name in models if all(len(people.get((name, seed), {})) for seed in seeds)]
+    if not whole:
+        return {}
+    every = np.unique(np.concatenate([people[name, seed][PERSON] for name in whole for seed in seeds]))
+    size = len(every) * len(seeds)
+    statistics: dict[tuple[str, str], Statistic] = {}
+    for name in whole:
+        for metric in metrics:
+            if any(metric not in people[name, seed] for seed in seeds):
+                continue
+            total, count = np.full(size, np.nan), np.zeros(size)
+            for number, seed in enumerate(seeds):
+                part = people[name, seed]
+                at = number * len(every) + np.searchsorted(every, part[PERSON])
+                total[at], count[at] = part[metric], part[ROWS]
+            statistics[name, metric] = remembered(weighted_mean(total, count))
+    wanted: dict[str, Statistic] = {}
+    for (name, metric), statistic in statistics.items():
+        wanted[f"{name}\t{metric}"] = statistic
+        first = statistics.get((models[0], metric))
+        if first is not None and name != models[0]:
+            wanted[f"{name}\t{metric}\tdifference"] = difference(statistic, first)
+    seed_of, person_of = np.repeat(np.arange(len(seeds)), len(every)), np.tile(np.arange(len(every)), len(seeds))
+    found = Bootstrap(seed_of, replicates, generator, person_of if len(seeds) > 1 else None).interval(wanted)
+    ends = {key: {end: value for end, value in part.items() if end != "mean"} for key, part in found.items()}
+    return {
+        (name, metric): {
+            "interval": ends[f"{name}\t{metric}"],
+            "difference": _tested(found[f"{name}\t{metric}\tdifference"]) if f"{name}\t{metric}\tdifference" in found else None,
+        }
+        for name, metric in statistics
+    }
+
+
+def _of_seeds(values: np.ndarray) -> dict[str, float]:
+    if len(values) < 2:
+        return {"low": np.nan, "high": np.nan}
+    reach = float(student_t.isf(0.025, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return {"low": float(values.mean()) - reach, "high": float(values.mean()) + reach}
+
+
+def _apart(gap: np.ndarray) -> dict[str, Any] | None:
+    """The difference of two models by seeds alone; None where there are fewer than two."""
+    if len(gap) < 2:
+        return None
+    error = gap.std(ddof=1) / np.sqrt(len(gap))
+    p = 2 * float(student_t.sf(abs(gap.mean()) / error, len(gap) - 1)) if error > 0 else float(gap.mean() == 0)
+    return {"mean": float(gap.mean()), **_of_seeds(gap), "p": p}
+
+
+def _tested(found: dict[str, float]) -> dict[str, Any]:
+    error = (found["high"] - found["low"]) / (2 * float(norm.isf(0.025)))
+    p = 2 * float(norm.sf(abs(found["mean"]) / error)) if error > 0 else float(found["mean"] == 0)
+    return {**found, "p": p}
+
+
+def _false_discoveries(differences: list[dict[str, Any]]) -> None:
+    """Add the q-values, in place."""
+    known = [one for one in differences if np.isfinite(one["p"])]
+    for one in differences:
+        one["q"] = np.nan
+    for one, q in zip(known, false_discovery_control([one["p"] for one in known]) if known else [], strict=True):
+        one["q"] = float(q)
