@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ _NEEDS = {
     "causal": "recbole_esmr.quick_start",
     "forecast": "recbole_esmr.forecasting",
     "power": "recbole_esmr.power",
+    "report": "recbole_esmr.report.gathered",
     "forget": "recbole_esmr.forget",
     "import": "recbole_esmr.data.importers",
     "label": "recbole_esmr.label.data_set",
@@ -54,7 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run_command(arguments: Sequence[str], watch: Watch, say: Printer) -> None:
     parser = make_parser()
-    options, rest = parser.parse_known_args(arguments, argparse.Namespace(say=say))
+    options, rest = parser.parse_known_args(
+        arguments, argparse.Namespace(say=say, typed=shlex.join(["recbole-esmr", *arguments]))
+    )
     if rest and not options.takes_keys:
         parser.error(f"unknown argument {rest[0]}; see recbole-esmr {options.command} --help")
     if options.command in _NEEDS:
@@ -74,6 +78,25 @@ def _run(options: argparse.Namespace, keys: list[str]) -> None:
         write_json(options.output, result)
         options.say(f"\nWritten: {options.output}")
     _draw_forecast(options, result["emotion"])
+    _write_page(options, result)
+
+
+def _write_page(options: argparse.Namespace, result: dict[str, Any]) -> None:
+    """The page of a result: in the folder, or beside the file, that the result was written to."""
+    if options.report:
+        from recbole_esmr.report.gathered import page_beside
+        from recbole_esmr.report.page import save_page
+        from recbole_esmr.report.pages import page_of
+
+        options.say(f"Written: {save_page(page_beside(options.output), page_of([result], options.typed))}")
+
+
+def _report(options: argparse.Namespace, _: list[str]) -> None:
+    from recbole_esmr.report.gathered import page_beside, page_of_files
+    from recbole_esmr.report.page import save_page
+
+    path = options.output or page_beside(options.results[0])
+    options.say(f"Written: {save_page(path, page_of_files(options.results))}")
 
 
 def _draw_forecast(options: argparse.Namespace, emotion: dict[str, Any] | None) -> None:
@@ -136,6 +159,7 @@ def _compare(options: argparse.Namespace, keys: list[str]) -> None:
     options.say(f"\n{protocol_table(found.protocol)}\n\n{comparison_text(found.as_dict())}")
     if options.output:
         options.say(f"Written into {options.output}: comparison.md, comparison.tex, comparison.csv, comparison.json")
+    _write_page(options, found.as_dict())
     if found.failed:
         raise ESMRError(f"not finished, the other rows stand: {failures(found.failed)}")
 
@@ -173,6 +197,7 @@ def _rollout(options: argparse.Namespace, keys: list[str]) -> None:
         by_day = {name: part.by_day for name, part in rollouts.items()}
         curves = {name: survival_curve(part.episodes) for name, part in rollouts.items()}
         options.say("Written: " + ", ".join(map(str, save_rollout(options.figures, result, by_day, curves))))
+    _write_page(options, result)
 
 
 def _causal(options: argparse.Namespace, keys: list[str]) -> None:
@@ -194,6 +219,7 @@ def _causal(options: argparse.Namespace, keys: list[str]) -> None:
 
         paths = save_effects(options.figures, result["effects"], result["graph"]["edges"], result["moments"]["effects"])
         options.say("Written: " + ", ".join(map(str, [*paths, *save_graph(options.figures, found.graph())])))
+    _write_page(options, result)
 
 
 def _power(options: argparse.Namespace, keys: list[str]) -> None:
@@ -218,6 +244,7 @@ def _power(options: argparse.Namespace, keys: list[str]) -> None:
         from recbole_esmr.report.figures import save_power
 
         options.say(f"Written: {save_power(options.figures, result)}")
+    _write_page(options, result)
 
 
 def _forget(options: argparse.Namespace, keys: list[str]) -> None:
@@ -300,6 +327,7 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "rollout": _rollout,
     "causal": _causal,
     "power": _power,
+    "report": _report,
     "forget": _forget,
     "import": _import,
     "label": _label,

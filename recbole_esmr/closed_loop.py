@@ -16,7 +16,7 @@ from recbole_esmr.checkpoint import load_checkpoint, package_versions, threads
 from recbole_esmr.config import ESMRSettings
 from recbole_esmr.deployment import Platform, fingerprint_of, logged
 from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
-from recbole_esmr.evaluator.rollout import Rollouts, joined, judge, rolled_out
+from recbole_esmr.evaluator.rollout import Rollouts, joined, judge, rolled_out, survival_curve
 from recbole_esmr.evaluator.statistics import Bootstrap
 from recbole_esmr.feed import Policy
 from recbole_esmr.files import SCHEMA_VERSION, read_yaml, shipped, write_json
@@ -183,6 +183,8 @@ def _result(
             group: _judged({name: part.take(rows) for name, part in every.items()}, usual, max(replicates // 5, 1), shared)
             for group, rows in _groups(every[usual], settings).items()
         },
+        "by_day": {name: np.round(part.by_day, 4).tolist() for name, part in every.items()},
+        "survival": {name: np.round(survival_curve(part.episodes), 4).tolist() for name, part in every.items()},
         "versions": package_versions(),
         "threads": threads(),
     }

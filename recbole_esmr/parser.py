@@ -21,6 +21,7 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument("--model", default="ESMR", help="ESMR or any RecBole model (default: %(default)s)")
     run.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
     run.add_argument("--resume", type=of_line.path, help="a checkpoint to continue from")
+    _report(run)
     run.add_argument(
         "--figures", type=of_line.new_folder, help="ESMR: draw the forecast's reliability and confusion into this folder"
     )
@@ -61,6 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     compare.add_argument("--seeds", type=of_line.positive, default=1, help="number of seeds, from --seed on (default: 1)")
     compare.add_argument("--seed", type=of_line.seed, default=2020, help="the first seed (default: %(default)s)")
     compare.add_argument("--output", type=of_line.new_folder, help="write CSV, Markdown, LaTeX and JSON into this folder")
+    _report(compare)
     compare.add_argument(
         "--processes", type=of_line.positive, default=1, help="models that are trained at once (default: %(default)s)"
     )
@@ -119,6 +121,7 @@ def make_parser() -> argparse.ArgumentParser:
     live.add_argument("--replicates", type=of_line.positive, default=1000, help="of the bootstrap (default: %(default)s)")
     live.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
     live.add_argument("--figures", type=of_line.new_folder, help="write three figures into this folder")
+    _report(live)
     live.description = f"{live.description} What is trained takes {_RECBOLE_KEYS}."
     live.set_defaults(takes_keys=True)
 
@@ -130,6 +133,7 @@ def make_parser() -> argparse.ArgumentParser:
     causal.add_argument(
         "--figures", type=of_line.new_folder, help="write forest plots and the graph (PNG, GML, DOT) into this folder"
     )
+    _report(causal)
     causal.add_argument("--all_days", action="store_true", help="use the outcomes of test days too")
     causal.add_argument(
         "--graph_samples", type=of_line.count, default=20, help="bootstrap samples of the graph, 0 for none (default: 20)"
@@ -157,8 +161,16 @@ def make_parser() -> argparse.ArgumentParser:
     power.add_argument("--seed", type=of_line.seed, default=1, help="of the first log (default: %(default)s)")
     power.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
     power.add_argument("--figures", type=of_line.new_folder, help="write the curve into this folder")
+    _report(power)
     power.description = f"{power.description} The estimation takes {_RECBOLE_KEYS}."
     power.set_defaults(takes_keys=True)
+
+    page = _command(
+        commands, "report", "one HTML page of results that were written as JSON, to look at and to send",
+        "report results --output=report.html",
+    )  # fmt: skip
+    page.add_argument("results", type=of_line.path, nargs="+", help="JSON files, or folders that hold some")
+    page.add_argument("--output", type=of_line.new_file, help="the page (default: report.html in the first folder)")
 
     erase = _command(
         commands, "forget", "take people out of a data set, its caches, traces and checkpoints",
@@ -215,6 +227,12 @@ def _command(commands: Any, name: str, meaning: str, example: str) -> argparse.A
     )
     command.set_defaults(takes_keys=False)
     return command
+
+
+def _report(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--report", action="store_true", help="also write one HTML page to look at and to send, beside --output or here"
+    )
 
 
 def _world(command: argparse.ArgumentParser) -> None:

@@ -227,13 +227,18 @@ def rollout_frame(result: dict[str, Any], policies: dict[str, Any] | None = None
 
 
 def groups_table(result: dict[str, Any], figure: str = "negative_day_share") -> str:
-    """One figure by subgroup for the terminal, one row a group, one column a policy."""
-    rows = {
-        group: {name: _interval(part[figure], _differs(part, figure)) for name, part in policies.items()}
+    """One figure by subgroup for the terminal."""
+    return f"{figure} by group\n\n{_text(groups_frame(result, figure).set_index('group').rename_axis(None), True)}"
+
+
+def groups_frame(result: dict[str, Any], figure: str = "negative_day_share") -> pd.DataFrame:
+    """One figure by subgroup, one row a group, one column a policy."""
+    rows = [
+        {"group": group, **{name: _interval(part[figure], _differs(part, figure)) for name, part in policies.items()}}
         for group, policies in result["groups"].items()
         if policies
-    }
-    return f"{figure} by group\n\n{_text(pd.DataFrame(rows).T, True)}"
+    ]
+    return pd.DataFrame(rows)
 
 
 def _differs(part: dict[str, Any], figure: str) -> bool:

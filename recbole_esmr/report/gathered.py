@@ -1,0 +1,71 @@
+"""Results that commands have written as JSON, found again and put on one page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from recbole_esmr.errors import ConfigError
+from recbole_esmr.report.page import Page
+from recbole_esmr.report.pages import kind_of, page_of
+
+LARGEST = 200 * 2**20
+"""Bytes of a file that is read."""
+
+_NUMBERS = ("mean", "low", "high", "sd", "p", "q", "estimate", "naive", "detectable")
+"""Keys whose null is not-a-number, which JSON does not have."""
+
+_WRITERS = "`run`, `compare`, `rollout`, `causal` and `power` write results with --output"
+
+
+def page_of_files(places: Sequence[Path]) -> Page:
+    """The page of the results in some files and folders; other JSON files in a folder are passed over.
+
+    Raises:
+        ConfigError: a file that holds no result or not all of one, or a folder that holds none.
+    """
+    results = []
+    for place in places:
+        files = sorted(place.glob("*.json")) if place.is_dir() else [place]
+        found = [(file, result) for file in files for result in (_read(file),) if result is not None]
+        if not found:
+            what = "holds no result" if place.is_dir() else "is no result"
+            raise ConfigError(f"{place}: {what}. {_WRITERS}.")
+        for file, result in found:
+            _try(file, result)
+        results += [result for _, result in found]
+    return page_of(results)
+
+
+def page_beside(output: Path | None) -> Path:
+    """Where the page of a result goes: into its folder, beside its file, or here."""
+    if output is None:
+        return Path("report.html")
+    return output / "report.html" if output.is_dir() else output.with_suffix(".html")
+
+
+def _try(file: Path, result: dict[str, Any]) -> None:
+    try:
+        page_of([result])
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:  # somebody else wrote or changed it
+        raise ConfigError(f"{file}: is not whole ({type(error).__name__}: {error}). Write it again; {_WRITERS}.") from error
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        if path.stat().st_size > LARGEST:
+            return None
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except (ValueError, RecursionError):  # no JSON
+        return None
+    return _numbers(result) if kind_of(result) else None
+
+
+def _numbers(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: float("nan") if value is None and key in _NUMBERS else _numbers(value) for key, value in tree.items()}
+    return [_numbers(value) for value in tree] if isinstance(tree, list) else tree

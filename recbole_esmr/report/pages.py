@@ -1,0 +1,306 @@
+"""What a report page says of each kind of result: the headline in words, where ESMR loses, who is worse off."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recbole_esmr.report import charts
+from recbole_esmr.report.comparison import caption, difference_frame, main_frame, world_caption
+from recbole_esmr.report.page import Page, Section
+from recbole_esmr.report.tables import effect_frame, emotion_frame, groups_frame, moment_frame, rollout_frame
+
+MODEL = "ESMR"
+CEILINGS = ("oracle", "informed")
+
+COSTLY = {"watch_time": "expected watch minutes a day", "retention": "days on which people come"}
+WAVERING = {"volatility_rmssd": "day-to-day change of mood (RMSSD)", "worse_off_share": "share of people worse off"}
+"""Figures in which a policy may be worse than the usual one: less of the first, more of the second."""
+
+
+def page_of(results: Sequence[Mapping[str, Any]], command: str = "") -> Page:
+    """The page of one result, or of several of different kinds, the first one's headline first.
+
+    Args:
+        results: what ``run``, ``compare``, ``rollout``, ``causal``, ``power`` wrote as JSON.
+        command: that made them; "" where it is not known.
+
+    Raises:
+        ValueError: one is none of these.
+    """
+    headline: list[str] = []
+    sections: list[Section] = []
+    titles = []
+    for result in results:
+        kind = kind_of(result)
+        if kind is None:
+            raise ValueError("no result of recbole-esmr")
+        title, words, parts = _PAGES[kind](result)
+        titles.append(title)
+        headline += words
+        sections += [*parts, made_with(result, command)]
+    return Page(" · ".join(titles), headline, sections)
+
+
+def kind_of(result: Any) -> str | None:
+    """Which command wrote a result; None where none of these did."""
+    if not isinstance(result, Mapping) or "schema_version" not in result:
+        return None
+    for kind, keys in _KEYS.items():
+        if all(key in result for key in keys):
+            return kind
+    return None
+
+
+_KEYS = {
+    "comparison": ("summary", "protocol", "rows"),
+    "rollout": ("policies", "compared_with"),
+    "run": ("test_result", "best_valid_result", "model"),
+    "causal": ("effects", "moments", "graph"),
+    "power": ("sizes", "world", "enough"),
+}
+
+
+def made_with(result: Mapping[str, Any], command: str) -> Section:
+    """Versions, config, command."""
+    versions = ", ".join(f"{name} {version}" for name, version in result.get("versions", {}).items())
+    config = {key: result[key] for key in ("config", "protocol", "seed", "seeds", "threads") if key in result}
+    details = [("Config", json.dumps(config, indent=1, default=str, ensure_ascii=False))]
+    text = [f"Made with {versions}."] if versions else []
+    return Section("How it was made", [*text, *([f"Command: {command}"] if command else [])], details=details)
+
+
+# -- one run -------------------------------------------------------------------------------------------------------------
+
+
+def _run(result: Mapping[str, Any]) -> tuple[str, list[str], list[Section]]:
+    title = f"{result['model']} on {result['dataset']}"
+    tested = result["test_result"] or {}
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in tested.items())
+    words = [f"{result['model']} on the test part of {result['dataset']}, seed {result['seed']}: {figures or 'no figures'}."]
+    judged = {"validation": result["best_valid_result"] or {}, "test": tested}
+    frame = pd.DataFrame(judged).T.rename_axis("part").reset_index()
+    sections = [Section("Recommendation", tables=[_rounded(frame)])]
+    emotion = result.get("emotion")
+    if emotion:
+        said, section = _forecast(emotion)
+        words.append(said)
+        sections.append(section)
+    policy, causal = result.get("policy"), result.get("causal")
+    if policy:
+        acted = f"it acted on {policy['acted_share']:.1%} of the test days"
+        words.append(f"The gate is {policy['gate']}, the reward {policy['reward']}: {acted}.")
+    if causal and causal.get("effects"):
+        sections.append(_effects(causal["effects"]))
+    return title, words, sections
+
+
+def _forecast(emotion: Mapping[str, Any]) -> tuple[str, Section]:
+    """How well tomorrow is foretold, beside the best of the others."""
+    frame = emotion_frame(dict(emotion))
+    error = frame["valence_mae"].astype(float)
+    own, others = float(error.iloc[0]), error.iloc[1:]
+    best, least = str(others.idxmin()), float(others.min())
+    less = f"{abs(1 - own / least):.1%} {'less' if own < least else 'more'} than by the best of the others, {best}"
+    said = f"Tomorrow's valence is foretold with a mean absolute error of {own:.4f}: {less}."
+    pictures = [charts.reliability(emotion["diagnostics"]["reliability"])]
+    return said, Section("Tomorrow's mood", [said], pictures, [_rounded(frame.rename_axis("forecaster").reset_index())])
+
+
+# -- effects ---------------------------------------------------------------------------------------------------------------
+
+
+def _causal(result: Mapping[str, Any]) -> tuple[str, list[str], list[Section]]:
+    effects = result["effects"]
+    used = [e for e in effects if e["weight"] and e["outcome"] == "valence" and e["state"] == "all"]
+    name = result["config"]["dataset"]
+    words = [
+        "No effect of the feed on tomorrow's valence is proven on this log: with the causal reward ESMR ranks for engagement."
+    ]
+    if used:
+        strongest = max(used, key=lambda effect: abs(effect["estimate"]))
+        words = [
+            f"{len(used)} effects of the feed on tomorrow's valence are used. The largest, for +0.1 exposure: "
+            f"{strongest['treatment'].replace('_', ' ')} {strongest['estimate']:+.3f} [{strongest['low']:+.3f}, "
+            f"{strongest['high']:+.3f}] (naive {strongest['naive']:+.3f})."
+        ]
+    sections = [_effects(effects)]
+    if result["moments"]["effects"]:
+        text = "Effects of an item on how people feel just after it, within persons."
+        sections.append(Section("Just after an item", [text], tables=[_rounded(moment_frame(dict(result)))]))
+    if result["warnings"]:
+        sections.append(Section("Warnings", result["warnings"]))
+    return f"What the feed does to people in {name}", words, sections
+
+
+def _effects(effects: Sequence[Mapping[str, Any]]) -> Section:
+    pictures = [charts.forest(effects, outcome) for outcome in ("valence", "negative")]
+    text = [
+        "An effect rests on the feed being chosen from what was logged, not from the mood of the day. Crosses are what one would "
+        "read off without asking what else drives both."
+    ]
+    frame = effect_frame({"effects": effects})
+    return Section("Effects on tomorrow", text, [one for one in pictures if one], [_rounded(frame)])
+
+
+# -- comparison ------------------------------------------------------------------------------------------------------------
+
+
+def _comparison(result: Mapping[str, Any]) -> tuple[str, list[str], list[Section]]:
+    summary, first, smaller = result["summary"], result["models"][0], set(result["smaller_is_better"])
+    metrics = list(dict.fromkeys(entry["metric"] for entry in summary))
+    words = []
+    for metric in metrics[:2]:
+        entries = [entry for entry in summary if entry["metric"] == metric and np.isfinite(entry["mean"])]
+        best = (min if metric in smaller else max)(entries, key=lambda entry: entry["mean"])
+        own = next((entry for entry in entries if entry["model"] == first), None)
+        told = "" if own is None or best is own else f"; {first} {own['mean']:.4f}"
+        words.append(f"Best {metric}: {best['model']} {best['mean']:.4f}{told}{_apart(best, first)}.")
+    sections = [Section("Table", [caption(dict(result))], tables=[main_frame(dict(result), "**{}**".format)])]
+    pictures = [
+        charts.intervals(
+            [(entry["model"], entry) for entry in summary if entry["metric"] == metric],
+            metric,
+            f"{metric} by model: " + ", ".join(f"{e['model']} {e['mean']:.4f}" for e in summary if e["metric"] == metric) + ".",
+            f"{metric}, mean and 95 % interval; {'smaller' if metric in smaller else 'larger'} is better.",
+        )
+        for metric in metrics[:4]
+    ]
+    sections.append(Section("Figures", charts=pictures))
+    if len(result["models"]) > 1:
+        sections.append(Section(f"Beside {first}", _losses(summary, first, smaller), tables=[difference_frame(dict(result))]))
+    if result["world"]:
+        said, parts = _policies(result["world"])
+        words += said
+        sections += parts
+    if result["failed"]:
+        sections.append(
+            Section("Not finished", [f"{one['model']}, seed {one['seed']}: {one['reason']}" for one in result["failed"]])
+        )
+    return f"{', '.join(result['models'])} on {result['dataset']}", words, sections
+
+
+def _apart(entry: Mapping[str, Any], first: str) -> str:
+    gap = entry["difference"]
+    if entry["model"] == first or gap is None:
+        return ""
+    return f" (difference {gap['mean']:+.4f} [{gap['low']:+.4f}, {gap['high']:+.4f}], q {gap['q']:.3f})"
+
+
+def _losses(summary: Sequence[Mapping[str, Any]], first: str, smaller: set[str]) -> list[str]:
+    """Where others beat the first model for sure."""
+    lost = [
+        f"{entry['model']} in {entry['metric']} by {abs(entry['difference']['mean']):.4f}"
+        for entry in summary
+        if entry["difference"]
+        and entry["difference"]["q"] < 0.05
+        and (entry["difference"]["mean"] < 0) == (entry["metric"] in smaller)
+    ]
+    if not lost:
+        return [f"No model is better than {first} in any metric beyond the false discovery rate of 5 %."]
+    return [f"{first} loses to " + "; ".join(lost) + "."]
+
+
+# -- rollout ---------------------------------------------------------------------------------------------------------------
+
+
+def _rollout(result: Mapping[str, Any]) -> tuple[str, list[str], list[Section]]:
+    words, sections = _policies(result)
+    return f"What policies do to people in the world {result['world']}", words, sections
+
+
+def _policies(result: Mapping[str, Any]) -> tuple[list[str], list[Section]]:
+    policies, usual = result["policies"], result["compared_with"]
+    others = [name for name in policies if name != usual and name not in CEILINGS]
+    own = [name for name in others if name.startswith(MODEL)] or others
+    words = []
+    for name in own:
+        gap, base = policies[name]["difference"]["negative_day_share"], policies[usual]
+        share, watch = policies[name]["negative_day_share"], policies[name]["watch_time"]["mean"]
+        kept = watch / max(base["watch_time"]["mean"], 1e-9)
+        worse = policies[name].get("worse_off_share", {}).get("mean", float("nan"))
+        words.append(
+            f"Under {name} {share['mean']:.1%} of the days are negative, under {usual} {base['negative_day_share']['mean']:.1%}: "
+            f"{100 * gap['mean']:+.1f} points [{100 * gap['low']:+.1f}, {100 * gap['high']:+.1f}], with {kept:.1%} of the watch "
+            f"time; {worse:.1%} of the people are worse off."
+        )
+    lost = [sentence for name in own for sentence in _lost(name, policies[name], usual)]
+    frame = rollout_frame(dict(result)).rename_axis("figure").reset_index()
+    shares = [(name, part["negative_day_share"]) for name, part in policies.items()]
+    said = ", ".join(f"{name} {value['mean']:.1%}" for name, value in shares)
+    pictures = [charts.trade_off(policies, usual)] if len(policies) > 1 else []
+    pictures.append(
+        charts.intervals(
+            shares, "share of negative days", f"Share of negative days: {said}.", "Share of negative days, 95 %.", True
+        )
+    )
+    sections = [Section("Engagement against negative days", [world_caption(dict(result)) + "."], pictures, [frame])]
+    sections.append(Section(f"Where {MODEL} loses", lost or [f"In no figure is {' or '.join(own)} worse than {usual} for sure."]))
+    if result.get("by_day"):
+        fans = [charts.fan(result["by_day"], name) for name in dict.fromkeys([usual, *own]) if name in result["by_day"]]
+        sections.append(Section("Valence by day", charts=fans))
+    if result.get("survival"):
+        sections.append(Section("How long bad episodes last", charts=[charts.survival(result["survival"])]))
+    sections.append(Section("Who is worse off", _worse_off(result["groups"], own, usual), tables=[groups_frame(dict(result))]))
+    return words, sections
+
+
+def _lost(name: str, part: Mapping[str, Any], usual: str) -> list[str]:
+    """The figures in which a policy is worse than the usual one beyond the interval."""
+    found = []
+    for figure, what in (COSTLY | WAVERING).items():
+        gap = part["difference"].get(figure)
+        if gap is None:
+            continue
+        worse = gap["high"] < 0 if figure in COSTLY else gap["low"] > 0
+        if worse:
+            found.append(f"{name}: {what} {gap['mean']:+.4f} [{gap['low']:+.4f}, {gap['high']:+.4f}] beside {usual}.")
+    return found
+
+
+def _worse_off(groups: Mapping[str, Any], own: Sequence[str], usual: str) -> list[str]:
+    """The groups that have more negative days under a policy, beyond the interval."""
+    found = []
+    for group, policies in groups.items():
+        for name in own:
+            gap = policies.get(name, {}).get("difference", {}).get("negative_day_share")
+            if gap and gap["low"] > 0:
+                found.append(f"{group} under {name}: {100 * gap['mean']:+.1f} points of negative days beside {usual}.")
+    return found or ["No group has more negative days beyond its interval."]
+
+
+# -- power -----------------------------------------------------------------------------------------------------------------
+
+
+def _power(result: Mapping[str, Any]) -> tuple[str, list[str], list[Section]]:
+    enough = result["enough"]
+    words = [
+        f"The effects are found in 80 % of the logs from {enough:,} people." if enough else "No size that was asked is enough."
+    ]
+    return (
+        f"How many people the world {result['world']} takes",
+        words,
+        [Section("Sizes", tables=[_rounded(pd.DataFrame(result["sizes"]))])],
+    )
+
+
+_PAGES: dict[str, Callable[[Mapping[str, Any]], tuple[str, list[str], list[Section]]]] = {
+    "comparison": _comparison,
+    "rollout": _rollout,
+    "run": _run,
+    "causal": _causal,
+    "power": _power,
+}
+
+
+def _rounded(frame: pd.DataFrame) -> pd.DataFrame:
+    def cell(value: Any) -> str:
+        if isinstance(value, float | np.floating):
+            return "" if not np.isfinite(value) else f"{value:.4f}"
+        return "" if value is None else str(value)
+
+    return frame.apply(lambda column: column.map(cell))
