@@ -54,6 +54,10 @@ def sizes(text: str) -> tuple[int, ...]:
     return tuple(sorted({positive(part) for part in text.split(",")}))
 
 
+def days(text: str) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(_whole(part, -(2**31), 2**31) for part in text.split(",")))
+
+
 def effect(text: str) -> float:
     try:
         number = float(text)

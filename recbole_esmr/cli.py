@@ -24,6 +24,7 @@ _NEEDS = {
     "forecast": "recbole_esmr.forecasting",
     "power": "recbole_esmr.power",
     "report": "recbole_esmr.report.gathered",
+    "explain": "recbole_esmr.explanation",
     "forget": "recbole_esmr.forget",
     "import": "recbole_esmr.data.importers",
     "label": "recbole_esmr.label.data_set",
@@ -247,6 +248,29 @@ def _power(options: argparse.Namespace, keys: list[str]) -> None:
     _write_page(options, result)
 
 
+def _explain(options: argparse.Namespace, keys: list[str]) -> None:
+    from recbole_esmr.explanation import explain
+    from recbole_esmr.forget import names_of
+    from recbole_esmr.report.tables import explanation_lines
+
+    people = sorted(names_of(options.people, "--people")) if options.people else None
+    result = explain(options.checkpoint, people, options.days, _changes(keys), options.output)
+    options.say(explanation_lines(result))
+    if options.output:
+        options.say(f"\nWritten: {options.output}")
+
+
+def _changes(keys: Sequence[str]) -> dict[str, Any]:
+    """The keys that are changed of a checkpoint's config."""
+    from recbole_esmr.errors import ConfigError
+    from recbole_esmr.recbole_keys import converted
+
+    wrong = next((word for word in keys if not word.startswith("--") or "=" not in word), None)
+    if wrong is not None:
+        raise ConfigError(f"{wrong} is no option. Write --key=value.")
+    return converted(dict(word[2:].split("=", 1) for word in keys))
+
+
 def _forget(options: argparse.Namespace, keys: list[str]) -> None:
     from recbole_esmr.forget import forget
     from recbole_esmr.report.forgotten import forgotten_lines
@@ -328,6 +352,7 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "causal": _causal,
     "power": _power,
     "report": _report,
+    "explain": _explain,
     "forget": _forget,
     "import": _import,
     "label": _label,

@@ -31,6 +31,7 @@ from recbole_esmr.files import read_yaml, shipped
 from recbole_esmr.model.emotion_encoder import EncoderSettings
 from recbole_esmr.model.engagement_ranker import RankerSettings
 from recbole_esmr.model.ranking import ServingRule
+from recbole_esmr.model.reasons import ExportSettings
 from recbole_esmr.model.retriever import RetrieverSettings
 from recbole_esmr.outputs import expanded
 from recbole_esmr.plugin import data_keys
@@ -72,6 +73,7 @@ class ESMRSettings:
     reward: Reward = section("reward_")
     reranker: RerankerSettings = section("reranker_")
     serving: ServingRule = section("")
+    export: ExportSettings = section("")
 
 
 class Config(RecBoleConfig):

@@ -81,7 +81,7 @@ def forget(
     Raises:
         ESMRError: no such data set, checkpoint or file.
     """
-    names = _names(users)
+    names = names_of(users)
     config = Config(MODEL_NAME, dataset, config_file_list, None, arguments)
     folder, name = Path(str(config["data_path"])).resolve(), str(config["dataset"])
     done, known = Forgotten(), set[str]()
@@ -118,8 +118,8 @@ def forget(
     return done
 
 
-def _names(users: str | Sequence[str]) -> set[str]:
-    """The people's names.
+def names_of(users: str | Sequence[str], option: str = "--users") -> set[str]:
+    """The people's names; ``option`` is where they were given.
 
     Raises:
         ConfigError: none is given, or the file cannot be read.
@@ -129,14 +129,14 @@ def _names(users: str | Sequence[str]) -> set[str]:
         try:
             users = raw_bytes(path, "Give a UTF-8 file with one id a line.").decode("utf-8-sig").splitlines()
         except DataError as error:
-            raise ConfigError(f"--users=@{error}") from error
+            raise ConfigError(f"{option}=@{error}") from error
         except UnicodeDecodeError as error:
-            raise ConfigError(f"--users=@{path}: cannot be read ({error}). Give a UTF-8 file with one id a line.") from error
+            raise ConfigError(f"{option}=@{path}: cannot be read ({error}). Give a UTF-8 file with one id a line.") from error
     elif isinstance(users, str):
         users = users.split(",")
     names = {name for name in users if name.strip()}
     if not names:
-        raise ConfigError("no person is named. Give --users=u1,u2, or --users=@FILE with one id a line.")
+        raise ConfigError(f"no person is named. Give {option}=u1,u2, or {option}=@FILE with one id a line.")
     return names
 
 

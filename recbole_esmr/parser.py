@@ -172,6 +172,17 @@ def make_parser() -> argparse.ArgumentParser:
     page.add_argument("results", type=of_line.path, nargs="+", help="JSON files, or folders that hold some")
     page.add_argument("--output", type=of_line.new_file, help="the page (default: report.html in the first folder)")
 
+    why = _command(
+        commands, "explain", "why ESMR shows these items to this person on this day",
+        "explain --checkpoint=saved/ESMR.pth --people=u1,u2 --days=31 --export_emotions=True",
+    )  # fmt: skip
+    why.add_argument("--checkpoint", type=of_line.path, required=True, help="of a trained ESMR")
+    why.add_argument("--people", help="ids, separated by commas, or @FILE with one a line (default: everybody)")
+    why.add_argument("--days", type=of_line.days, help="day numbers, separated by commas (default: the day after the last)")
+    why.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
+    why.description = f"{why.description} By name only with --export_emotions=True. Takes {_RECBOLE_KEYS}."
+    why.set_defaults(takes_keys=True)
+
     erase = _command(
         commands, "forget", "take people out of a data set, its caches, traces and checkpoints",
         "forget --users=u17,u21 --dataset=datasets/mine --checkpoint=saved/ESMR.pth",

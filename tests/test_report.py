@@ -171,7 +171,8 @@ def test_a_browser_draws_every_figure_and_has_nothing_to_say(width):
         f"<iframe src='page.html' style='width:{width}px;height:900px;border:0'></iframe><script>onload = () => {{"
         "const seen = document.querySelector('iframe').contentDocument; const whole = seen.documentElement;"
         "const charts = [...seen.querySelectorAll('.chart')]; const drawn = charts.filter((c) => c.querySelector('.main-svg'));"
-        "const out = [drawn.length, whole.scrollWidth, charts.length, charts.filter((c) => !c.getAttribute('aria-label')).length];"
+        "const silent = charts.filter((c) => !c.getAttribute('aria-label'));"
+        "const out = [drawn.length, whole.scrollWidth, charts.length, silent.length];"
         "document.title = JSON.stringify(out); }</script>"
     )
     dom, console = _seen(f"--window-size={max(width, 600) + 50},1000", f"file://{Path('frame.html').absolute()}")

@@ -170,6 +170,26 @@ def causal_table(result: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def explanation_lines(result: dict[str, Any], most: int = 100) -> str:
+    """What ``explain`` found for the terminal: all people together, then a sentence a slate, at most so many."""
+    said = result["summary"]
+    share = said["changed"] / max(said["slates"], 1)
+    lines = [
+        f"{said['slates']} slates; {said['changed']} ({share:.1%}) are not the engagement ranking's, with "
+        f"{said['items_changed']:.1f} "
+        f"other items each; {said['engagement_kept']:.1%} of the expected engagement is kept"
+    ]
+    lines += [f"  {count} mostly for {reason}" for reason, count in said["reasons"].items()]
+    if result["slates"] is None:
+        return "\n".join(
+            [*lines, "", "By name only with --export_emotions=True, for it says what is believed of people's moods."]
+        )
+    lines += ["", *(slate["sentence"] for slate in result["slates"][:most])]
+    if len(result["slates"]) > most:
+        lines += [f"... and {len(result['slates']) - most} more; --output=FILE holds all."]
+    return "\n".join(lines)
+
+
 def power_table(result: dict[str, Any]) -> str:
     """How many people it takes, for the terminal."""
     config = result["config"]
