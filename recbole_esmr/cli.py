@@ -25,6 +25,9 @@ _NEEDS = {
     "power": "recbole_esmr.power",
     "report": "recbole_esmr.report.gathered",
     "explain": "recbole_esmr.explanation",
+    "tune": "recbole_esmr.quick_start",
+    "evaluate": "recbole_esmr.trained_models",
+    "recommend": "recbole_esmr.trained_models",
     "forget": "recbole_esmr.forget",
     "import": "recbole_esmr.data.importers",
     "label": "recbole_esmr.label.data_set",
@@ -56,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run_command(arguments: Sequence[str], watch: Watch, say: Printer) -> None:
-    parser = make_parser()
+    parser, quiet = make_parser(), "--quiet" in arguments  # wherever it stands
+    arguments = [word for word in arguments if word != "--quiet"]
     options, rest = parser.parse_known_args(
         arguments, argparse.Namespace(say=say, typed=shlex.join(["recbole-esmr", *arguments]))
     )
@@ -65,7 +69,14 @@ def _run_command(arguments: Sequence[str], watch: Watch, say: Printer) -> None:
     if options.command in _NEEDS:
         importlib.import_module(_NEEDS[options.command])
     watch.raising()
+    if quiet and options.takes_keys:
+        rest += [key for key in ("--show_progress=False", "--state=WARNING") if not _given(key, rest)]
+    options.quiet = quiet
     _ACTIONS[options.command](options, rest)
+
+
+def _given(option: str, arguments: Sequence[str]) -> bool:
+    return any(word.startswith(option.partition("=")[0] + "=") for word in arguments)
 
 
 def _run(options: argparse.Namespace, keys: list[str]) -> None:
@@ -73,7 +84,7 @@ def _run(options: argparse.Namespace, keys: list[str]) -> None:
     from recbole_esmr.quick_start import run_recbole
     from recbole_esmr.report.tables import run_table
 
-    result = run_recbole(options.model, options.dataset, options.config_files, arguments=keys, resume=options.resume)
+    result = run_recbole(_model(options), options.dataset, options.config_files, arguments=keys, resume=options.resume)
     options.say("\n" + run_table(result))
     if options.output:
         write_json(options.output, result)
@@ -98,6 +109,14 @@ def _report(options: argparse.Namespace, _: list[str]) -> None:
 
     path = options.output or page_beside(options.results[0])
     options.say(f"Written: {save_page(path, page_of_files(options.results))}")
+
+
+def _model(options: argparse.Namespace) -> str:
+    """The model that is named on the command line, or in a config file; ESMR where neither names one."""
+    from recbole_esmr.files import read_yaml
+
+    named = [read_yaml(file).get("model") for file in options.config_files]
+    return str(options.model or next((name for name in reversed(named) if name), "ESMR"))
 
 
 def _draw_forecast(options: argparse.Namespace, emotion: dict[str, Any] | None) -> None:
@@ -126,7 +145,7 @@ def _check(options: argparse.Namespace, keys: list[str]) -> None:
     from recbole_esmr.files import write_json
     from recbole_esmr.report.found import check_table
 
-    result = check(options.dataset, options.config_files, arguments=keys, model=options.model)
+    result = check(options.dataset, options.config_files, arguments=keys, model=_model(options))
     options.say(check_table(result))
     if options.output:
         write_json(options.output, result)
@@ -154,7 +173,7 @@ def _compare(options: argparse.Namespace, keys: list[str]) -> None:
     found = compare(
         options.models.split(","), options.dataset, range(options.seed, options.seed + options.seeds), options.config_files,
         arguments=keys, output=options.output, processes=options.processes, engine=options.engine, address=options.address,
-        threads=options.threads, show_progress=True,
+        threads=options.threads, show_progress=not options.quiet,
         world=InWorld(options.world, options.users, options.items, options.days, options.days) if options.world else None,
     )  # fmt: skip
     options.say(f"\n{protocol_table(found.protocol)}\n\n{comparison_text(found.as_dict())}")
@@ -169,7 +188,7 @@ def _simulate(options: argparse.Namespace, _: list[str]) -> None:
     from recbole_esmr.simulation import load_world, simulate
 
     world, size = load_world(options.world), (options.users, options.items, options.days, options.seed)
-    rows = simulate(world, *size, options.output, people=options.people, with_captions=options.captions)
+    rows = simulate(world, *size, options.output, options.people, not options.quiet, options.captions)
     options.say(f"Written to {options.output}: " + ", ".join(f"{count} rows of .{suffix}" for suffix, count in rows.items()))
     if options.truth:
         from recbole_esmr.closed_loop import truth
@@ -187,7 +206,7 @@ def _rollout(options: argparse.Namespace, keys: list[str]) -> None:
     result, rollouts = rollout(
         options.world, options.policy.split(","), options.users, options.items, options.days,
         range(options.seed, options.seed + options.seeds), options.log_days, options.log, options.people, options.new_people,
-        keys, options.keep, options.replicates, output=options.output,
+        keys, options.keep, options.replicates, not options.quiet, options.output,
     )  # fmt: skip
     options.say(f"\n{rollout_table(result)}\n\n{groups_table(result)}")
     if options.output:
@@ -258,6 +277,45 @@ def _explain(options: argparse.Namespace, keys: list[str]) -> None:
     options.say(explanation_lines(result))
     if options.output:
         options.say(f"\nWritten: {options.output}")
+
+
+def _tune(options: argparse.Namespace, keys: list[str]) -> None:
+    from recbole_esmr.report.tables import tuning_table
+    from recbole_esmr.tuning import tune
+
+    result = tune(
+        _model(options), options.dataset, options.config_files, keys, options.params_file, options.algo, options.trials,
+        options.output, not options.quiet,
+    )  # fmt: skip
+    options.say(tuning_table(result))
+    if options.output:
+        options.say(f"\nWritten: {options.output}")
+
+
+def _evaluate(options: argparse.Namespace, keys: list[str]) -> None:
+    from recbole_esmr.report.tables import evaluation_table
+    from recbole_esmr.trained_models import evaluate
+
+    result = evaluate(options.checkpoint, _changes(keys), options.output)
+    options.say(evaluation_table(result))
+    if options.output:
+        options.say(f"\nWritten: {options.output}")
+
+
+def _recommend(options: argparse.Namespace, keys: list[str]) -> None:
+    from recbole_esmr.forget import names_of
+    from recbole_esmr.report.tables import csv_text
+    from recbole_esmr.trained_models import recommend
+    from recbole_esmr.writing import written_whole
+
+    users = sorted(names_of(options.users)) if options.users else None
+    lists = recommend(options.checkpoint, users, options.topk, _changes(keys))
+    if not options.output:
+        options.say(lists.to_string(index=False))
+        return
+    with written_whole(options.output) as temporary:
+        temporary.write_text(csv_text(lists), encoding="utf-8")
+    options.say(f"Written: {options.output}, {len(lists)} items for {lists['user'].nunique()} people")
 
 
 def _changes(keys: Sequence[str]) -> dict[str, Any]:
@@ -353,6 +411,9 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "power": _power,
     "report": _report,
     "explain": _explain,
+    "tune": _tune,
+    "evaluate": _evaluate,
+    "recommend": _recommend,
     "forget": _forget,
     "import": _import,
     "label": _label,

@@ -180,11 +180,9 @@ def _sentence(said: Mapping[str, Any], slates: Slates, place: int, new: torch.Te
     if weight == 0:
         return f"{head}, for {said['reason'] or 'what the re-ranker learned'}; {price}; {risk}."
     change = float(slates.reasons.amount[place][new, number].sum() - slates.reasons.amount[place][gone, number].sum())
-    told = _estimate(model, said["reason"])
-    return (
-        f"{head}, mostly because {'it brings' if count == 1 else 'they bring'} {'more' if change > 0 else 'less'} {_plain(said['reason'])}, which "
-        f"{'lifts' if weight > 0 else 'lowers'} the mood from tomorrow on{told}; {price}; {risk}."
-    )
+    told, they_bring = _estimate(model, said["reason"]), "it brings" if count == 1 else "they bring"
+    what, does = f"{'more' if change > 0 else 'less'} {_plain(said['reason'])}", "lifts" if weight > 0 else "lowers"
+    return f"{head}, mostly because {they_bring} {what}, which {does} the mood from tomorrow on{told}; {price}; {risk}."
 
 
 def _why_not(slates: Slates, row: int, place: int) -> str:

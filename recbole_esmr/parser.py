@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+import recbole_esmr
 from recbole_esmr import arguments as of_line
 from recbole_esmr.engines import ENGINES, LOCAL
 from recbole_esmr.terminal import OneLineParser
@@ -15,10 +16,12 @@ _RECBOLE_KEYS = "any RecBole or ESMR key as --key=value, for example --epochs=5 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of ``recbole-esmr``: ``command`` says which, ``takes_keys`` whether it takes RecBole's keys too."""
     parser = OneLineParser(prog="recbole-esmr", description="Emotion-aware recommendation on RecBole.")
+    parser.add_argument("--version", action="version", version=f"recbole-esmr {recbole_esmr.__version__}")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars, and no log below warnings")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = _command(commands, "run", "train and test one model", "run --model=ESMR --dataset=esmr-mini --output=run.json")
-    run.add_argument("--model", default="ESMR", help="ESMR or any RecBole model (default: %(default)s)")
+    run.add_argument("--model", help="ESMR or any RecBole model (default: `model` of a config file, or ESMR)")
     run.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
     run.add_argument("--resume", type=of_line.path, help="a checkpoint to continue from")
     _report(run)
@@ -39,7 +42,7 @@ def make_parser() -> argparse.ArgumentParser:
         commands, "check", "what is in a data set, what is odd, and whether a run would be refused",
         "check --dataset=datasets/mine --output=check.json",
     )  # fmt: skip
-    look.add_argument("--model", default="ESMR", help="whose run is asked about (default: %(default)s)")
+    look.add_argument("--model", help="whose run is asked about (default: `model` of a config file, or ESMR)")
     look.add_argument("--output", type=of_line.new_file, help="write what was found as JSON to this file")
     _data_arguments(look)
 
@@ -172,6 +175,37 @@ def make_parser() -> argparse.ArgumentParser:
     page.add_argument("results", type=of_line.path, nargs="+", help="JSON files, or folders that hold some")
     page.add_argument("--output", type=of_line.new_file, help="the page (default: report.html in the first folder)")
 
+    tune = _command(
+        commands, "tune", "search the best keys by the validation part (RecBole's HyperTuning; needs hyperopt)",
+        "tune --model=ESMR --dataset=esmr-mini --trials=20 --output=tuned.json",
+    )  # fmt: skip
+    tune.add_argument("--model", help="ESMR or any RecBole model (default: `model` of a config file, or ESMR)")
+    tune.add_argument("--params_file", type=of_line.path, help="RecBole's file of ranges (default: the one shipped for ESMR)")
+    tune.add_argument("--algo", choices=("bayes", "random", "exhaustive"), default="bayes", help="of the search (default: bayes)")
+    tune.add_argument("--trials", type=of_line.positive, default=20, help="trainings, but for exhaustive (default: %(default)s)")
+    tune.add_argument("--output", type=of_line.new_file, help="write every trial and the best as JSON to this file")
+    _data_arguments(tune)
+
+    judge = _command(
+        commands, "evaluate", "a trained model on its validation and test part, again or by other metrics",
+        "evaluate saved/ESMR.pth --metrics=['Recall','MRR'] --valid_metric=MRR@10",
+    )  # fmt: skip
+    judge.add_argument("checkpoint", type=of_line.path, help="of any model that recbole-esmr trained")
+    judge.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
+    judge.description = f"{judge.description} Takes {_RECBOLE_KEYS}."
+    judge.set_defaults(takes_keys=True)
+
+    show = _command(
+        commands, "recommend", "the best items for people, by a trained model",
+        "recommend --checkpoint=saved/ESMR.pth --users=u1,u2 --topk=10 --output=lists.csv",
+    )  # fmt: skip
+    show.add_argument("--checkpoint", type=of_line.path, required=True, help="of any model that recbole-esmr trained")
+    show.add_argument("--users", help="ids, separated by commas, or @FILE with one a line (default: everybody)")
+    show.add_argument("--topk", type=of_line.positive, default=10, help="items for each (default: %(default)s)")
+    show.add_argument("--output", type=of_line.new_file, help="write user, rank, item and score as CSV to this file")
+    show.description = f"{show.description} Takes {_RECBOLE_KEYS}."
+    show.set_defaults(takes_keys=True)
+
     why = _command(
         commands, "explain", "why ESMR shows these items to this person on this day",
         "explain --checkpoint=saved/ESMR.pth --people=u1,u2 --days=31 --export_emotions=True",
@@ -251,7 +285,9 @@ def _world(command: argparse.ArgumentParser) -> None:
 
 
 def _data_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--dataset", required=True, help="name of a data set in --data_path, or the path of its folder")
+    command.add_argument(
+        "--dataset", help="name of a data set in --data_path, or the path of its folder (default: `dataset` of a config file)"
+    )
     _config_files(command)
     command.description = f"{command.description} Takes {_RECBOLE_KEYS}."
     command.set_defaults(takes_keys=True)

@@ -1,17 +1,115 @@
-"""The file of parameter ranges that RecBole's ``HyperTuning`` searches, read without evaluating it."""
+"""The best keys by the validation part: RecBole's ``HyperTuning``, its file of ranges read without evaluating it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
+from tqdm import tqdm
+
 from recbole_esmr.errors import ConfigError
+from recbole_esmr.files import SCHEMA_VERSION, shipped, write_json
 from recbole_esmr.outputs import expanded
 from recbole_esmr.values import MAX_FILE, read_value, shown
 
 _RANGES = {"uniform": 2, "quniform": 3, "loguniform": 2}
 """RecBole's kinds of ranges, and how many numbers each takes."""
+
+
+def tune(
+    model: str,
+    dataset: str | None,
+    config_file_list: Sequence[str | Path] | None = None,
+    arguments: Sequence[str] = (),
+    params_file: str | Path | None = None,
+    algo: str = "bayes",
+    trials: int = 20,
+    output: str | Path | None = None,
+    show_progress: bool = True,
+) -> dict[str, Any]:
+    """Train a model with many keys and say which are best by the validation result; the test part decides nothing.
+
+    Args:
+        model, dataset, config_file_list, arguments: as of :func:`~recbole_esmr.quick_start.run_recbole`.
+        params_file: lines ``KEY choice [a,b]``, ``KEY uniform low,high``, ``KEY quniform low,high,step`` or ``KEY loguniform
+            low,high`` (natural logarithms); the shipped ones for ESMR unless given.
+        algo: ``bayes`` (a tree of Parzen estimators), ``random`` or ``exhaustive`` (of choices alone).
+        trials: trainings at most; of an exhaustive search all.
+        output: a file to write what is returned to, as JSON.
+        show_progress: whether to show a bar.
+
+    Returns:
+        ``schema_version``, ``model``, ``dataset``, ``valid_metric``, ``best`` (the keys and their validation result) and
+        ``trials``, best first.
+
+    Raises:
+        ConfigError: hyperopt is missing; a range is wrong or of a key that is set as well.
+    """
+    from recbole_esmr.config import Config
+    from recbole_esmr.quick_start import check_buildable, run_recbole
+
+    start, path = perf_counter(), Path(params_file) if params_file else shipped("properties") / "hyper" / f"{model}.hyper"
+    try:
+        from recbole.trainer import HyperTuning
+
+        space = space_of_file(HyperTuning, path) if params_file or path.is_file() else {}
+    except ImportError as error:
+        raise ConfigError("tune needs hyperopt, which is not installed. Run `pip install 'recbole-esmr[tune]'`.") from error
+    if not space:
+        line = "`learning_rate choice [0.01,0.001]`"
+        raise ConfigError(f"there are no ranges to search for {model}. Give them with --params_file, lines such as {line}.")
+    set_too = [key for key in space if any(word.startswith(f"--{key}=") for word in arguments)]
+    if set_too:
+        raise ConfigError(f"--{set_too[0]} is set and searched as well. Leave out the option, or its line in {path}.")
+    config = Config(model, dataset, config_file_list, None, arguments)
+    check_buildable(config)
+    made: list[dict[str, Any]] = []
+    with tqdm(total=None if algo == "exhaustive" else trials, desc="tune", disable=not show_progress) as bar:
+
+        def objective(keys: dict[str, Any], _: Any = None) -> dict[str, Any]:
+            keys = {key: _plain(value) for key, value in keys.items()}
+            quiet = {**keys, "show_progress": False, "state": "WARNING"}
+            result = run_recbole(model, dataset, config_file_list, quiet, saved=False, arguments=arguments)
+            made.append({"keys": keys, "score": float(result["best_valid_score"]), "valid": result["best_valid_result"]})
+            bar.update()
+            return result
+
+        with _seeded(int(config["seed"])), redirect_stdout(io.StringIO()):  # RecBole prints every trial's test result
+            HyperTuning(objective, space=space, algo=algo, max_evals=trials, early_stop=max(trials, 10)).run()
+    made.sort(key=lambda one: one["score"], reverse=bool(config["valid_metric_bigger"]))
+    result = {
+        "schema_version": SCHEMA_VERSION, "model": model, "dataset": config["dataset"], "seed": config["seed"],
+        "valid_metric": config["valid_metric"], "algo": algo, "best": made[0], "trials": made,
+        "timings": {"total": round(perf_counter() - start, 1)},
+    }  # fmt: skip
+    if output:
+        write_json(output, result)
+    return result
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy's as Python's own."""
+    return value.item() if hasattr(value, "item") else value
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """hyperopt draws by the seed that this variable of the environment holds."""
+    name = "HYPEROPT_FMIN_SEED"
+    before = os.environ.get(name)
+    os.environ[name] = str(seed)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def space_of_file(_: Callable[..., Any], file: str | Path) -> dict[str, Any]:

@@ -170,6 +170,21 @@ def causal_table(result: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def tuning_table(result: dict[str, Any], most: int = 10) -> str:
+    """The best trials of a search for the terminal."""
+    rows = [{result["valid_metric"]: trial["score"], **trial["keys"]} for trial in result["trials"][:most]]
+    best = " ".join(f"--{key}={value}" for key, value in result["best"]["keys"].items())
+    said = f"{result['model']} on {result['dataset']}: {len(result['trials'])} trials by the validation part, the best first"
+    return f"{said}\n\n{_text(pd.DataFrame(rows))}\n\nThe best keys: {best}"
+
+
+def evaluation_table(result: dict[str, Any]) -> str:
+    """A trained model's figures for the terminal."""
+    judged = {"validation": result["valid_result"], "test": result["test_result"]}
+    frame = pd.DataFrame([figures or {} for figures in judged.values()], index=list(judged))
+    return f"{result['model']} on {result['dataset']}, {result['checkpoint']}\n\n{_text(frame, index=True)}"
+
+
 def explanation_lines(result: dict[str, Any], most: int = 100) -> str:
     """What ``explain`` found for the terminal: all people together, then a sentence a slate, at most so many."""
     said = result["summary"]
