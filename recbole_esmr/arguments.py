@@ -68,6 +68,16 @@ def effect(text: str) -> float:
     return number
 
 
+def share(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"{text[:40]} is not a share above 0 and at most 1")
+    return number
+
+
 def count(text: str) -> int:
     return _whole(text, 0, 2**63 - 1)
 

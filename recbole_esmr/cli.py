@@ -24,6 +24,7 @@ _NEEDS = {
     "forecast": "recbole_esmr.forecasting",
     "power": "recbole_esmr.power",
     "report": "recbole_esmr.report.gathered",
+    "audit": "recbole_esmr.audit",
     "explain": "recbole_esmr.explanation",
     "tune": "recbole_esmr.quick_start",
     "evaluate": "recbole_esmr.trained_models",
@@ -267,6 +268,20 @@ def _power(options: argparse.Namespace, keys: list[str]) -> None:
     _write_page(options, result)
 
 
+def _audit(options: argparse.Namespace, keys: list[str]) -> None:
+    from recbole_esmr.audit import audit
+    from recbole_esmr.report.tables import audit_table
+
+    result = audit(
+        options.checkpoint, options.rounds, options.puppets, options.slate, options.offer, options.seed, options.amplifier,
+        _changes(keys), options.output, not options.quiet,
+    )  # fmt: skip
+    options.say(audit_table(result))
+    if options.output:
+        options.say(f"\nWritten: {options.output}")
+    _write_page(options, result)
+
+
 def _explain(options: argparse.Namespace, keys: list[str]) -> None:
     from recbole_esmr.explanation import explain
     from recbole_esmr.forget import names_of
@@ -410,6 +425,7 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "causal": _causal,
     "power": _power,
     "report": _report,
+    "audit": _audit,
     "explain": _explain,
     "tune": _tune,
     "evaluate": _evaluate,

@@ -206,6 +206,24 @@ def make_parser() -> argparse.ArgumentParser:
     show.description = f"{show.description} Takes {_RECBOLE_KEYS}."
     show.set_defaults(takes_keys=True)
 
+    check = _command(
+        commands, "audit", "what a recommender shows to puppets that dwell on one emotion, beside a control and chance",
+        "audit --checkpoint=saved/SASRec.pth --checkpoint=saved/ESMR.pth --amplifier=0.3 --output=audit.json --report",
+    )  # fmt: skip
+    check.add_argument(
+        "--checkpoint", type=of_line.path, action="append", required=True, help="of a trained model; may be given again"
+    )
+    check.add_argument("--rounds", type=of_line.positive, default=30, help="slates that each is shown (default: %(default)s)")
+    check.add_argument("--puppets", type=of_line.positive, default=20, help="of each group (default: %(default)s)")
+    check.add_argument("--slate", type=of_line.positive, default=10, help="items of a slate (default: %(default)s)")
+    check.add_argument("--offer", type=of_line.share, default=0.3, help="share of the items on offer in a round (default: 0.3)")
+    check.add_argument("--amplifier", type=of_line.share, help="also a planted amplifier that keeps this share of a slate")
+    check.add_argument("--seed", type=of_line.seed, default=1, help="same seed, same walks (default: %(default)s)")
+    check.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
+    _report(check)
+    check.description = f"{check.description} Takes {_RECBOLE_KEYS}."
+    check.set_defaults(takes_keys=True)
+
     why = _command(
         commands, "explain", "why ESMR shows these items to this person on this day",
         "explain --checkpoint=saved/ESMR.pth --people=u1,u2 --days=31 --export_emotions=True",

@@ -12,7 +12,15 @@ import pandas as pd
 from recbole_esmr.report import charts
 from recbole_esmr.report.comparison import caption, difference_frame, main_frame, world_caption
 from recbole_esmr.report.page import Page, Section
-from recbole_esmr.report.tables import effect_frame, emotion_frame, groups_frame, moment_frame, rollout_frame
+from recbole_esmr.report.tables import (
+    audit_frame,
+    effect_frame,
+    emotion_frame,
+    groups_frame,
+    log_lines_of_audit,
+    moment_frame,
+    rollout_frame,
+)
 
 MODEL = "ESMR"
 CEILINGS = ("oracle", "informed")
@@ -62,6 +70,7 @@ _KEYS = {
     "run": ("test_result", "best_valid_result", "model"),
     "causal": ("effects", "moments", "graph"),
     "power": ("sizes", "world", "enough"),
+    "audit": ("policies", "log", "timings"),
 }
 
 
@@ -288,12 +297,34 @@ def _power(result: Mapping[str, Any]) -> tuple[str, list[str], list[Section]]:
     )
 
 
+# -- audit -----------------------------------------------------------------------------------------------------------------
+
+
+def _audit(result: Mapping[str, Any]) -> tuple[str, list[str], list[Section]]:
+    words, sections = [], []
+    for name, arms in result["policies"].items():
+        strongest = max(arms, key=lambda arm: arm["beyond_control"]["mean"])
+        value = strongest["beyond_control"]
+        words.append(
+            f"{name}: of what puppets that dwell on {strongest['arm']} are shown, {100 * value['mean']:+.1f} points more "
+            f"[{100 * value['low']:+.1f}, {100 * value['high']:+.1f}] are of it than by chance and by a label that means nothing."
+        )
+        rows = [(arm["arm"], arm["beyond_control"]) for arm in arms]
+        said = ", ".join(f"{arm} {value['mean']:+.3f}" for arm, value in rows)
+        what = "share of the slate beyond chance and control"
+        chart = charts.intervals(rows, what, f"{name}, {what}: {said}.", f"{name}: {what}, 95 % over puppets.", True)
+        sections.append(Section(name, charts=[chart]))
+    sections.append(Section("All arms", log_lines_of_audit(result["log"]), tables=[audit_frame(dict(result))]))
+    return f"What is shown to who dwells on one emotion, {result['config']['dataset']}", words, sections
+
+
 _PAGES: dict[str, Callable[[Mapping[str, Any]], tuple[str, list[str], list[Section]]]] = {
     "comparison": _comparison,
     "rollout": _rollout,
     "run": _run,
     "causal": _causal,
     "power": _power,
+    "audit": _audit,
 }
 
 

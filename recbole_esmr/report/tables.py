@@ -185,6 +185,52 @@ def evaluation_table(result: dict[str, Any]) -> str:
     return f"{result['model']} on {result['dataset']}, {result['checkpoint']}\n\n{_text(frame, index=True)}"
 
 
+def audit_frame(result: dict[str, Any]) -> pd.DataFrame:
+    """One row a policy and arm: shares on offer and shown, and what dwelling on it adds, over chance and over the control."""
+    rows = []
+    for name, arms in result["policies"].items():
+        for arm in arms:
+            late = max(len(arm["share"]) // 3, 1)
+            rows.append(
+                {"policy": name, "puppets dwell on": arm["arm"], "on offer": f"{arm['on_offer']:.3f}"}
+                | {"first slate": f"{arm['share'][0]:.3f}", "last third": f"{np.mean(arm['share'][-late:]):.3f}"}
+                | {"over offer": _bare(arm["over_offer"]), "effect": _bare(arm["effect"])}
+                | {"control": _bare(arm["control"]), "beyond control": _bare(arm["beyond_control"])}
+                | {"place": f"{arm['place']:.2f}"}
+            )
+    return pd.DataFrame(rows)
+
+
+def _bare(value: dict[str, float]) -> str:
+    return f"{value['mean']:+.3f} [{value['low']:+.3f}, {value['high']:+.3f}]"
+
+
+def audit_table(result: dict[str, Any]) -> str:
+    """An audit for the terminal."""
+    said = result["config"]
+    lines = [
+        f"{said['puppets']} puppets of each group are shown {said['rounds']} slates of {said['slate']} items of "
+        f"{said['dataset']}; means and 95 % intervals over puppets, last third of the rounds",
+        "",
+        _text(audit_frame(result)),
+        "",
+        "over offer: aligned share of what is shown less that of what is on offer; effect: less that of what is shown to puppets",
+        "that watch by chance; control: the effect of a label that means nothing; place: of aligned items, 0 first, 1 last",
+    ]
+    return "\n".join([*lines, *log_lines_of_audit(result["log"])])
+
+
+def log_lines_of_audit(log: dict[str, Any] | None) -> list[str]:
+    """What real slates have to do with the mood of the day before."""
+    if log is None:
+        return []
+    said = {name: _bare(log[name]) for name in ("aligned", "by_lot", "beyond_lot")}
+    return [
+        f"Of {log['slates']} real slates that followed a report {said['aligned']} expresses the emotion of the day before; with "
+        f"moods dealt out by lot {said['by_lot']}; beyond that {said['beyond_lot']}"
+    ]
+
+
 def explanation_lines(result: dict[str, Any], most: int = 100) -> str:
     """What ``explain`` found for the terminal: all people together, then a sentence a slate, at most so many."""
     said = result["summary"]

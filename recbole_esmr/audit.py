@@ -1,0 +1,141 @@
+"""What a recommender does to people who dwell on one emotion: puppets walk any trained model, beside a control and chance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from recbole_esmr.checkpoint import package_versions, threads
+from recbole_esmr.data.catalogue import Catalogue, load_catalogue, require_item_emotions
+from recbole_esmr.data.dataset import ESMRDataset
+from recbole_esmr.emotion import Taxonomy, load_taxonomy
+from recbole_esmr.errors import ConfigError
+from recbole_esmr.evaluator.puppets import Arm, aligned_with_mood, audit_arm, pools
+from recbole_esmr.feed import Policy
+from recbole_esmr.files import SCHEMA_VERSION, write_json
+from recbole_esmr.model.esmr import ESMR
+from recbole_esmr.policy.esmr import ESMRPolicy
+from recbole_esmr.policy.recbole import RecBolePolicy
+from recbole_esmr.policy.untrained import Amplifier, Random
+from recbole_esmr.quick_start import load_data_and_model
+
+GRIEVANCE = ("angry", "disappointed")
+"""Emotions that puppets of the arm ``grievance`` dwell on together."""
+
+
+def audit(
+    checkpoints: Sequence[str | Path],
+    rounds: int = 30,
+    puppets: int = 20,
+    slate: int = 10,
+    offer: float = 0.3,
+    seed: int = 1,
+    amplifier: float | None = None,
+    config_dict: Mapping[str, Any] | None = None,
+    output: str | Path | None = None,
+    show_progress: bool = True,
+) -> dict[str, Any]:
+    """Audit trained models of one data set.
+
+    Args:
+        checkpoints: of ESMR or any general or sequential model.
+        rounds: slates that each puppet is shown.
+        puppets: of each group; an interval is over them.
+        slate: items of a slate.
+        offer: share of the items that is on offer in a round, the same to every model.
+        seed: of pools, controls and of what puppets watch.
+        amplifier: also audit a planted amplifier, which keeps this share of a slate for the emotion that somebody watched most.
+        config_dict: keys to change of the checkpoints' configs.
+        output: a file to write what is returned to, as JSON.
+        show_progress: whether to show a bar.
+
+    Returns:
+        ``policies``: by name (``random`` first, whose true effects are 0) a list of what
+        :func:`~recbole_esmr.evaluator.puppets.audit_arm` says of each emotion, of ``grievance``, and of either sign; ``log``:
+        what :func:`~recbole_esmr.evaluator.puppets.aligned_with_mood` says of the log, None where there is nothing to say.
+
+    Raises:
+        ConfigError: models of different data sets, or fewer items than a slate.
+        DataError: no item has an emotion.
+    """
+    start = perf_counter()
+    loaded = [load_data_and_model(path, {"state": "WARNING", **(config_dict or {})}) for path in checkpoints]
+    config, _, dataset, *_ = loaded[0]
+    names = np.array([str(name) for name in dataset.field2id_token[dataset.iid_field]])
+    for path, (_, _, other, *_) in zip(checkpoints, loaded, strict=True):
+        theirs = {str(name) for name in other.field2id_token[other.iid_field]}
+        if theirs != set(names.tolist()):
+            raise ConfigError(f"{path}: was trained on other items than {checkpoints[0]}. Audit models of one data set together.")
+    catalogue, taxonomy = load_catalogue(dataset), load_taxonomy(config["emotion_taxonomy"])
+    require_item_emotions(catalogue, dataset)
+    if len(names) - 1 < slate:
+        raise ConfigError(f"the data have {len(names) - 1} items and a slate {slate}. Ask for a shorter --slate.")
+    arms = arms_of(catalogue, taxonomy)
+    offered = pools(len(names) - 1, rounds, offer, 2 * slate, np.random.default_rng([seed, 1]))
+    policies: dict[str, Policy] = {"random": Random(seed)}
+    if amplifier is not None:
+        policies[f"amplifier {amplifier:g}"] = Amplifier(names[1:], catalogue.share[1:], amplifier, seed)
+    for made_of, model, data, *_ in loaded:
+        policies[_label(str(made_of["model"]), policies)] = _policy(made_of, model, data)
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in policies}
+    with tqdm(total=len(policies) * len(arms), desc="audit", unit="arm", disable=not show_progress) as bar:
+        for name, policy in policies.items():
+            for arm in arms:
+                found[name].append(audit_arm(policy, names[1:], arm, offered, slate, seed, puppets))
+                bar.update()
+    result = {
+        "schema_version": SCHEMA_VERSION,
+        "config": {
+            "checkpoints": list(map(str, checkpoints)), "rounds": rounds, "puppets": puppets, "slate": slate, "offer": offer,
+            "amplifier": amplifier, "dataset": str(config["dataset"]),
+        },
+        "seed": seed,
+        "policies": found,
+        "log": _of_log(loaded, catalogue, seed),
+        "versions": package_versions(),
+        "threads": threads(),
+        "timings": {"total": round(perf_counter() - start, 1)},
+    }  # fmt: skip
+    if output:
+        write_json(output, result)
+    return result
+
+
+def arms_of(catalogue: Catalogue, taxonomy: Taxonomy) -> list[Arm]:
+    """An arm for each emotion that items express, for grievance, and for either sign; of the items without the padding."""
+    share = catalogue.share[1:]
+    kinds = {label: share[:, code] for code, label in enumerate(taxonomy.labels)}
+    if all(label in kinds for label in GRIEVANCE):
+        kinds["grievance"] = np.sum([kinds[label] for label in GRIEVANCE], axis=0)
+    kinds |= {"negative": share[:, catalogue.place < 0].sum(axis=1), "positive": share[:, catalogue.place > 0].sum(axis=1)}
+    return [Arm(name, np.clip(aligned, 0, 1)) for name, aligned in kinds.items() if 0 < aligned.mean() < 1]
+
+
+def _policy(config: Any, model: Any, dataset: Any) -> Policy:
+    if isinstance(model, ESMR):
+        return ESMRPolicy(model, dataset)
+    return RecBolePolicy(model, dataset, int(config["MAX_ITEM_LIST_LENGTH"]))
+
+
+def _label(model: str, taken: Mapping[str, Any]) -> str:
+    number = sum(name.partition("-")[0] == model for name in taken)
+    return model if not number else f"{model}-{number + 1}"
+
+
+def _of_log(loaded: Sequence[tuple[Any, ...]], catalogue: Catalogue, seed: int) -> dict[str, Any] | None:
+    """Of the first data set that holds people's reports: ESMR reads them, RecBole's models do not."""
+    for _, _, dataset, *_ in loaded:
+        if isinstance(dataset, ESMRDataset) and dataset.trace.has_emotion:
+            trace, shown = dataset.trace, dataset.impressions
+            if not trace.shared_calendar or trace.long:  # days of one's own are nobody else's, so no moods can be dealt out
+                return None
+            mood = trace.emotion
+            return aligned_with_mood(
+                dataset.catalogue.share, shown.user, shown.day, shown.item, mood, np.random.default_rng([seed, 3])
+            )
+    return None
