@@ -49,6 +49,7 @@ def test_who_stops_listening_leaves_no_process_behind():
         os.kill(row["process"], 0)
 
 
+@pytest.mark.slow
 def test_on_a_ray_cluster_of_two(monkeypatch):
     pytest.importorskip("ray")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # its processes need to find what they are to do

@@ -16,6 +16,7 @@ from recbole_esmr.simulation.world import World
 SMALL = {"items": 80, "days": 12, "logs": 3}
 
 
+@pytest.mark.slow
 def test_more_people_find_more_and_a_stronger_effect_is_found_by_fewer():
     found = power("reference", [40, 300], effect=1.0, **SMALL)
     few, many = found["sizes"]

@@ -214,7 +214,7 @@ def test_a_full_standard_output_is_one_line_and_takes_no_file_with_it(tmp_path):
             "--seeds: __import__('os').system('true') is not",
         ),
         ("walk", "invalid choice: 'walk'"),
-        ("run", "the following arguments are required: --dataset"),
+        ("compare --dataset=x", "the following arguments are required: --models"),
     ],
 )
 def test_a_wrong_argument_is_one_line(words, says, capsys):

@@ -14,7 +14,7 @@ from recbole_esmr.data.log import Log
 from recbole_esmr.model.beliefs import Beliefs
 from recbole_esmr.model.ranking import Rankers, Ranking
 from recbole_esmr.model.state import with_ratio
-from recbole_esmr.settings import SERVING, setting
+from recbole_esmr.settings import setting
 
 ENGAGEMENT, LEARNED, DOUBT = "expected engagement", "what else the re-ranker learned", "disagreement of the re-ranker's networks"
 """The parts that are no effect of what an item is."""
@@ -24,7 +24,7 @@ ENGAGEMENT, LEARNED, DOUBT = "expected engagement", "what else the re-ranker lea
 class ExportSettings:
     """What leaves the program about single people."""
 
-    export_emotions: bool = setting("whether what is believed of single people is printed and written, by name", changes=SERVING)
+    export_emotions: bool = setting("whether what is believed of single people is printed and written, by name")
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ WITHOUT_EFFECT = {
     "verbose": "what is logged",
     "log_wandb": "where it is logged",
     "wandb_project": "where it is logged",
+    "export_emotions": "what leaves the program",
     "sign": "who vouches for the file",
     "trust": "whom it is taken from",
     "checkpoint_dir": "the file to go on from is named",
