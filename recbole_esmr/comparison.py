@@ -180,7 +180,7 @@ def compare(
                 found.failed.append({**named, "reason": row[FAILED]})
             else:
                 found.rows.append({**named, **row})
-        found.summary = _summary(found.rows, cells)
+        found.summary = _summary(found.rows, cells, variants[0].label)
         found.made_by["smaller_is_better"] = sorted({one["metric"] for one in found.summary if smaller_is_better(one["metric"])})
         if world:
             with computing_on(threads):
@@ -205,11 +205,11 @@ def _done(
     return [row for row in kept if row is not None]
 
 
-def _summary(rows: list[dict[str, Any]], cells: Sequence[Cell]) -> list[dict[str, Any]]:
+def _summary(rows: list[dict[str, Any]], cells: Sequence[Cell], first: str) -> list[dict[str, Any]]:
     by_cell = {(row["model"], row["seed"]): row for row in rows}
     people = {(one.variant.label, one.seed): one.by_person() for one in cells if (one.variant.label, one.seed) in by_cell}
     metrics = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in ("model", "seed", *RESOURCES)]
-    return summarise(by_cell, people, metrics, np.random.default_rng(0))
+    return summarise(by_cell, people, metrics, np.random.default_rng(0), first=first)
 
 
 def given_to_all(

@@ -118,3 +118,10 @@ def test_a_model_of_which_a_seed_failed_is_compared_by_the_others():
     found = summarise(_rows(people), people, ["m"], np.random.default_rng(0), 50)
     assert [entry["seeds"] for entry in found] == [2, 1] and found[0]["over"] == PEOPLE
     assert found[1]["difference"] is None and pd.isna(found[1]["low"])
+
+
+def test_nothing_is_compared_with_a_model_that_is_not_there():
+    """The first model has failed: the second does not silently take its place."""
+    people = {("B", 1): _people([0, 1, 1]), ("C", 1): _people([1, 1, 1])}
+    found = summarise(_rows(people), people, ["m"], np.random.default_rng(0), 50, first="A")
+    assert [entry["difference"] for entry in found] == [None, None] and [entry["model"] for entry in found] == ["B", "C"]

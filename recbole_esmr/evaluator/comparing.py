@@ -20,9 +20,14 @@ Figures = Mapping[tuple[str, int], Mapping[str, Any]]
 
 
 def summarise(
-    rows: Figures, people: Figures, metrics: Sequence[str], generator: np.random.Generator, replicates: int = 1000
+    rows: Figures,
+    people: Figures,
+    metrics: Sequence[str],
+    generator: np.random.Generator,
+    replicates: int = 1000,
+    first: str | None = None,
 ) -> list[dict[str, Any]]:
-    r"""One entry a model and metric, the first model's first; others are compared with that model.
+    r"""One entry a model and metric; all models are compared with one of them.
 
     A metric that is a mean over people is resampled over people and seeds, paired
     (:class:`~recbole_esmr.evaluator.statistics.Bootstrap`). Of the others seeds are all there is: the interval is
@@ -36,28 +41,30 @@ def summarise(
         metrics: names.
         generator: of the resamples.
         replicates: how many.
+        first: the model that the others are compared with, the first in ``rows`` unless given; where it has no rows nothing is
+            compared.
 
     Returns:
-        of each ``model``, ``metric``, ``seeds``, ``mean``, ``sd``, ``low``, ``high``, ``over``; and ``difference`` (None for the
-        first model, or where nothing can be told): ``mean``, ``low``, ``high``, ``p``, ``q``.
+        of each ``model``, ``metric``, ``seeds``, ``mean``, ``sd``, ``low``, ``high``, ``over``; and ``difference`` (None for
+        ``first``, or where nothing can be told): ``mean``, ``low``, ``high``, ``p``, ``q``.
     """
     models = list(dict.fromkeys(model for model, _ in rows))
-    paired = _of_people(rows, people, models, metrics, generator, replicates)
+    first = first or next(iter(models), "")
+    paired = _of_people(rows, people, models, metrics, generator, replicates, first)
     found = []
     for model in models:
         for metric in metrics:
             values = {seed: float(row[metric]) for (name, seed), row in rows.items() if name == model and metric in row}
-            first = {seed: float(row[metric]) for (name, seed), row in rows.items() if name == models[0] and metric in row}
+            compared = {seed: float(row[metric]) for (name, seed), row in rows.items() if name == first and metric in row}
             own = np.array(list(values.values()))
             entry: dict[str, Any] = {"model": model, "metric": metric, "seeds": len(own)}
             entry |= {"mean": float(own.mean()) if len(own) else np.nan, "sd": float(own.std(ddof=1)) if len(own) > 1 else np.nan}
             at = paired.get((model, metric))
-            shared = [seed for seed in values if seed in first]
-            gap = np.array([values[seed] - first[seed] for seed in shared])
+            gap = np.array([value - compared[seed] for seed, value in values.items() if seed in compared])
             entry |= at["interval"] if at else _of_seeds(own)
             entry["over"] = PEOPLE if at else SEEDS if len(own) > 1 else NOTHING
             entry["difference"] = None
-            if model != models[0]:
+            if model != first:
                 entry["difference"] = (at and at["difference"]) or _apart(gap)
             found.append(entry)
     _false_discoveries([entry["difference"] for entry in found if entry["difference"] is not None])
@@ -65,7 +72,13 @@ def summarise(
 
 
 def _of_people(
-    rows: Figures, people: Figures, models: Sequence[str], metrics: Sequence[str], generator: np.random.Generator, replicates: int
+    rows: Figures,
+    people: Figures,
+    models: Sequence[str],
+    metrics: Sequence[str],
+    generator: np.random.Generator,
+    replicates: int,
+    first: str,
 ) -> dict[tuple[str, str], dict[str, Any]]:
     """Intervals of the metrics that are means over people, for models of which all seeds are there."""
     seeds = sorted({seed for _, seed in rows})
@@ -88,9 +101,9 @@ def _of_people(
     wanted: dict[str, Statistic] = {}
     for (name, metric), statistic in statistics.items():
         wanted[f"{name}\t{metric}"] = statistic
-        first = statistics.get((models[0], metric))
-        if first is not None and name != models[0]:
-            wanted[f"{name}\t{metric}\tdifference"] = difference(statistic, first)
+        usual = statistics.get((first, metric))
+        if usual is not None and name != first:
+            wanted[f"{name}\t{metric}\tdifference"] = difference(statistic, usual)
     seed_of, person_of = np.repeat(np.arange(len(seeds)), len(every)), np.tile(np.arange(len(every)), len(seeds))
     found = Bootstrap(seed_of, replicates, generator, person_of if len(seeds) > 1 else None).interval(wanted)
     ends = {key: {end: value for end, value in part.items() if end != "mean"} for key, part in found.items()}
