@@ -23,7 +23,11 @@ from recbole_esmr.trainer.going_on import what_counts
 from recbole_esmr.work import Work
 
 RESOURCES = ("train_seconds", "test_seconds", "peak_mb")
-"""What a cell cost: reading and training, testing, and the largest resident memory of its process (on a GPU, what torch held)."""
+"""What a cell cost: training (what is left of one that goes on), testing, and the largest resident memory of its process (on a
+GPU, what torch held)."""
+
+SHARED_BY_ALL = ("seed", "model", "dataset")
+"""Keys that no variant changes."""
 
 FAILED = "failed"
 """The column that says why a cell has no figures."""
@@ -57,6 +61,8 @@ class Variant:
             key, equals, value = change.partition("=")
             if not key or not equals:
                 raise ConfigError(f"model '{label}': '{change}' changes no key. Write it as in ESMR+gate=streak.")
+            if key in SHARED_BY_ALL:
+                raise ConfigError(f"model '{label}': {key} is the same for all models of a comparison. Leave it out of the name.")
             changes[key] = value
         return cls(label, model, changes)
 
@@ -96,7 +102,8 @@ class Cell:
             ESMRError: a key or name that is wrong.
         """
         model, changes = self.variant.model, self.variant.changes  # what a name says comes before what is said for all
-        arguments = [word for word in self.arguments if word.removeprefix("--").partition("=")[0] not in changes]
+        own = {"seed", *changes}
+        arguments = [word for word in self.arguments if word.removeprefix("--").partition("=")[0] not in own]
         arguments += [f"--{key}={value}" for key, value in changes.items()]
         config_dict = {**self.config_dict, "seed": self.seed}
         return Config(model, self.dataset, list(self.config_file_list), config_dict, arguments, self.given)
@@ -129,13 +136,12 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         with computing_on(cell.threads), _PeakMemory() as memory:
             result = train_into(config, checkpoint, people)
     except Exception as error:  # what is finished must not be lost by what fails after it
-        reason = str(error) if isinstance(error, ESMRError) else f"{type(error).__name__}: {error}"
         getLogger().debug("%s, seed %s", cell.variant.label, cell.seed, exc_info=True)
-        return {FAILED: " ".join(reason.split())}
+        return {FAILED: why(error)}
     seconds = result["timings"]
     row = {
         **result["test_result"],
-        "train_seconds": round(seconds["load"] + seconds["fit"], 1),
+        "train_seconds": round(seconds["fit"], 1),
         "test_seconds": round(seconds["test"], 1),
         "peak_mb": memory.megabytes,
     }
@@ -145,6 +151,12 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     work.keep_row(cell.name, made_from, row)
     checkpoint.unlink(missing_ok=True)
     return row
+
+
+def why(error: Exception) -> str:
+    """What kept a part of a comparison from finishing, in one line."""
+    reason = str(error) if isinstance(error, ESMRError) else f"{type(error).__name__}: {error}"
+    return " ".join(reason.split())
 
 
 @contextmanager

@@ -7,8 +7,10 @@ import importlib
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+from recbole_esmr.outputs import check_output
 from recbole_esmr.parser import make_parser
 from recbole_esmr.stopping import Watch, going_on
 from recbole_esmr.terminal import Printer, complain, line_of
@@ -43,12 +45,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 2 after one line on standard error where the user can mend something; 130 or 143 after one line where Ctrl-C or SIGTERM
         stopped it.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    say = Printer()
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = [word for word in words if word != "--quiet"]  # wherever it stands
+    say, quiet = Printer(), len(arguments) < len(words)
     with Watch(arguments) as watch:
         try:
             try:
-                _run_command(arguments, watch, say)
+                _run_command(arguments, watch, say, quiet)
             finally:
                 say.flush()
         except (Exception, KeyboardInterrupt) as error:
@@ -59,9 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return complain(str(say.failed)) if say.failed else 0
 
 
-def _run_command(arguments: Sequence[str], watch: Watch, say: Printer) -> None:
-    parser, quiet = make_parser(), "--quiet" in arguments  # wherever it stands
-    arguments = [word for word in arguments if word != "--quiet"]
+def _run_command(arguments: Sequence[str], watch: Watch, say: Printer, quiet: bool) -> None:
+    parser = make_parser()
     options, rest = parser.parse_known_args(
         arguments, argparse.Namespace(say=say, typed=shlex.join(["recbole-esmr", *arguments]))
     )
@@ -73,6 +75,8 @@ def _run_command(arguments: Sequence[str], watch: Watch, say: Printer) -> None:
     if quiet and options.takes_keys:
         rest += [key for key in ("--show_progress=False", "--state=WARNING") if not _given(key, rest)]
     options.quiet = quiet
+    if getattr(options, "report", False):
+        check_output(_page(options))  # before the work
     _ACTIONS[options.command](options, rest)
 
 
@@ -97,11 +101,17 @@ def _run(options: argparse.Namespace, keys: list[str]) -> None:
 def _write_page(options: argparse.Namespace, result: dict[str, Any]) -> None:
     """The page of a result: in the folder, or beside the file, that the result was written to."""
     if options.report:
-        from recbole_esmr.report.gathered import page_beside
         from recbole_esmr.report.page import save_page
         from recbole_esmr.report.pages import page_of
 
-        options.say(f"Written: {save_page(page_beside(options.output), page_of([result], options.typed))}")
+        options.say(f"Written: {save_page(_page(options), page_of([result], options.typed))}")
+
+
+def _page(options: argparse.Namespace) -> Path:
+    """Where the page of ``--report`` goes."""
+    from recbole_esmr.report.gathered import page_beside
+
+    return page_beside(options.output, folder=options.command == "compare")
 
 
 def _report(options: argparse.Namespace, _: list[str]) -> None:
@@ -257,6 +267,7 @@ def _power(options: argparse.Namespace, keys: list[str]) -> None:
         options.effect,
         keys,
         options.output,
+        not options.quiet,
     )
     options.say(f"\n{power_table(result)}")
     if options.output:
@@ -319,7 +330,6 @@ def _evaluate(options: argparse.Namespace, keys: list[str]) -> None:
 
 def _recommend(options: argparse.Namespace, keys: list[str]) -> None:
     from recbole_esmr.forget import names_of
-    from recbole_esmr.report.tables import csv_text
     from recbole_esmr.trained_models import recommend
     from recbole_esmr.writing import written_whole
 
@@ -329,7 +339,7 @@ def _recommend(options: argparse.Namespace, keys: list[str]) -> None:
         options.say(lists.to_string(index=False))
         return
     with written_whole(options.output) as temporary:
-        temporary.write_text(csv_text(lists), encoding="utf-8")
+        lists.to_csv(temporary, index=False)  # ids as they are, for programs
     options.say(f"Written: {options.output}, {len(lists)} items for {lists['user'].nunique()} people")
 
 

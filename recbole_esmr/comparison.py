@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from recbole_esmr.cells import FAILED, RESOURCES, Cell, Variant, computing_on, run_cell
+from recbole_esmr.cells import FAILED, RESOURCES, Cell, Variant, computing_on, run_cell, why
 from recbole_esmr.checkpoint import package_versions
 from recbole_esmr.config import Config, options_of_command
 from recbole_esmr.data.recbole.columns import columns
@@ -59,21 +59,16 @@ class InWorld:
         check_policies(policies)
         return policies
 
-    def live(self, models: Sequence[str], seeds: Sequence[int], options: Sequence[str], keep: Path) -> dict[str, Any]:
+    def live(
+        self, models: Sequence[str], seeds: Sequence[int], options: Sequence[str], keep: Path, show_progress: bool
+    ) -> dict[str, Any]:
         """What the models do to people; ``keep`` holds what a stopped one goes on from."""
         from recbole_esmr.closed_loop import rollout
 
         return rollout(
-            self.name,
-            self.policies(models),
-            self.users,
-            self.items,
-            self.days,
-            seeds,
-            self.log_days,
-            arguments=options,
-            keep=keep,
-        )[0]
+            self.name, self.policies(models), self.users, self.items, self.days, seeds, self.log_days, arguments=options,
+            keep=keep, show_progress=show_progress,
+        )[0]  # fmt: skip
 
 
 @dataclass
@@ -155,6 +150,8 @@ def compare(
     variants = list({variant.label: variant for variant in map(Variant.named, filter(str.strip, models))}.values())
     if not variants:
         raise ConfigError("no model is named to compare. Give names such as ESMR,BPR,Pop.")
+    if not seeds:
+        raise ConfigError("no seed is named. Give at least one.")
     check_engine(engine, processes, address)
     options = tuple(options_of_command() if arguments is None else arguments)
     given = given_to_all(variants[0].model, dataset, config_file_list, config_dict, arguments)
@@ -183,8 +180,13 @@ def compare(
         found.summary = _summary(found.rows, cells, variants[0].label)
         found.made_by["smaller_is_better"] = sorted({one["metric"] for one in found.summary if smaller_is_better(one["metric"])})
         if world:
-            with computing_on(threads):
-                found.world = world.live(list(configs), seeds, options, work.folder / "world")
+            failed = {one["model"] for one in found.failed}
+            ready = [name for name in configs if name not in failed]
+            try:
+                with computing_on(threads):
+                    found.world = world.live(ready, seeds, options, work.folder / "world", show_progress)
+            except Exception as error:  # what is finished must not be lost by what fails after it
+                found.failed.append({"model": f"in the world {world.name}", "seed": seeds[0], "reason": why(error)})
         if output:
             write_comparison(found.table, found.as_dict(), output)
         if not found.failed:

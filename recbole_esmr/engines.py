@@ -17,11 +17,13 @@ Done = Callable[[Piece], dict[str, Any]]
 
 
 def check_engine(engine: str, processes: int, address: str | None) -> None:
-    """Refuse an engine that there is not, or is not installed.
+    """Refuse an engine that there is not, or is not installed, and fewer than one process.
 
     Raises:
         ConfigError: which, and the mend.
     """
+    if processes < 1:
+        raise ConfigError(f"processes is {processes}; expected at least 1.")
     if engine not in ENGINES:
         raise ConfigError(f"engine is '{engine}'. {nearest(engine, ENGINES)}")
     if engine == LOCAL and address is not None:

@@ -17,12 +17,16 @@ from recbole_esmr.checkpoint import json_config, package_versions, threads
 from recbole_esmr.data.log import Log
 from recbole_esmr.data.trace import BLOCK
 from recbole_esmr.errors import ConfigError, DataError, nearest
+from recbole_esmr.evaluator.full_sort import had_before
 from recbole_esmr.files import SCHEMA_VERSION, write_json
 from recbole_esmr.model.beliefs import Beliefs, believe
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.ranking import Rankers, Ranking, rank
 from recbole_esmr.model.reasons import ENGAGEMENT, Reasons, reasons_of
 from recbole_esmr.quick_start import load_data_and_model
+
+FEWEST = 10
+"""People of whom together something is said; of fewer it would be said of each."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,12 @@ def explain(
     """Explain the slates that a trained ESMR gives, as ``full_sort_topk`` would.
 
     Unless ``export_emotions`` is true in ``config_dict`` what is said is of all people together: how many slates the policy would
-    change, why, and at what price. With it each person-day has a sentence and a table, by name.
+    change, why, and at what price. With it each person-day has a sentence and a table, by name. What a checkpoint or a data set
+    says of that key does not count.
 
     Args:
         checkpoint: of ESMR.
-        people: their ids, all unless given.
+        people: their ids, all unless given; only with ``export_emotions``.
         days: day numbers as in the data, from the first to the one after the last, which is the one asked for unless given.
         config_dict: keys to change, such as ``export_emotions`` or ``data_path``.
         output: a file to write what is returned to, as JSON.
@@ -64,20 +69,26 @@ def explain(
         ``schema_version``, ``config``, ``summary``, ``slates`` (None unless ``export_emotions``), ``versions``, ``timings``.
 
     Raises:
-        ConfigError: a checkpoint of another model, or a day that is not in the data.
+        ConfigError: a checkpoint of another model, a day that is not in the data, or single people without ``export_emotions``.
         DataError: a person who is not in the data.
     """
     start = perf_counter()
-    config, model, dataset, *_ = load_data_and_model(checkpoint, {"state": "WARNING", **(config_dict or {})})
+    config, model, dataset, _, _, test_data = load_data_and_model(checkpoint, {"state": "WARNING", **(config_dict or {})})
     if not isinstance(model, ESMR):
         raise ConfigError(f"{checkpoint}: is a checkpoint of {config['model']}. Only ESMR's rankings have parts to explain.")
+    exported = config.esmr.export.export_emotions
+    known = len(dataset.field2id_token[dataset.uid_field]) - 1
+    if not exported and (people is not None or known < FEWEST):
+        who = "single people" if people is not None else f"{known} people, nearly of each"
+        raise ConfigError(f"that would say of {who} what is believed of their mood. Ask for it with export_emotions: True.")
     user, day = _asked(dataset, people, days)
     rows: list[dict[str, Any]] = []
     at_once = max(1, BLOCK // model.log.trace.days)
     for first in range(0, len(user), at_once):
-        part = slates_of(model, user[first : first + at_once], day[first : first + at_once])
+        asked = user[first : first + at_once]
+        seen = None if config["repeatable"] else had_before(test_data, asked)
+        part = slates_of(model, asked, day[first : first + at_once], seen)
         rows += [_said(part, place, model, dataset) for place in range(len(part.ranking.weight))]
-    exported = config.esmr.export.export_emotions
     result = {
         "schema_version": SCHEMA_VERSION,
         "config": json_config(config),
@@ -93,14 +104,20 @@ def explain(
     return result
 
 
-def slates_of(model: ESMR, user: np.ndarray, day: np.ndarray) -> Slates:
-    """The slates of people (B,) on days (B,), 0 … D, by the model's own rule, budget and slate size, with their reasons."""
+def slates_of(model: ESMR, user: np.ndarray, day: np.ndarray, seen: tuple[np.ndarray, np.ndarray] | None = None) -> Slates:
+    """The slates of people (B,) on days (B,), 0 … D, by the model's own rule, budget and slate size, with their reasons.
+
+    ``seen`` are rows and items that are not to be shown.
+    """
     people, row = np.unique(user, return_inverse=True)
     log, rule, rankers = model.log.of(people), model.settings.serving, model.rankers
     beliefs = believe(model.encoder, log.trace, model.taxonomy, model.settings.reranker.return_days, (row, np.maximum(day, 0)))
     size = np.full(len(row), model.slate_size)
     multiplier = rankers.multiplier[rule.rank_by] or 0.0
-    ranking = rank(rankers, log, beliefs, row, day, rule, size, multiplier=multiplier)
+    retrieved = rankers.retrieval(log, row, day)
+    if seen is not None:
+        retrieved[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
+    ranking = rank(rankers, log, beliefs, row, day, rule, size, multiplier=multiplier, retrieved=retrieved)
     found = {one["treatment"]: float(one["weight"]) for one in model.learned.causal["effects"] if one["outcome"] == "valence"}
     reasons = reasons_of(ranking, rankers, log, beliefs, model.traits, found, size, rule.pessimism)
     return Slates(ranking, reasons, beliefs, log, rankers)

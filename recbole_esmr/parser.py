@@ -173,7 +173,9 @@ def make_parser() -> argparse.ArgumentParser:
         "report results --output=report.html",
     )  # fmt: skip
     page.add_argument("results", type=of_line.path, nargs="+", help="JSON files, or folders that hold some")
-    page.add_argument("--output", type=of_line.new_file, help="the page (default: report.html in the first folder)")
+    page.add_argument(
+        "--output", type=of_line.new_file, help="the page (default: report.html in the first folder, or beside the first file)"
+    )
 
     tune = _command(
         commands, "tune", "search the best keys by the validation part (RecBole's HyperTuning; needs hyperopt)",
@@ -188,7 +190,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     judge = _command(
         commands, "evaluate", "a trained model on its validation and test part, again or by other metrics",
-        "evaluate saved/ESMR.pth --metrics=['Recall','MRR'] --valid_metric=MRR@10",
+        "evaluate saved/ESMR.pth --metrics=\"['Recall','MRR']\" --valid_metric=MRR@10",
     )  # fmt: skip
     judge.add_argument("checkpoint", type=of_line.path, help="of any model that recbole-esmr trained")
     judge.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")

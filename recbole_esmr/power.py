@@ -43,6 +43,7 @@ def power(
     effect: float | None = None,
     arguments: Sequence[str] = (),
     output: str | Path | None = None,
+    show_progress: bool = True,
 ) -> dict[str, Any]:
     r"""Ask logs of growing size what they are asked in training, and compare with what is true.
 
@@ -80,7 +81,7 @@ def power(
         )
     start, settings = perf_counter(), _scaled(own, effect)
     sizes: list[dict[str, Any]] = []
-    with tqdm(total=len(people) * logs, desc=f"Logs of {settings.name}", unit="log") as bar:
+    with tqdm(total=len(people) * logs, desc=f"Logs of {settings.name}", unit="log", disable=not show_progress) as bar:
         for users in sorted(people):
             rows = []
             for number in range(logs):

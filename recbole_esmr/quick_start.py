@@ -278,6 +278,8 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
 def _config_of(checkpoint: Checkpoint, changes: dict[str, Any]) -> Config:
     """The config of a checkpoint with changed keys."""
     own = {"sign": None, "trust": None, "log_wandb": False}  # of who loads it, not of who wrote it
+    if checkpoint.model == MODEL_NAME:
+        own["export_emotions"] = False
     made = ConfigOfRecBole if checkpoint.config.get("rows") == "recbole" else Config
     values = {**checked(not_named(checkpoint.config), never=NOT_FROM_FILES, kinds=made.kinds), **own, **changes}
     model, dataset = values.pop("model", None), values.pop("dataset", None)

@@ -164,7 +164,7 @@ AS_RECBOLE: dict[str, Kind] = {"learner": _A_NAME, "learning_rate": number(low=0
 NOT_FROM_FILES = {"local_rank": "the processes of one training are given it when they start"}
 """Keys that no file and no command line sets, and why: this one opens a network connection."""
 NOT_FROM_DATA = NOT_FROM_FILES | dict.fromkeys(
-    ("checkpoint_dir", "log_wandb", "wandb_project", "sign", "trust"),
+    ("checkpoint_dir", "log_wandb", "wandb_project", "sign", "trust", "export_emotions"),
     "a data set does not say what is written where. Set it in a config file or on the command line",
 )
 """Keys that the file of a data set, which may be somebody else's, does not set."""

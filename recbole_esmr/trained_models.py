@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from recbole_esmr.checkpoint import json_config, package_versions, threads
 from recbole_esmr.errors import DataError, nearest
@@ -14,6 +15,9 @@ from recbole_esmr.evaluator.full_sort import full_sort_topk
 from recbole_esmr.files import SCHEMA_VERSION, write_json
 from recbole_esmr.quick_start import load_data_and_model
 from recbole_esmr.trainer.checkpointing import get_trainer
+
+AT_ONCE = 256
+"""People who are ranked for at once."""
 
 _SAID = {"state": "WARNING", "show_progress": False}
 
@@ -44,8 +48,12 @@ def recommend(
     for name in asked:
         if name not in known:
             raise DataError(f"person '{name}' is not in data set '{dataset.dataset_name}'. {nearest(name, known)}")
-    score, item = full_sort_topk([known[name] for name in asked], model, test_data, topk, config["device"])
-    score, item = score.cpu(), item.cpu()
+    numbers = [known[name] for name in asked]
+    best = [
+        full_sort_topk(numbers[first : first + AT_ONCE], model, test_data, topk, config["device"])
+        for first in range(0, len(numbers), AT_ONCE)
+    ]
+    score, item = (torch.cat([part.cpu() for part in parts]) for parts in zip(*best, strict=True))
     frame = pd.DataFrame(
         {
             "user": [name for name in asked for _ in range(topk)],

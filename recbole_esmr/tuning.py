@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -12,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from recbole_esmr.errors import ConfigError
+from recbole_esmr.errors import ConfigError, ESMRError
 from recbole_esmr.files import SCHEMA_VERSION, shipped, write_json
 from recbole_esmr.outputs import expanded
 from recbole_esmr.values import MAX_FILE, read_value, shown
@@ -52,6 +53,7 @@ def tune(
     """
     from recbole_esmr.config import Config
     from recbole_esmr.quick_start import check_buildable, run_recbole
+    from recbole_esmr.recbole_keys import check_keys
 
     start, path = perf_counter(), Path(params_file) if params_file else shipped("properties") / "hyper" / f"{model}.hyper"
     try:
@@ -66,22 +68,38 @@ def tune(
     set_too = [key for key in space if any(word.startswith(f"--{key}=") for word in arguments)]
     if set_too:
         raise ConfigError(f"--{set_too[0]} is set and searched as well. Leave out the option, or its line in {path}.")
+    check_keys(space, f"{path}: unknown key")
+    if algo == "exhaustive" and (ranged := [key for key, kind in kinds_of(path).items() if kind != "choice"]):
+        raise ConfigError(f"{path}: {ranged[0]} is a range, and --algo=exhaustive tries choices alone. Write them out.")
     config = Config(model, dataset, config_file_list, None, arguments)
     check_buildable(config)
-    made: list[dict[str, Any]] = []
+    bigger, made = bool(config["valid_metric_bigger"]), list[dict[str, Any]]()
     with tqdm(total=None if algo == "exhaustive" else trials, desc="tune", disable=not show_progress) as bar:
 
         def objective(keys: dict[str, Any], _: Any = None) -> dict[str, Any]:
             keys = {key: _plain(value) for key, value in keys.items()}
             quiet = {**keys, "show_progress": False, "state": "WARNING"}
-            result = run_recbole(model, dataset, config_file_list, quiet, saved=False, arguments=arguments)
-            made.append({"keys": keys, "score": float(result["best_valid_score"]), "valid": result["best_valid_result"]})
+            worst = -math.inf if bigger else math.inf
+            score, valid, why = worst, {}, ""
+            try:
+                result = run_recbole(model, dataset, config_file_list, quiet, saved=False, arguments=arguments)
+                score, valid = float(result["best_valid_score"]), result["best_valid_result"]
+            except ESMRError as error:  # one trial that cannot be is not the end of the others
+                why = str(error)
+            score = score if math.isfinite(score) and valid else worst
+            made.append({"keys": keys, "score": score, "valid": valid, "failed": why})
             bar.update()
-            return result
+            return {
+                "model": model, "best_valid_score": score, "valid_score_bigger": bigger, "best_valid_result": valid,
+                "test_result": {},
+            }  # fmt: skip
 
         with _seeded(int(config["seed"])), redirect_stdout(io.StringIO()):  # RecBole prints every trial's test result
-            HyperTuning(objective, space=space, algo=algo, max_evals=trials, early_stop=max(trials, 10)).run()
-    made.sort(key=lambda one: one["score"], reverse=bool(config["valid_metric_bigger"]))
+            HyperTuning(objective, space=space, algo=algo, max_evals=trials, early_stop=10**9).run()
+    made.sort(key=lambda one: one["score"], reverse=bigger)
+    if not math.isfinite(made[0]["score"]):
+        reason = next((one["failed"] for one in made if one["failed"]), "nothing was validated")
+        raise ConfigError(f"no trial has a figure of {config['valid_metric']} on the validation part: {reason}")
     result = {
         "schema_version": SCHEMA_VERSION, "model": model, "dataset": config["dataset"], "seed": config["seed"],
         "valid_metric": config["valid_metric"], "algo": algo, "best": made[0], "trials": made,
@@ -93,8 +111,9 @@ def tune(
 
 
 def _plain(value: Any) -> Any:
-    """A number of numpy's as Python's own."""
-    return value.item() if hasattr(value, "item") else value
+    """A number of numpy's as Python's own; 8.0 as 8, which keys of whole numbers take, too."""
+    value = value.item() if hasattr(value, "item") else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 @contextmanager
@@ -127,17 +146,8 @@ def space_of_file(_: Callable[..., Any], file: str | Path) -> dict[str, Any]:
     """
     from hyperopt import hp
 
-    path, space = expanded(file), {}
-    try:
-        with path.open(encoding="utf-8") as lines:
-            text = lines.read(MAX_FILE)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}). Give the path of a text file.") from error
-    for number, line in enumerate(text.splitlines(), start=1):
-        name, kind, given = (*line.split(maxsplit=2), "", "", "")[:3]
-        if not given:
-            continue
-        where = f"{path}, line {number}: {name}"
+    space: dict[str, Any] = {}
+    for name, kind, given, where in _lines(expanded(file)):
         if kind == "choice":
             space[name] = hp.choice(name, _choices(given, where))
         elif kind in _RANGES:
@@ -145,6 +155,24 @@ def space_of_file(_: Callable[..., Any], file: str | Path) -> dict[str, Any]:
         else:
             raise ConfigError(f"{where} has the range {shown(kind)}; expected one of choice, {', '.join(_RANGES)}.")
     return space
+
+
+def kinds_of(file: str | Path) -> dict[str, str]:
+    """The kind of each key's range."""
+    return {name: kind for name, kind, _, _ in _lines(expanded(file))}
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str, str, str]]:
+    """Key, kind, what is given, and where, of each line that has them."""
+    try:
+        with path.open(encoding="utf-8") as lines:
+            text = lines.read(MAX_FILE)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}). Give the path of a text file.") from error
+    for number, line in enumerate(text.splitlines(), start=1):
+        name, kind, given = (*line.split(maxsplit=2), "", "", "")[:3]
+        if given:
+            yield name, kind, given, f"{path}, line {number}: {name}"
 
 
 def _choices(given: str, where: str) -> list[Any]:
@@ -161,4 +189,6 @@ def _numbers(given: str, kind: str, where: str) -> list[float]:
     numbers = [read_value(part) for part in given.split(",")]
     if len(numbers) != _RANGES[kind] or not all(isinstance(number, int | float) for number in numbers):
         raise ConfigError(f"{where} is {shown(given)}; expected {_RANGES[kind]} numbers with commas between them.")
+    if not numbers[0] < numbers[1]:
+        raise ConfigError(f"{where} is {shown(given)}; expected the smaller number first.")
     return [float(number) for number in numbers]

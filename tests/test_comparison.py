@@ -362,6 +362,11 @@ def test_a_variant_is_the_model_with_another_key(few):
     assert [row["model"] for row in found.rows] == names, "what a name says comes before what is said for all"
     labels = {entry["model"] for entry in found.summary}
     assert labels == set(names) and not found.failed
+    plain = {"dataset": str(few), "config_file_list": (), "config_dict": FEW, "given": {}, "folder": ".", "threads": 1}
+    keys = ("--n_layers=3", "--seed=9")
+    layers = {name: cells.Cell(cells.Variant.named(name), 7, arguments=keys, **plain).config() for name in names[:2]}
+    assert {name: config["n_layers"] for name, config in layers.items()} == {"SASRec": 3, "SASRec+n_layers=1": 1}
+    assert {config["seed"] for config in layers.values()} == {7}, "the seed is the comparison's"
 
 
 @pytest.mark.parametrize(
@@ -369,6 +374,7 @@ def test_a_variant_is_the_model_with_another_key(few):
     [
         ("ESMR+gate", "model 'ESMR+gate': 'gate' changes no key. Write it as in ESMR+gate=streak."),
         ("ESMR+gat=never", "gat"),
+        ("BPR+seed=5", "seed is the same for all models of a comparison"),
         ("ESMR+gate=sometimes", "sometimes"),
         ("BPR+topk=[2]", "topk is [2] for BPR+topk=[2] and [3] for ESMR"),
     ],
@@ -392,7 +398,7 @@ RESULT = {
         },
         {
             "model": "B&B", "metric": "ndcg@10", "mean": 0.3, "sd": 0.01, "low": 0.28, "high": 0.32, "over": "seeds",
-            "difference": {"mean": 0.1, "low": 0.05, "high": 0.15, "p": 0.0001, "q": 0.0002},
+            "difference": {"mean": 0.1, "low": 0.05, "high": 0.15, "p": 0.0001, "q": 0.0002, "over": "seeds"},
         },
         {
             "model": "A_1", "metric": "negativeexposure@10", "mean": 0.1, "sd": float("nan"), "low": 0.1, "high": 0.1,
@@ -400,7 +406,7 @@ RESULT = {
         },
         {
             "model": "B&B", "metric": "negativeexposure@10", "mean": 0.4, "sd": 0.02, "low": 0.3, "high": 0.5, "over": "seeds",
-            "difference": {"mean": 0.3, "low": -0.1, "high": 0.7, "p": 0.2, "q": 0.2},
+            "difference": {"mean": 0.3, "low": -0.1, "high": 0.7, "p": 0.2, "q": 0.2, "over": "seeds"},
         },
     ],
 }  # fmt: skip
@@ -431,6 +437,22 @@ def test_a_world_that_there_is_not_is_refused_before_anything_is_trained(few, mo
     for models, world, says in ((["BPR"], "nowhere", "nowhere"), (["BPR+embedding_size=8"], "reference", "only ESMR takes")):
         with pytest.raises(ESMRError, match=says):
             compare(models, str(few), [1], config_dict=FEW, arguments=[], world=InWorld(world))
+
+
+def test_a_world_that_fails_costs_no_table(few, monkeypatch):
+    def failing(*_, **__):
+        raise MemoryError("no more")
+
+    monkeypatch.setattr(InWorld, "live", failing)
+    found = compare(["Pop"], str(few), [1], config_dict=FEW, arguments=[], world=InWorld("reference"), output="out")
+    assert found.world is None and found.failed[0]["model"] == "in the world reference"
+    assert "Pop" in Path("out/comparison.md").read_text() and len(found.rows) == 1
+
+
+@pytest.mark.parametrize(("keys", "says"), [({"processes": 0}, "processes is 0"), ({"seeds": []}, "no seed is named")])
+def test_no_process_and_no_seed_are_refused(few, keys, says):
+    with pytest.raises(ConfigError, match=says):
+        compare(["Pop"], str(few), **{"seeds": [1], **keys}, config_dict=FEW, arguments=[])
 
 
 def test_models_of_a_comparison_live_in_a_world(few):

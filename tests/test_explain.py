@@ -12,11 +12,13 @@ import torch
 
 from recbole_esmr.causal.effects import UNIT
 from recbole_esmr.cli import main
+from recbole_esmr.config import Config
 from recbole_esmr.errors import ConfigError, DataError
 from recbole_esmr.explanation import _said, explain, slates_of
 from recbole_esmr.model.ranking import Rankers
-from recbole_esmr.model.reasons import DOUBT, ENGAGEMENT, LEARNED
+from recbole_esmr.model.reasons import DOUBT, ENGAGEMENT, LEARNED, _kinds
 from recbole_esmr.quick_start import load_data_and_model, run_recbole
+from recbole_esmr.trained_models import recommend
 from recbole_esmr.trainer.off_policy import find_multipliers
 from tests.conftest import QUICK
 
@@ -62,6 +64,17 @@ def test_the_parts_add_up_to_what_the_candidates_are_ranked_by(slates):
     left_alone = slates.ranking.weight == 0
     others = [place for place, name in enumerate(slates.reasons.names) if name != ENGAGEMENT]
     assert not slates.reasons.part[left_alone][..., others].any()
+
+
+def test_traits_whose_names_hold_a_comma_stay_apart(planted):
+    model, _ = planted
+    value = model.traits.value[:, :2]
+    named = replace(model.traits, names=("exposure_category=news, a", "exposure_category=news, b"), groups=("category",) * 2,
+                    value=value, unit=np.ones(2), state=np.full(2, -1))  # fmt: skip
+    names, groups = _kinds(named)
+    assert names == ["category=news, a", "category=news, b"] and groups == [[0], [1]]
+    apart = replace(named, names=("exposure_angry, stable", "exposure_angry, vulnerable"), state=np.array([0, 1]))
+    assert _kinds(apart) == (["angry"], [[0, 1]])
 
 
 def test_the_engagement_part_is_what_the_engagement_ranking_ranks_by(slates):
@@ -185,7 +198,8 @@ def test_of_who_does_not_consent_nothing_is_said(planted):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--people=nobody"], "person 'nobody' is not in data set 'small'."),
+        (["--people=nobody", "--export_emotions=True"], "person 'nobody' is not in data set 'small'."),
+        (["--people=u1"], "that would say of single people what is believed of their mood."),
         (["--people=@none.txt"], "--people=@none.txt"),
         (["--days=99"], "day 99: the data have the days 1 to 14, and 15 is the next one."),
         (["--days=x"], "x is not a whole number"),
@@ -207,4 +221,26 @@ def test_other_models_have_no_parts(data_path, tmp_path):
     with pytest.raises(ConfigError, match="is a checkpoint of BPR"):
         explain(path)
     with pytest.raises(DataError, match="person 'x'"):
-        explain(run_recbole("ESMR", "small", config_dict={**QUICK, **keys}, arguments=[])["checkpoint"], ["x"])
+        path = run_recbole("ESMR", "small", config_dict={**QUICK, **keys, "export_emotions": True}, arguments=[])["checkpoint"]
+        assert explain(path)["slates"] is None, "what a checkpoint says of it does not count"
+        explain(path, ["x"], config_dict={"export_emotions": True})
+
+
+def test_no_data_set_lets_moods_out(mine):
+    with pytest.raises(ConfigError, match="export_emotions"):
+        Config("ESMR", "small", config_dict={"data_path": str(mine("export_emotions: True\n")), "state": "ERROR"}, arguments=[])
+
+
+def test_what_was_seen_is_not_explained_where_it_is_not_shown_again(data_path, tmp_path):
+    keys = {**QUICK, "data_path": str(data_path), "checkpoint_dir": str(tmp_path), "repeatable": False}
+    path = run_recbole("ESMR", "small", config_dict=keys, arguments=[])["checkpoint"]
+    lists = recommend(path, ["u1", "u2"], 10).groupby("user")["item"].apply(list)
+    told = explain(path, ["u1", "u2"], config_dict={"export_emotions": True})["slates"]
+    _, _, dataset, train, *_ = load_data_and_model(path)
+    for slate in told:
+        rows = train._dataset.inter_feat
+        user = dataset.token2id(dataset.uid_field, slate["user"])
+        before = set(dataset.id2token(dataset.iid_field, rows[dataset.iid_field][rows[dataset.uid_field] == user].numpy()))
+        assert len({item["item"] for item in slate["items"]} & before) <= 1 and slate["user"] in lists, (
+            "but for what is to be found"
+        )

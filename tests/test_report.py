@@ -143,6 +143,24 @@ def test_what_is_no_result_is_one_line(name, content, says, capsys):
     assert says in capsys.readouterr().err
 
 
+def test_a_page_takes_no_results_place(data_path, capsys):
+    for output in ("res.html", "/dev/null"):
+        words = ["run", "--model=BPR", "--dataset=small", f"--data_path={data_path}", f"--output={output}", "--report"]
+        assert main(words) == 2 and "leaves no room for one" in capsys.readouterr().err
+    assert not Path("res.html").exists() and not Path("/dev/null.html").exists()
+
+
+def test_nothing_is_called_better_where_nothing_was_compared():
+    alone = {**COMPARISON, "summary": [{**entry, "difference": None} for entry in COMPARISON["summary"]]}
+    said = _text(page_of([alone]))
+    assert "Nothing could be compared with A_1" in said and "No model is better" not in said
+
+
+def test_figures_that_are_no_numbers_break_no_page():
+    hollow = {**COMPARISON, "summary": [{**entry, "mean": float("nan"), "difference": None} for entry in COMPARISON["summary"]]}
+    assert page_of([hollow]).headline == []
+
+
 def test_a_run_writes_its_page(quick, capsys):
     keys = [f"--{key}={value}" for key, value in quick.items()]
     assert main(["run", "--dataset=small", "--output=run.json", "--report", *keys]) == 0

@@ -55,6 +55,7 @@ def test_lists_are_those_of_full_sort_topk(which, trained, bpr):
 def test_lists_of_everybody_go_into_a_file(bpr, capsys):
     assert main(["recommend", f"--checkpoint={bpr['checkpoint']}", "--topk=3", "--output=lists.csv"]) == 0
     lists = pd.read_csv("lists.csv")
+    assert Path("lists.csv").read_text().startswith("user,rank,item,score\n")
     assert len(lists) == 120 and lists["user"].nunique() == 40 and "120 items for 40 people" in capsys.readouterr().out
 
 
@@ -120,6 +121,15 @@ def test_a_search_finds_the_best_by_the_validation_part(data_path, capsys):
     assert again["best_valid_score"] == found["best"]["score"]
 
 
+def test_one_trial_that_cannot_be_is_not_the_end(data_path):
+    Path("ranges").write_text("embedding_size choice [0,8]\ntrain_batch_size quniform 16,64,16\n")
+    keys = [f"--data_path={data_path}", "--epochs=1", "--state=ERROR"]
+    found = tune("BPR", "small", None, keys, "ranges", "random", 6, show_progress=False)
+    assert found["best"]["keys"]["embedding_size"] == 8 and len(found["trials"]) == 6
+    assert {bool(trial["failed"]) for trial in found["trials"]} == {True, False}
+    assert all(isinstance(trial["keys"]["train_batch_size"], int) for trial in found["trials"])
+
+
 def test_the_same_seed_searches_the_same(data_path):
     Path("ranges").write_text("learning_rate loguniform -8,-2\n")
     keys = [f"--data_path={data_path}", "--epochs=1", "--state=ERROR"]
@@ -132,6 +142,14 @@ def test_the_same_seed_searches_the_same(data_path):
     [
         ("learning_rate choice [0.1]", ["--learning_rate=0.2"], "--learning_rate is set and searched as well."),
         ("learning_rate between 1,2", [], "line 1: learning_rate has the range"),
+        ("learning_rate uniform 5,1", [], "expected the smaller number first"),
+        ("lerning_rate choice [0.1]", [], "unknown key 'lerning_rate'. Did you mean 'learning_rate'?"),
+        (
+            "learning_rate uniform 0,1",
+            ["--algo=exhaustive"],
+            "learning_rate is a range, and --algo=exhaustive tries choices alone",
+        ),
+        ("embedding_size choice [0]", [], "no trial has a figure of"),
         ("", [], "there are no ranges to search for BPR."),
     ],
 )

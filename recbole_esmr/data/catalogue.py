@@ -170,7 +170,7 @@ def _embeddings(path: Path, file: AtomicFile | None, config: Any, ids: np.ndarra
     if file is None:
         raise ConfigError(f"item_embeddings: there is no {path}, whose lines say whose each row is. Write one.")
     found = {}
-    for modality, rows in read_embeddings(file, named, int(config["item_embedding_size"])).items():
+    for modality, rows in read_embeddings(file, named, int(config["item_embedding_size"] or 0)).items():
         table = np.zeros((items, rows.shape[1]), dtype=np.float32)
         table[ids] = rows
         table[0] = 0

@@ -15,6 +15,9 @@ from recbole_esmr.evaluator.statistics import Bootstrap, Statistic, difference, 
 PEOPLE, SEEDS, NOTHING = "people and seeds", "seeds", "nothing"
 """What an interval is over."""
 
+ROUNDING = 1e-9
+"""Standard deviation over seeds below which seeds change nothing: of some models a metric is the same under each."""
+
 Figures = Mapping[tuple[str, int], Mapping[str, Any]]
 """By model and seed: its metrics, or each person's part of them."""
 
@@ -29,11 +32,11 @@ def summarise(
 ) -> list[dict[str, Any]]:
     r"""One entry a model and metric; all models are compared with one of them.
 
-    A metric that is a mean over people is resampled over people and seeds, paired
-    (:class:`~recbole_esmr.evaluator.statistics.Bootstrap`). Of the others seeds are all there is: the interval is
-    :math:`\bar x \pm t_{S-1} s / \sqrt S`, of a difference that of the differences by seed. The p-value of a difference is that
-    of a normal variable whose 95 % interval is as wide; the q-value is the smallest false discovery rate over all models and
-    metrics at which it would be called one (Benjamini and Hochberg 1995).
+    A metric that is a mean over people is resampled over people and seeds
+    (:class:`~recbole_esmr.evaluator.statistics.Bootstrap`), a difference over the people whom both models were asked. Of the
+    others seeds are all there is: the interval is :math:`\bar x \pm t_{S-1} s / \sqrt S`, of a difference that of the differences
+    by seed. The p-value of a difference is that of a normal variable whose 95 % interval is as wide; the q-value is the smallest
+    false discovery rate over all models and metrics at which it would be called one (Benjamini and Hochberg 1995).
 
     Args:
         rows: the metrics; a model and seed that failed has none.
@@ -46,7 +49,7 @@ def summarise(
 
     Returns:
         of each ``model``, ``metric``, ``seeds``, ``mean``, ``sd``, ``low``, ``high``, ``over``; and ``difference`` (None for
-        ``first``, or where nothing can be told): ``mean``, ``low``, ``high``, ``p``, ``q``.
+        ``first``, or where nothing can be told): ``mean``, ``low``, ``high``, ``p``, ``q``, ``over``.
     """
     models = list(dict.fromkeys(model for model, _ in rows))
     first = first or next(iter(models), "")
@@ -64,8 +67,10 @@ def summarise(
             entry |= at["interval"] if at else _of_seeds(own)
             entry["over"] = PEOPLE if at else SEEDS if len(own) > 1 else NOTHING
             entry["difference"] = None
-            if model != first:
-                entry["difference"] = (at and at["difference"]) or _apart(gap)
+            if model != first and at and at["difference"]:
+                entry["difference"] = {**at["difference"], "over": PEOPLE}
+            elif model != first and (apart := _apart(gap)):
+                entry["difference"] = {**apart, "over": SEEDS}
             found.append(entry)
     _false_discoveries([entry["difference"] for entry in found if entry["difference"] is not None])
     return found
@@ -87,7 +92,7 @@ def _of_people(
         return {}
     every = np.unique(np.concatenate([people[name, seed][PERSON] for name in whole for seed in seeds]))
     size = len(every) * len(seeds)
-    statistics: dict[tuple[str, str], Statistic] = {}
+    parts: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
     for name in whole:
         for metric in metrics:
             if any(metric not in people[name, seed] for seed in seeds):
@@ -97,13 +102,16 @@ def _of_people(
                 part = people[name, seed]
                 at = number * len(every) + np.searchsorted(every, part[PERSON])
                 total[at], count[at] = part[metric], part[ROWS]
-            statistics[name, metric] = remembered(weighted_mean(total, count))
+            parts[name, metric] = total, count
     wanted: dict[str, Statistic] = {}
-    for (name, metric), statistic in statistics.items():
-        wanted[f"{name}\t{metric}"] = statistic
-        usual = statistics.get((first, metric))
-        if usual is not None and name != first:
-            wanted[f"{name}\t{metric}\tdifference"] = difference(statistic, usual)
+    for (name, metric), (total, count) in parts.items():
+        wanted[f"{name}\t{metric}"] = remembered(weighted_mean(total, count))
+        if (first, metric) in parts and name != first:  # over the people whom both were asked
+            usual, rows_of_usual = parts[first, metric]
+            both = np.isfinite(total) & np.isfinite(usual)
+            wanted[f"{name}\t{metric}\tdifference"] = difference(
+                weighted_mean(np.where(both, total, np.nan), count), weighted_mean(np.where(both, usual, np.nan), rows_of_usual)
+            )
     seed_of, person_of = np.repeat(np.arange(len(seeds)), len(every)), np.tile(np.arange(len(every)), len(seeds))
     found = Bootstrap(seed_of, replicates, generator, person_of if len(seeds) > 1 else None).interval(wanted)
     ends = {key: {end: value for end, value in part.items() if end != "mean"} for key, part in found.items()}
@@ -112,7 +120,7 @@ def _of_people(
             "interval": ends[f"{name}\t{metric}"],
             "difference": _tested(found[f"{name}\t{metric}\tdifference"]) if f"{name}\t{metric}\tdifference" in found else None,
         }
-        for name, metric in statistics
+        for name, metric in parts
     }
 
 
@@ -124,18 +132,19 @@ def _of_seeds(values: np.ndarray) -> dict[str, float]:
 
 
 def _apart(gap: np.ndarray) -> dict[str, Any] | None:
-    """The difference of two models by seeds alone; None where there are fewer than two."""
-    if len(gap) < 2:
+    """The difference of two models by seeds alone; None where there are fewer than two, or where they change nothing."""
+    if len(gap) < 2 or not gap.std(ddof=1) > ROUNDING:
         return None
     error = gap.std(ddof=1) / np.sqrt(len(gap))
-    p = 2 * float(student_t.sf(abs(gap.mean()) / error, len(gap) - 1)) if error > 0 else float(gap.mean() == 0)
+    p = 2 * float(student_t.sf(abs(gap.mean()) / error, len(gap) - 1))
     return {"mean": float(gap.mean()), **_of_seeds(gap), "p": p}
 
 
 def _tested(found: dict[str, float]) -> dict[str, Any]:
     error = (found["high"] - found["low"]) / (2 * float(norm.isf(0.025)))
-    p = 2 * float(norm.sf(abs(found["mean"]) / error)) if error > 0 else float(found["mean"] == 0)
-    return {**found, "p": p}
+    if not np.isfinite(error) or not np.isfinite(found["mean"]):
+        return {**found, "p": np.nan}
+    return {**found, "p": 2 * float(norm.sf(abs(found["mean"]) / error)) if error > 0 else float(found["mean"] == 0)}
 
 
 def _false_discoveries(differences: list[dict[str, Any]]) -> None:

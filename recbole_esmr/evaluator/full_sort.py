@@ -85,7 +85,7 @@ def full_sort_scores(uid_series: Sequence[int] | np.ndarray | Tensor, model: Any
     scores = _scores(rows.to(device), model, dataset)
     scores[:, 0] = -torch.inf
     if not config["repeatable"]:
-        place, item = _had_before(test_data, user)
+        place, item = had_before(test_data, user)
         scores[torch.from_numpy(place), torch.from_numpy(item)] = -torch.inf
     return scores
 
@@ -129,7 +129,7 @@ def _known(uid_series: Any, dataset: Any) -> np.ndarray:
     return user.astype(np.int64)
 
 
-def _had_before(test_data: Any, user: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def had_before(test_data: Any, user: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Row and item of what the people had before the test part, except what is tested."""
     dataset = test_data._dataset
     if test_data.is_sequential:

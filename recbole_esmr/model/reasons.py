@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recbole_esmr.causal.effects import UNIT
-from recbole_esmr.causal.traits import EXPOSURE, STABLE, VULNERABLE, Traits
+from recbole_esmr.causal.traits import EXPOSURE, IN_STATE, STABLE, VULNERABLE, Traits
 from recbole_esmr.data.log import Log
 from recbole_esmr.model.beliefs import Beliefs
 from recbole_esmr.model.ranking import Rankers, Ranking
@@ -97,7 +97,7 @@ def reasons_of(
     scale = weight.double() / torch.from_numpy(np.maximum(size, 1))
     part = (benefit - benefit.mean(dim=1, keepdim=True)) * scale[:, None, None]
     real = candidates.engagement > -torch.inf
-    engagement = torch.where(real, ranking.value.double() - part.sum(dim=-1), -torch.inf)
+    engagement = torch.where(real, ranking.value.double() - weight.double()[:, None] * ranking.benefit.double(), -torch.inf)
     nothing = torch.zeros(*item.shape, 2, dtype=torch.double)
     return Reasons(
         names=(*names, LEARNED, DOUBT, ENGAGEMENT),
@@ -109,6 +109,8 @@ def reasons_of(
 
 def _kinds(traits: Traits) -> tuple[list[str], list[list[int]]]:
     """The traits without the state of the day they were asked after on, and the columns of each."""
-    plain = [name.removeprefix(EXPOSURE).partition(", ")[0] for name in traits.names]
+    plain = []
+    for name, state in zip(traits.names, traits.state.tolist(), strict=True):
+        plain.append(name.removeprefix(EXPOSURE).removesuffix(IN_STATE[state]))
     names = list(dict.fromkeys(plain))
     return names, [[place for place, other in enumerate(plain) if other == name] for name in names]

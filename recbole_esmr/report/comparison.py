@@ -35,6 +35,8 @@ def main_frame(result: dict[str, Any], bold: Callable[[str], str] = str) -> pd.D
     rows: list[dict[str, str]] = [{"model": model} for model in models]
     for metric in dict.fromkeys(metric for _, metric in entries):
         means = np.array([entries[model, metric]["mean"] for model in models])
+        if not np.isfinite(means).any():
+            continue
         best = np.nanmin(means) if metric in result["smaller_is_better"] else np.nanmax(means)
         for row, model, mean in zip(rows, models, means, strict=True):
             entry = entries[model, metric]
@@ -58,7 +60,7 @@ def difference_frame(result: dict[str, Any]) -> pd.DataFrame:
         rows.append(
             {"model": entry["model"], "metric": entry["metric"], "mean [95 %]": _interval(entry)}
             | {f"less {result['models'][0]} [95 %]": _interval(gap, "+") if gap else "-"}
-            | {"p": _p(gap and gap["p"]), "q": _p(gap and gap["q"]), "interval over": entry["over"]}
+            | {"p": _p(gap and gap["p"]), "q": _p(gap and gap["q"]), "over": gap["over"] if gap else entry["over"]}
         )
     return pd.DataFrame(rows)
 
@@ -85,10 +87,12 @@ def caption(result: dict[str, Any]) -> str:
     said = ", ".join(f"{name} {version}" for name, version in versions.items() if name in ("recbole", "torch", "recbole-esmr"))
     evaluation = result["protocol"]["eval_args"]
     split = ", ".join(f"{key} {value}" for key, value in evaluation["split"].items())
+    order = "ordered by time" if evaluation["order"] == "TO" else "in random order"
+    means = "mean ± SD over them" if len(seeds) > 1 else "one seed"
+    those = ", ".join(map(str, seeds))
     return (
-        f"{result['dataset']}, split {split}, {'ordered by time' if evaluation['order'] == 'TO' else 'in random order'}; "
-        f"seeds {', '.join(map(str, seeds))}: mean ± SD over them, the best in bold. * differs from {first} (paired over "
-        f"people and seeds, false discovery rate below {LEVEL:g}). Cost is the mean of a seed on {result['threads']} "
+        f"{result['dataset']}, split {split}, {order}; seeds {those}: {means}, the best in bold. * differs from "
+        f"{first} (paired, false discovery rate below {LEVEL:g}). Cost is the mean of a seed on {result['threads']} "
         f"thread{'s' if result['threads'] > 1 else ''}. {said}."
     )
 

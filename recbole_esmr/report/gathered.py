@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from recbole_esmr.errors import ConfigError
+from recbole_esmr.outputs import is_stream
 from recbole_esmr.report.page import Page
 from recbole_esmr.report.pages import kind_of, page_of
 
 LARGEST = 200 * 2**20
 """Bytes of a file that is read."""
 
-_NUMBERS = ("mean", "low", "high", "sd", "p", "q", "estimate", "naive", "detectable")
+_NUMBERS = ("mean", "low", "high", "sd", "p", "q", "estimate", "naive", "detectable", "place")
 """Keys whose null is not-a-number, which JSON does not have."""
 
-_WRITERS = "`run`, `compare`, `rollout`, `causal` and `power` write results with --output"
+_WRITERS = "`run`, `compare`, `rollout`, `causal`, `power` and `audit` write results with --output"
 
 
 def page_of_files(places: Sequence[Path]) -> Page:
@@ -28,7 +29,7 @@ def page_of_files(places: Sequence[Path]) -> Page:
     """
     results = []
     for place in places:
-        files = sorted(place.glob("*.json")) if place.is_dir() else [place]
+        files = sorted(file for file in place.glob("*.json") if file.is_file()) if place.is_dir() else [place]
         found = [(file, result) for file in files for result in (_read(file),) if result is not None]
         if not found:
             what = "holds no result" if place.is_dir() else "is no result"
@@ -39,11 +40,25 @@ def page_of_files(places: Sequence[Path]) -> Page:
     return page_of(results)
 
 
-def page_beside(output: Path | None) -> Path:
-    """Where the page of a result goes: into its folder, beside its file, or here."""
+def page_beside(output: Path | None, folder: bool = False) -> Path:
+    """Where the page of a result goes: into its folder, beside its file, or here.
+
+    Args:
+        output: what the result is written to, or read from.
+        folder: whether that is a folder, which may not be there yet.
+
+    Raises:
+        ConfigError: the page would take the place of the result, or lie beside a device.
+    """
     if output is None:
         return Path("report.html")
-    return output / "report.html" if output.is_dir() else output.with_suffix(".html")
+    if folder or output.is_dir():
+        return output / "report.html"
+    if is_stream(output) or output.suffix.lower() == ".html":
+        raise ConfigError(
+            f"--report writes a page beside --output, and {output} leaves no room for one. Name a file such as x.json."
+        )
+    return output.with_suffix(".html")
 
 
 def _try(file: Path, result: dict[str, Any]) -> None:

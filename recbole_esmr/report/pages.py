@@ -89,7 +89,7 @@ def made_with(result: Mapping[str, Any], command: str) -> Section:
 def _run(result: Mapping[str, Any]) -> tuple[str, list[str], list[Section]]:
     title = f"{result['model']} on {result['dataset']}"
     tested = result["test_result"] or {}
-    figures = ", ".join(f"{name} {value:.4f}" for name, value in tested.items())
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in tested.items() if value is not None)
     words = [f"{result['model']} on the test part of {result['dataset']}, seed {result['seed']}: {figures or 'no figures'}."]
     judged = {"validation": result["best_valid_result"] or {}, "test": tested}
     frame = pd.DataFrame(judged).T.rename_axis("part").reset_index()
@@ -165,6 +165,8 @@ def _comparison(result: Mapping[str, Any]) -> tuple[str, list[str], list[Section
     words = []
     for metric in metrics[:2]:
         entries = [entry for entry in summary if entry["metric"] == metric and np.isfinite(entry["mean"])]
+        if not entries:
+            continue
         best = (min if metric in smaller else max)(entries, key=lambda entry: entry["mean"])
         own = next((entry for entry in entries if entry["model"] == first), None)
         told = "" if own is None or best is own else f"; {first} {own['mean']:.4f}"
@@ -209,6 +211,10 @@ def _losses(summary: Sequence[Mapping[str, Any]], first: str, smaller: set[str])
         and entry["difference"]["q"] < 0.05
         and (entry["difference"]["mean"] < 0) == (entry["metric"] in smaller)
     ]
+    if not any(entry["difference"] for entry in summary):
+        return [
+            f"Nothing could be compared with {first}: it has no figures, or there is one seed and no metric of single people."
+        ]
     if not lost:
         return [f"No model is better than {first} in any metric beyond the false discovery rate of 5 %."]
     return [f"{first} loses to " + "; ".join(lost) + "."]
@@ -303,11 +309,15 @@ def _power(result: Mapping[str, Any]) -> tuple[str, list[str], list[Section]]:
 def _audit(result: Mapping[str, Any]) -> tuple[str, list[str], list[Section]]:
     words, sections = [], []
     for name, arms in result["policies"].items():
-        strongest = max(arms, key=lambda arm: arm["beyond_control"]["mean"])
+        known = [arm for arm in arms if np.isfinite(arm["beyond_control"]["mean"])]
+        if not known:
+            continue
+        strongest = max(known, key=lambda arm: arm["beyond_control"]["mean"])
         value = strongest["beyond_control"]
         words.append(
             f"{name}: of what puppets that dwell on {strongest['arm']} are shown, {100 * value['mean']:+.1f} points more "
-            f"[{100 * value['low']:+.1f}, {100 * value['high']:+.1f}] are of it than by chance and by a label that means nothing."
+            f"[{100 * value['low']:+.1f}, {100 * value['high']:+.1f}] are of it than by chance and by a label that means nothing "
+            f"(the largest of {len(known)} arms, its interval not adjusted for that)."
         )
         rows = [(arm["arm"], arm["beyond_control"]) for arm in arms]
         said = ", ".join(f"{arm} {value['mean']:+.3f}" for arm, value in rows)
