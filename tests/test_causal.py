@@ -314,6 +314,7 @@ def test_the_whole_stage_by_state_and_the_same_twice():
     assert by_state["all"].n_user_days == by_state["stable"].n_user_days + by_state["vulnerable"].n_user_days
 
 
+@pytest.mark.slow  # tests/test_same_seed.py asks a smaller log the same in every run
 def test_the_numbers_are_the_same_in_every_process(tmp_path):
     """DoWhy keeps back-door columns in a set, whose order hangs on PYTHONHASHSEED; no digit of the report may."""
     simulate(load_world("strong"), 100, 60, 10, 3, tmp_path / "log", show_progress=False)

@@ -63,6 +63,7 @@ CHILD = """
 """
 
 
+@pytest.mark.slow
 def test_nine_thousand_rows_over_eight_years_train_in_little_memory(tmp_path):
     command = [sys.executable, "-c", textwrap.dedent(CHILD), str(tmp_path / "thin")]
     here = {**os.environ, "PYTHONPATH": str(Path(recbole_esmr.__file__).parents[1]), "OMP_NUM_THREADS": "1"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, fields
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -51,14 +52,15 @@ class Checkpoint:
 
 def package_versions() -> dict[str, str]:
     """Installed versions of the packages that a result depends on."""
+    return {name: _installed(name) for name in PACKAGES}
 
-    def installed(name: str) -> str:
-        try:
-            return version(name)
-        except PackageNotFoundError:  # a source tree on the path
-            return "not installed"
 
-    return {name: installed(name) for name in PACKAGES}
+@cache
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # a source tree on the path
+        return "not installed"
 
 
 def threads() -> int:
