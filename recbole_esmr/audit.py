@@ -96,7 +96,7 @@ def audit(
         },
         "seed": seed,
         "policies": found,
-        "log": _of_log(loaded, catalogue, seed),
+        "log": _of_log(loaded, seed),
         "versions": package_versions(),
         "threads": threads(),
         "timings": {"total": round(perf_counter() - start, 1)},
@@ -127,15 +127,13 @@ def _label(model: str, taken: Mapping[str, Any]) -> str:
     return model if not number else f"{model}-{number + 1}"
 
 
-def _of_log(loaded: Sequence[tuple[Any, ...]], catalogue: Catalogue, seed: int) -> dict[str, Any] | None:
+def _of_log(loaded: Sequence[tuple[Any, ...]], seed: int) -> dict[str, Any] | None:
     """Of the first data set that holds people's reports: ESMR reads them, RecBole's models do not."""
     for _, _, dataset, *_ in loaded:
         if isinstance(dataset, ESMRDataset) and dataset.trace.has_emotion:
             trace, shown = dataset.trace, dataset.impressions
             if not trace.shared_calendar or trace.long:  # days of one's own are nobody else's, so no moods can be dealt out
                 return None
-            mood = trace.emotion
-            return aligned_with_mood(
-                dataset.catalogue.share, shown.user, shown.day, shown.item, mood, np.random.default_rng([seed, 3])
-            )
+            generator = np.random.default_rng([seed, 3])
+            return aligned_with_mood(dataset.catalogue.share, shown.user, shown.day, shown.item, trace.emotion, generator)
     return None

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -108,17 +109,18 @@ class Cell:
         config_dict = {**self.config_dict, "seed": self.seed}
         return Config(model, self.dataset, list(self.config_file_list), config_dict, arguments, self.given)
 
-    def made_from(self, config: Config) -> dict[str, Any]:
-        """All that its figures depend on."""
-        return {**what_counts(config), "threads": self.threads}
+    @cached_property
+    def made_from(self) -> dict[str, Any]:
+        """All that its figures depend on; the data are read through for it, once."""
+        return {**what_counts(self.config()), "threads": self.threads}
 
     def kept(self) -> dict[str, Any] | None:
         """Its figures, where they are there."""
-        return Work(Path(self.folder)).row(self.name, self.made_from(self.config()))
+        return Work(Path(self.folder)).row(self.name, self.made_from)
 
     def by_person(self) -> dict[str, np.ndarray]:
         """Each person's part of the figures (:mod:`~recbole_esmr.evaluator.by_person`); empty where there are none."""
-        return Work(Path(self.folder)).numbers(self.name, self.made_from(self.config())) or {}
+        return Work(Path(self.folder)).numbers(self.name, self.made_from) or {}
 
 
 def run_cell(cell: Cell) -> dict[str, Any]:
@@ -145,10 +147,9 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         "test_seconds": round(seconds["test"], 1),
         "peak_mb": memory.megabytes,
     }
-    made_from = cell.made_from(config)
     if result["by_person"]:
-        work.keep_numbers(cell.name, made_from, result["by_person"])
-    work.keep_row(cell.name, made_from, row)
+        work.keep_numbers(cell.name, cell.made_from, result["by_person"])
+    work.keep_row(cell.name, cell.made_from, row)
     checkpoint.unlink(missing_ok=True)
     return row
 

@@ -153,15 +153,8 @@ def compare(
     if not seeds:
         raise ConfigError("no seed is named. Give at least one.")
     check_engine(engine, processes, address)
-    options = tuple(options_of_command() if arguments is None else arguments)
-    given = given_to_all(variants[0].model, dataset, config_file_list, config_dict, arguments)
-    files = tuple(map(str, config_file_list or ()))
-
-    def cell(variant: Variant, seed: int, folder: Path) -> Cell:
-        return Cell(variant, seed, dataset, files, dict(config_dict or {}), options, given, str(folder.absolute()), threads)
-
-    configs = {variant.label: cell(variant, seeds[0], Path()).config() for variant in variants}
-    require_one({name: shared(config) for name, config in configs.items()})
+    cell = _cells_of(variants, dataset, config_file_list, config_dict, arguments, threads)
+    configs = _of_one_protocol([cell(variant, seeds[0], Path()) for variant in variants])
     asked = {name: _asked(config) for name, config in configs.items()}
     found = Comparison(shared(configs[variants[0].label]), _notes(configs, asked))
     found.made_by = {"dataset": found.protocol["dataset"], "models": list(configs), "seeds": list(seeds), "threads": threads}
@@ -170,7 +163,7 @@ def compare(
         world.policies(list(configs))
     with Work.at(hidden_beside(output)) as work:
         cells = [cell(variant, seed, work.folder) for variant in variants for seed in seeds]
-        done = _done(cells, partial(each, processes=processes, engine=engine, address=address), show_progress)
+        done = _done(cells, partial(each, processes=processes, engine=engine, address=address, cores=threads), show_progress)
         for one, row in zip(cells, done, strict=True):
             named = {"model": one.variant.label, "seed": one.seed}
             if FAILED in row:
@@ -184,7 +177,7 @@ def compare(
             ready = [name for name in configs if name not in failed]
             try:
                 with computing_on(threads):
-                    found.world = world.live(ready, seeds, options, work.folder / "world", show_progress)
+                    found.world = world.live(ready, seeds, cells[0].arguments, work.folder / "world", show_progress)
             except Exception as error:  # what is finished must not be lost by what fails after it
                 found.failed.append({"model": f"in the world {world.name}", "seed": seeds[0], "reason": why(error)})
         if output:
@@ -214,32 +207,43 @@ def _summary(rows: list[dict[str, Any]], cells: Sequence[Cell], first: str) -> l
     return summarise(by_cell, people, metrics, np.random.default_rng(0), first=first)
 
 
-def given_to_all(
-    model: str,
-    dataset: str,
-    config_file_list: Sequence[str | Path] | None = None,
-    config_dict: dict[str, Any] | None = None,
-    arguments: Sequence[str] | None = None,
-) -> dict[str, Any]:
-    """What holds for every model where nobody sets a key; ``model`` is any of them, and is asked for the names of fields."""
-    first = Config(model, dataset, config_file_list, config_dict, arguments, {**BY_TIME, "load_col": None})
-    return defaults(first, partial(columns, first))
-
-
 def configs_of(
     models: Sequence[str],
     dataset: str,
     config_file_list: Sequence[str | Path] | None = None,
     config_dict: dict[str, Any] | None = None,
     arguments: Sequence[str] | None = None,
+    seed: int = 2020,
 ) -> dict[str, Config]:
     """A config for each model, all of one protocol.
 
     Raises:
         ESMRError: a config is wrong, or the protocols differ all the same.
     """
-    given = given_to_all(models[0], dataset, config_file_list, config_dict, arguments)
-    configs = {name: Config(name, dataset, config_file_list, config_dict, arguments, given) for name in models}
+    variants = [Variant.named(name) for name in models]
+    cell = _cells_of(variants, dataset, config_file_list, config_dict, arguments)
+    return _of_one_protocol([cell(variant, seed, Path()) for variant in variants])
+
+
+def _cells_of(
+    variants: Sequence[Variant],
+    dataset: str,
+    config_file_list: Sequence[str | Path] | None,
+    config_dict: dict[str, Any] | None,
+    arguments: Sequence[str] | None,
+    threads: int = 1,
+) -> Callable[[Variant, int, Path], Cell]:
+    """What makes the cell of a variant and a seed in a folder; the first variant is asked for the names of fields."""
+    first = Config(variants[0].model, dataset, config_file_list, config_dict, arguments, {**BY_TIME, "load_col": None})
+    given, files = defaults(first, partial(columns, first)), tuple(map(str, config_file_list or ()))
+    options = tuple(options_of_command() if arguments is None else arguments)
+    return lambda variant, seed, folder: Cell(
+        variant, seed, dataset, files, dict(config_dict or {}), options, given, str(folder.absolute()), threads
+    )
+
+
+def _of_one_protocol(cells: Sequence[Cell]) -> dict[str, Config]:
+    configs = {cell.variant.label: cell.config() for cell in cells}
     require_one({name: shared(config) for name, config in configs.items()})
     return configs
 

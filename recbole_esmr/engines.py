@@ -33,7 +33,12 @@ def check_engine(engine: str, processes: int, address: str | None) -> None:
 
 
 def each(
-    function: Done[Piece], pieces: Sequence[Piece], processes: int = 1, engine: str = LOCAL, address: str | None = None
+    function: Done[Piece],
+    pieces: Sequence[Piece],
+    processes: int = 1,
+    engine: str = LOCAL,
+    address: str | None = None,
+    cores: int = 1,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """What ``function`` returns of each piece, with its place, in the order in which they are done.
 
@@ -42,13 +47,14 @@ def each(
         pieces: each can be pickled.
         processes: that work at once; with one all is done in this process.
         engine: ``local`` or ``ray``.
-        address: of a Ray cluster; None for one of this machine alone.
+        address: of a Ray cluster, which then says how many work at once; None for one of this machine alone.
+        cores: that a Ray cluster gives to each piece.
 
     Returns:
         by piece what the function returned. Of one whose process died, ``{"failed": why}``.
     """
     if engine == RAY:
-        yield from _on_ray(function, pieces, processes, address)
+        yield from _on_ray(function, pieces, processes, address, cores)
     elif processes == 1 or len(pieces) < 2:
         yield from ((place, function(piece)) for place, piece in enumerate(pieces))
     else:
@@ -97,19 +103,18 @@ def _received(end: Any, process: Any) -> dict[str, Any]:
 
 
 def _on_ray(
-    function: Done[Piece], pieces: Sequence[Piece], processes: int, address: str | None
+    function: Done[Piece], pieces: Sequence[Piece], processes: int, address: str | None, cores: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     ray = _ray()
     ours = not ray.is_initialized()
     if ours:
         try:
-            ray.init(
-                address=address, log_to_driver=False, **({} if address else {"num_cpus": processes, "include_dashboard": False})
-            )
+            own = {} if address else {"num_cpus": processes * cores, "include_dashboard": False}
+            ray.init(address=address, log_to_driver=False, **own)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise ConfigError(f"no Ray cluster answers at {address or 'this machine'}: {' '.join(str(error).split())}") from error
     try:
-        task = ray.remote(num_cpus=1, max_retries=0, max_calls=1)(_registered).remote
+        task = ray.remote(num_cpus=cores, max_retries=0, max_calls=1)(_registered).remote
         places = {task(function, piece): place for place, piece in enumerate(pieces)}
         while places:
             for ready in ray.wait(list(places))[0]:

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from recbole_esmr.causal.reward import weights_on_valence
 from recbole_esmr.causal.traits import EXPOSURE
 from recbole_esmr.checkpoint import json_config, package_versions, threads
 from recbole_esmr.data.log import Log
 from recbole_esmr.data.trace import BLOCK
-from recbole_esmr.errors import ConfigError, DataError, nearest
-from recbole_esmr.evaluator.full_sort import had_before
+from recbole_esmr.errors import ConfigError
+from recbole_esmr.evaluator.full_sort import had_before, people_named
 from recbole_esmr.files import SCHEMA_VERSION, write_json
 from recbole_esmr.model.beliefs import Beliefs, believe
 from recbole_esmr.model.esmr import ESMR
@@ -118,8 +119,8 @@ def slates_of(model: ESMR, user: np.ndarray, day: np.ndarray, seen: tuple[np.nda
     if seen is not None:
         retrieved[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
     ranking = rank(rankers, log, beliefs, row, day, rule, size, multiplier=multiplier, retrieved=retrieved)
-    found = {one["treatment"]: float(one["weight"]) for one in model.learned.causal["effects"] if one["outcome"] == "valence"}
-    reasons = reasons_of(ranking, rankers, log, beliefs, model.traits, found, size, rule.pessimism)
+    weights = weights_on_valence(model.learned.causal["effects"])
+    reasons = reasons_of(ranking, rankers, log, beliefs, model.traits, weights, size, rule.pessimism)
     return Slates(ranking, reasons, beliefs, log, rankers)
 
 
@@ -131,15 +132,7 @@ def _asked(dataset: Any, people: Sequence[str] | None, days: Sequence[int] | Non
     wrong = index[(index < 0) | (index > trace.days)]
     if len(wrong):
         raise ConfigError(f"day {wrong[0] + first}: the data have the days {first} to {last - 1}, and {last} is the next one.")
-    names = dataset.field2id_token[dataset.uid_field]
-    if people is None:
-        user = np.arange(1, len(names))
-    else:
-        known = {str(name): number for number, name in enumerate(names) if number}
-        for name in people:
-            if name not in known:
-                raise DataError(f"person '{name}' is not in data set '{dataset.dataset_name}'. {nearest(name, known)}")
-        user = np.array([known[name] for name in people], dtype=np.int64)
+    user = people_named(dataset, people)
     return np.repeat(user, len(index)), np.tile(index, len(user))
 
 

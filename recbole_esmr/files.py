@@ -71,7 +71,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 def write_json(path: str | Path, content: Any) -> None:
     """Write ``content`` as JSON, whole or not at all. NaN and infinity become ``null``, as JSON has neither."""
     with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(_finite(content), indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(finite(content), indent=2) + "\n", encoding="utf-8")
 
 
 def write_atomic_files(
@@ -124,11 +124,12 @@ def _check_cells(name: str, frame: pd.DataFrame) -> None:
             )
 
 
-def _finite(content: Any) -> Any:
+def finite(content: Any) -> Any:
+    """A tree of what JSON can hold, with None for numbers that are none."""
     if isinstance(content, dict):
-        return {str(key): _finite(value) for key, value in content.items()}
+        return {str(key): finite(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
+        return [finite(value) for value in content]
     if hasattr(content, "item"):
         content = content.item()
     if isinstance(content, float) and not (abs(content) < float("inf")):

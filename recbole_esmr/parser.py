@@ -1,4 +1,4 @@
-"""The commands of ``recbole-esmr`` and their arguments; what they do stands in :mod:`~recbole_esmr.cli`."""
+"""The commands of ``recbole-esmr`` and their arguments; what they do stands in :mod:`~recbole_esmr.actions`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     run = _command(commands, "run", "train and test one model", "run --model=ESMR --dataset=esmr-mini --output=run.json")
     run.add_argument("--model", help="ESMR or any RecBole model (default: `model` of a config file, or ESMR)")
-    run.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
+    _json(run)
     run.add_argument("--resume", type=of_line.path, help="a checkpoint to continue from")
     _report(run)
     run.add_argument(
@@ -34,7 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
         commands, "forecast", "how well tomorrow's mood is foretold; a diary without a feed is enough",
         "forecast --dataset=datasets/diary --output=forecast.json --figures=figures",
     )  # fmt: skip
-    foretell.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
+    _json(foretell)
     foretell.add_argument("--figures", type=of_line.new_folder, help="draw reliability and confusion into this folder")
     _data_arguments(foretell)
 
@@ -54,8 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
     pretrain.add_argument("--datasets", required=True, help="names or folders, separated by commas")
     pretrain.add_argument("--output", type=of_line.new_file, required=True, help="the file to write")
     _config_files(pretrain)
-    pretrain.description = f"{pretrain.description} Takes {_RECBOLE_KEYS}."
-    pretrain.set_defaults(takes_keys=True)
+    _takes_keys(pretrain)
 
     compare = _command(
         commands, "compare", "several models, same split, same metrics",
@@ -122,11 +121,10 @@ def make_parser() -> argparse.ArgumentParser:
     live.add_argument("--new_people", action="store_true", help="meet people who are not in the log")
     live.add_argument("--keep", type=of_line.new_folder, help="keep logs, states and checkpoints in this folder")
     live.add_argument("--replicates", type=of_line.positive, default=1000, help="of the bootstrap (default: %(default)s)")
-    live.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
+    _json(live)
     live.add_argument("--figures", type=of_line.new_folder, help="write three figures into this folder")
     _report(live)
-    live.description = f"{live.description} What is trained takes {_RECBOLE_KEYS}."
-    live.set_defaults(takes_keys=True)
+    _takes_keys(live, "What is trained takes")
 
     causal = _command(
         commands, "causal", "effects of the feed on tomorrow's mood, engagement and return, refuted, from a log",
@@ -162,11 +160,10 @@ def make_parser() -> argparse.ArgumentParser:
     power.add_argument("--days", type=of_line.positive, default=30, help="days of a log (default: %(default)s)")
     power.add_argument("--logs", type=of_line.positive, default=20, help="logs of each size (default: %(default)s)")
     power.add_argument("--seed", type=of_line.seed, default=1, help="of the first log (default: %(default)s)")
-    power.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
+    _json(power)
     power.add_argument("--figures", type=of_line.new_folder, help="write the curve into this folder")
     _report(power)
-    power.description = f"{power.description} The estimation takes {_RECBOLE_KEYS}."
-    power.set_defaults(takes_keys=True)
+    _takes_keys(power, "The estimation takes")
 
     page = _command(
         commands, "report", "one HTML page of results that were written as JSON, to look at and to send",
@@ -193,9 +190,8 @@ def make_parser() -> argparse.ArgumentParser:
         "evaluate saved/ESMR.pth --metrics=\"['Recall','MRR']\" --valid_metric=MRR@10",
     )  # fmt: skip
     judge.add_argument("checkpoint", type=of_line.path, help="of any model that recbole-esmr trained")
-    judge.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
-    judge.description = f"{judge.description} Takes {_RECBOLE_KEYS}."
-    judge.set_defaults(takes_keys=True)
+    _json(judge)
+    _takes_keys(judge)
 
     show = _command(
         commands, "recommend", "the best items for people, by a trained model",
@@ -205,8 +201,7 @@ def make_parser() -> argparse.ArgumentParser:
     show.add_argument("--users", help="ids, separated by commas, or @FILE with one a line (default: everybody)")
     show.add_argument("--topk", type=of_line.positive, default=10, help="items for each (default: %(default)s)")
     show.add_argument("--output", type=of_line.new_file, help="write user, rank, item and score as CSV to this file")
-    show.description = f"{show.description} Takes {_RECBOLE_KEYS}."
-    show.set_defaults(takes_keys=True)
+    _takes_keys(show)
 
     check = _command(
         commands, "audit", "what a recommender shows to puppets that dwell on one emotion, beside a control and chance",
@@ -221,10 +216,9 @@ def make_parser() -> argparse.ArgumentParser:
     check.add_argument("--offer", type=of_line.share, default=0.3, help="share of the items on offer in a round (default: 0.3)")
     check.add_argument("--amplifier", type=of_line.share, help="also a planted amplifier that keeps this share of a slate")
     check.add_argument("--seed", type=of_line.seed, default=1, help="same seed, same walks (default: %(default)s)")
-    check.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
+    _json(check)
     _report(check)
-    check.description = f"{check.description} Takes {_RECBOLE_KEYS}."
-    check.set_defaults(takes_keys=True)
+    _takes_keys(check)
 
     why = _command(
         commands, "explain", "why ESMR shows these items to this person on this day",
@@ -233,9 +227,8 @@ def make_parser() -> argparse.ArgumentParser:
     why.add_argument("--checkpoint", type=of_line.path, required=True, help="of a trained ESMR")
     why.add_argument("--people", help="ids, separated by commas, or @FILE with one a line (default: everybody)")
     why.add_argument("--days", type=of_line.days, help="day numbers, separated by commas (default: the day after the last)")
-    why.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
-    why.description = f"{why.description} By name only with --export_emotions=True. Takes {_RECBOLE_KEYS}."
-    why.set_defaults(takes_keys=True)
+    _json(why)
+    _takes_keys(why, "By name only with --export_emotions=True. Takes")
 
     erase = _command(
         commands, "forget", "take people out of a data set, its caches, traces and checkpoints",
@@ -294,6 +287,15 @@ def _command(commands: Any, name: str, meaning: str, example: str) -> argparse.A
     return command
 
 
+def _takes_keys(command: argparse.ArgumentParser, what: str = "Takes") -> None:
+    command.description = f"{command.description} {what} {_RECBOLE_KEYS}."
+    command.set_defaults(takes_keys=True)
+
+
+def _json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--output", type=of_line.new_file, help="write the result as JSON to this file")
+
+
 def _report(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--report", action="store_true", help="also write one HTML page to look at and to send, beside --output or here"
@@ -309,8 +311,7 @@ def _data_arguments(command: argparse.ArgumentParser) -> None:
         "--dataset", help="name of a data set in --data_path, or the path of its folder (default: `dataset` of a config file)"
     )
     _config_files(command)
-    command.description = f"{command.description} Takes {_RECBOLE_KEYS}."
-    command.set_defaults(takes_keys=True)
+    _takes_keys(command)
 
 
 def _config_files(command: argparse.ArgumentParser) -> None:

@@ -10,8 +10,7 @@ import pandas as pd
 import torch
 
 from recbole_esmr.checkpoint import json_config, package_versions, threads
-from recbole_esmr.errors import DataError, nearest
-from recbole_esmr.evaluator.full_sort import full_sort_topk
+from recbole_esmr.evaluator.full_sort import full_sort_topk, people_named
 from recbole_esmr.files import SCHEMA_VERSION, write_json
 from recbole_esmr.quick_start import load_data_and_model
 from recbole_esmr.trainer.checkpointing import get_trainer
@@ -42,13 +41,8 @@ def recommend(
         ConfigError: more items than there are.
     """
     config, model, dataset, _, _, test_data = load_data_and_model(checkpoint, {**_SAID, **(config_dict or {})})
-    names = dataset.field2id_token[dataset.uid_field]
-    known = {str(name): number for number, name in enumerate(names) if number}
-    asked = list(dict.fromkeys(users)) if users is not None else list(known)
-    for name in asked:
-        if name not in known:
-            raise DataError(f"person '{name}' is not in data set '{dataset.dataset_name}'. {nearest(name, known)}")
-    numbers = [known[name] for name in asked]
+    numbers = people_named(dataset, None if users is None else list(dict.fromkeys(users)))
+    asked = dataset.field2id_token[dataset.uid_field][numbers]
     best = [
         full_sort_topk(numbers[first : first + AT_ONCE], model, test_data, topk, config["device"])
         for first in range(0, len(numbers), AT_ONCE)

@@ -98,3 +98,26 @@ def trained(data_path, tmp_path_factory):
     values = {**QUICK, "data_path": str(data_path), "checkpoint_dir": str(folder), "gate_streak": 1}
     result = run_recbole("ESMR", "small", config_dict=values, arguments=[])
     return result, load_data_and_model(result["checkpoint"])
+
+
+VIEWS = {"a": "vwxyz", "b": "wxy", "c": "zv", "d": "y", "e": "xwvzyxwvzyxw"}
+"""What each person watched, in order: the last is the test of those who watched two or more."""
+
+FEW = {"topk": [3], "valid_metric": "NDCG@3", "state": "ERROR", "show_progress": False, "epochs": 1}
+"""Keys of a comparison on the data set ``few``."""
+
+
+@pytest.fixture
+def few(tmp_path):
+    """A data set of few people, whose rows are in no order, and without a yaml of its own."""
+    folder = tmp_path / "data" / "few"
+    folder.mkdir(parents=True)
+    rows = [
+        f"{person}\t{item}\t{1_000_000_000 + 86_400 * day}\t{day + 1}\t0.5"
+        for person, items in VIEWS.items()
+        for day, item in enumerate(items)
+    ]
+    header = "user_id:token\titem_id:token\ttimestamp:float\tday:float\twatch_ratio:float"
+    (folder / "few.inter").write_text("\n".join([header, *sorted(rows, key=lambda row: row[::-1])]) + "\n")
+    (folder / "few.item").write_text("item_id:token\temotion:token\n" + "".join(f"{item}\thappy\n" for item in "vwxyz"))
+    return folder

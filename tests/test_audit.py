@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from recbole_esmr.cli import main
-from recbole_esmr.evaluator.puppets import ADHERENCE, Arm, Walk, aligned_with_mood, audit_arm, interval, pools, walk
+from recbole_esmr.evaluator.puppets import ADHERENCE, Arm, Walk, aligned_with_mood, audit_arm, pools, walk
+from recbole_esmr.evaluator.statistics import student_interval
 from recbole_esmr.policy.untrained import Amplifier, Random
 from recbole_esmr.quick_start import run_recbole
 
@@ -109,8 +110,10 @@ def test_puppets_watch_by_their_chances():
 
 
 def test_the_interval_is_students():
-    assert interval(np.array([1.0, 2.0, 3.0, np.nan])) == pytest.approx({"mean": 2.0, "low": -0.4841, "high": 4.4841}, abs=1e-3)
-    assert np.isnan(interval(np.array([]))["mean"]) and np.isnan(interval(np.array([1.0]))["low"])
+    assert student_interval(np.array([1.0, 2.0, 3.0, np.nan])) == pytest.approx(
+        {"mean": 2.0, "low": -0.4841, "high": 4.4841}, abs=1e-3
+    )
+    assert np.isnan(student_interval(np.array([]))["mean"]) and np.isnan(student_interval(np.array([1.0]))["low"])
 
 
 @pytest.mark.parametrize("follows", [False, True])

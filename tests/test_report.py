@@ -14,7 +14,7 @@ import pytest
 from recbole_esmr.cli import main
 from recbole_esmr.report.page import Chart, Page, Section, html, save_page
 from recbole_esmr.report.pages import kind_of, page_of
-from tests.test_comparison import RESULT
+from tests.test_compare_table import RESULT
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 

@@ -64,7 +64,7 @@ def test_what_ends_a_command_is_one_line_and_a_status(monkeypatch, capsys, raise
     def run(*_):
         raise raised
 
-    monkeypatch.setitem(cli._ACTIONS, "run", run)
+    monkeypatch.setitem(cli.ACTIONS, "run", run)
     assert main(["run", "--dataset=x"]) == status
     assert capsys.readouterr().err == f"{says}\n"
 
@@ -80,7 +80,7 @@ def test_whatever_an_interrupt_becomes_on_its_way_it_is_a_stop(monkeypatch, caps
                 raise becomes from None
             raise
 
-    monkeypatch.setitem(cli._ACTIONS, "run", run)
+    monkeypatch.setitem(cli.ACTIONS, "run", run)
     before = signal.getsignal(number)
     assert main(["run", "--dataset=x"]) == status
     assert signal.getsignal(number) is before, "a program that calls main keeps its own handlers"

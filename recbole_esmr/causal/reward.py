@@ -45,12 +45,17 @@ class ItemEffects:
     @classmethod
     def of_weights(cls, effects: Iterable[Mapping[str, Any]], traits: Traits) -> ItemEffects:
         """From the effects that have a ``weight``, as dicts; those of other treatments than the items' traits do not count."""
-        weight = {effect["treatment"]: float(effect["weight"]) for effect in effects if effect["outcome"] == "valence"}
+        weight = weights_on_valence(effects)
         each = np.array([weight.get(name, 0.0) for name in traits.names]) / UNIT
         stable, vulnerable = (
             traits.value @ np.where(np.isin(traits.state, [ANY, state]), each, 0.0) for state in (STABLE, VULNERABLE)
         )
         return cls(stable, vulnerable if (traits.state != ANY).any() else None)
+
+
+def weights_on_valence(effects: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """What the reward uses of the effects on tomorrow's valence, by treatment."""
+    return {effect["treatment"]: float(effect["weight"]) for effect in effects if effect["outcome"] == "valence"}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from scipy.stats import false_discovery_control, norm
 from scipy.stats import t as student_t
 
 from recbole_esmr.evaluator.by_person import PERSON, ROWS
-from recbole_esmr.evaluator.statistics import Bootstrap, Statistic, difference, remembered, weighted_mean
+from recbole_esmr.evaluator.statistics import Bootstrap, Statistic, difference, remembered, student_interval, weighted_mean
 
 PEOPLE, SEEDS, NOTHING = "people and seeds", "seeds", "nothing"
 """What an interval is over."""
@@ -64,7 +64,7 @@ def summarise(
             entry |= {"mean": float(own.mean()) if len(own) else np.nan, "sd": float(own.std(ddof=1)) if len(own) > 1 else np.nan}
             at = paired.get((model, metric))
             gap = np.array([value - compared[seed] for seed, value in values.items() if seed in compared])
-            entry |= at["interval"] if at else _of_seeds(own)
+            entry |= at["interval"] if at else _ends(student_interval(own))
             entry["over"] = PEOPLE if at else SEEDS if len(own) > 1 else NOTHING
             entry["difference"] = None
             if model != first and at and at["difference"]:
@@ -114,21 +114,17 @@ def _of_people(
             )
     seed_of, person_of = np.repeat(np.arange(len(seeds)), len(every)), np.tile(np.arange(len(every)), len(seeds))
     found = Bootstrap(seed_of, replicates, generator, person_of if len(seeds) > 1 else None).interval(wanted)
-    ends = {key: {end: value for end, value in part.items() if end != "mean"} for key, part in found.items()}
     return {
         (name, metric): {
-            "interval": ends[f"{name}\t{metric}"],
+            "interval": _ends(found[f"{name}\t{metric}"]),
             "difference": _tested(found[f"{name}\t{metric}\tdifference"]) if f"{name}\t{metric}\tdifference" in found else None,
         }
         for name, metric in parts
     }
 
 
-def _of_seeds(values: np.ndarray) -> dict[str, float]:
-    if len(values) < 2:
-        return {"low": np.nan, "high": np.nan}
-    reach = float(student_t.isf(0.025, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    return {"low": float(values.mean()) - reach, "high": float(values.mean()) + reach}
+def _ends(interval: Mapping[str, float]) -> dict[str, float]:
+    return {end: interval[end] for end in ("low", "high")}
 
 
 def _apart(gap: np.ndarray) -> dict[str, Any] | None:
@@ -137,7 +133,7 @@ def _apart(gap: np.ndarray) -> dict[str, Any] | None:
         return None
     error = gap.std(ddof=1) / np.sqrt(len(gap))
     p = 2 * float(student_t.sf(abs(gap.mean()) / error, len(gap) - 1))
-    return {"mean": float(gap.mean()), **_of_seeds(gap), "p": p}
+    return {**student_interval(gap), "p": p}
 
 
 def _tested(found: dict[str, float]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from recbole.data.interaction import Interaction
 from torch import Tensor
 
 from recbole_esmr.data.recbole.sequences import TEST, rows_to_answer, seen_before
-from recbole_esmr.errors import ConfigError, DataError
+from recbole_esmr.errors import ConfigError, DataError, nearest
 
 _PARTS = {"train": 0, "valid": 1, "test": TEST}
 
@@ -111,6 +111,19 @@ def full_sort_topk(
         raise ConfigError(f"k is {k}; data set '{test_data._dataset.dataset_name}' has {items} items. Expected 1 to {items}.")
     best = torch.topk(full_sort_scores(uid_series, model, test_data, device), k)
     return best.values, best.indices
+
+
+def people_named(dataset: Any, names: Sequence[str] | None) -> np.ndarray:
+    """RecBole's internal ids of people, (B,) in the order of their names; of everybody with None.
+
+    Raises:
+        DataError: somebody who is not in the data.
+    """
+    known = {str(name): number for number, name in enumerate(dataset.field2id_token[dataset.uid_field]) if number}
+    for name in names or ():
+        if name not in known:
+            raise DataError(f"person '{name}' is not in data set '{dataset.dataset_name}'. {nearest(name, known)}")
+    return np.array(list(known.values()) if names is None else [known[name] for name in names], dtype=np.int64)
 
 
 def _known(uid_series: Any, dataset: Any) -> np.ndarray:

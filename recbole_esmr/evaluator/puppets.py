@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student_t
 
+from recbole_esmr.evaluator.statistics import student_interval
 from recbole_esmr.feed import Feedback, Observation, Policy
 
 ADHERENCE = 0.9
@@ -134,11 +134,11 @@ def audit_arm(
         "share": _by_round(own.share(arm.aligned)),
         "share_control": _by_round(control.share(controls)),
         "share_chance": _by_round(chance.share(arm.aligned)),
-        "over_offer": interval(_late(own.share(arm.aligned) - there, late)),
-        "effect": interval(effect),
-        "control": interval(of_control),
-        "beyond_control": interval(effect - of_control),
-        "place": interval(_late(own.place(arm.aligned), late))["mean"],
+        "over_offer": student_interval(_late(own.share(arm.aligned) - there, late)),
+        "effect": student_interval(effect),
+        "control": student_interval(of_control),
+        "beyond_control": student_interval(effect - of_control),
+        "place": student_interval(_late(own.place(arm.aligned), late))["mean"],
         "watched": {name: float(group.watched.mean()) for name, group in groups.items()},
     }
 
@@ -175,18 +175,8 @@ def aligned_with_mood(
     of_people = [np.bincount(place, weights=value) / count for value in (own, lot, own - lot)]
     slates = len(np.unique(np.stack([user, day[use]]), axis=1).T)
     return {"slates": slates, "people": len(people)} | dict(
-        zip(("aligned", "by_lot", "beyond_lot"), map(interval, of_people), strict=True)
+        zip(("aligned", "by_lot", "beyond_lot"), map(student_interval, of_people), strict=True)
     )
-
-
-def interval(values: np.ndarray) -> dict[str, float]:
-    """Mean and 95 % interval (Student's t) over puppets or people (N,); NaN ones do not count."""
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return {"mean": float("nan"), "low": float("nan"), "high": float("nan")}
-    error = known.std(ddof=1) / np.sqrt(len(known)) if len(known) > 1 else np.nan
-    reach = float(student_t.isf(0.025, max(len(known) - 1, 1)) * error)
-    return {"mean": float(known.mean()), "low": float(known.mean()) - reach, "high": float(known.mean()) + reach}
 
 
 def pools(items: int, rounds: int, share: float, least: int, generator: np.random.Generator) -> np.ndarray:

@@ -139,6 +139,18 @@ def _mean_variance(value: np.ndarray) -> float:
     return float((square.sum(axis=1)[rows] / (count[rows] - 1)).mean()) if rows.any() else 0.0
 
 
+def student_interval(values: np.ndarray) -> dict[str, float]:
+    r"""Mean and 95 % interval :math:`\bar x \pm t_{N-1} s / \sqrt N` of draws (N,); those that are no numbers do not count.
+
+    Returns:
+        ``mean``, ``low``, ``high``; NaN where there are too few.
+    """
+    known = values[np.isfinite(values)]
+    mean = float(known.mean()) if len(known) else np.nan
+    reach = float(student_t.isf(0.025, len(known) - 1) * known.std(ddof=1) / np.sqrt(len(known))) if len(known) > 1 else np.nan
+    return {"mean": mean, "low": mean - reach, "high": mean + reach}
+
+
 def weighted_mean(value: np.ndarray, each: np.ndarray | None = None) -> Statistic:
     """Σ w x / Σ w n over people; NaN rows do not count.
 

@@ -13,8 +13,8 @@ from recbole_esmr.files import write_json
 from recbole_esmr.folders import written_together
 from recbole_esmr.report.tables import csv_text, markdown, rollout_frame
 
-COSTS = ("train_seconds", "test_seconds", "peak_mb")
-"""Columns of the rows that are no metrics."""
+COSTS = {"train_seconds": ("train s", 1), "test_seconds": ("test s", 1), "peak_mb": ("peak MB", 0)}
+"""Columns of the rows that are no metrics: their titles, and digits."""
 
 LEVEL = 0.05
 """False discovery rate below which a difference has a star."""
@@ -41,15 +41,12 @@ def main_frame(result: dict[str, Any], bold: Callable[[str], str] = str) -> pd.D
         for row, model, mean in zip(rows, models, means, strict=True):
             entry = entries[model, metric]
             text = f"{mean:.4f}" if not np.isfinite(entry["sd"]) else f"{mean:.4f} ± {entry['sd']:.4f}"
-            row[metric] = (bold(text) if np.round(mean, 4) == np.round(best, 4) else text) + ("*" if _starred(entry) else "")
+            row[metric] = (bold(text) if np.round(mean, 4) == np.round(best, 4) else text) + ("*" if differs(entry) else "")
     costs = pd.DataFrame(result["rows"]).groupby("model", sort=False)[list(COSTS)].mean() if result["rows"] else pd.DataFrame()
     for row in rows:
-        for name, (title, digits) in _COST_TITLES.items():
+        for name, (title, digits) in COSTS.items():
             row[title] = f"{costs.loc[row['model'], name]:.{digits}f}"
     return pd.DataFrame(rows)
-
-
-_COST_TITLES = {"train_seconds": ("train s", 1), "test_seconds": ("test s", 1), "peak_mb": ("peak MB", 0)}
 
 
 def difference_frame(result: dict[str, Any]) -> pd.DataFrame:
@@ -65,7 +62,8 @@ def difference_frame(result: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _starred(entry: dict[str, Any]) -> bool:
+def differs(entry: Mapping[str, Any]) -> bool:
+    """Whether a model's metric is another than the first model's, by :data:`LEVEL`."""
     return bool(entry["difference"] and entry["difference"]["q"] < LEVEL)
 
 
@@ -105,8 +103,8 @@ def comparison_text(result: dict[str, Any]) -> str:
         parts += [f"Each model beside {result['models'][0]}", "", markdown(difference_frame(result))]
     if result["world"]:
         parts += [world_caption(result["world"]), "", markdown(world_frame(result["world"]))]
-    rows = pd.DataFrame([*result["rows"], *({**row, "failed": row["reason"]} for row in result["failed"])])
-    parts += ["Each seed", "", markdown(rows.drop(columns="reason", errors="ignore"))]
+    failed = [{"model": row["model"], "seed": row["seed"], "failed": row["reason"]} for row in result["failed"]]
+    parts += ["Each seed", "", markdown(pd.DataFrame([*result["rows"], *failed]))]
     return "\n".join(parts)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from recbole_esmr.files import finite
 from recbole_esmr.writing import written_whole
 
 
@@ -85,7 +85,7 @@ def html(page: Page) -> str:
     environment = Environment(
         loader=PackageLoader("recbole_esmr.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    shown = json.dumps([{"data": _finite(chart.data), "layout": chart.layout} for chart in charts], allow_nan=False)
+    shown = json.dumps([{"data": finite(chart.data), "layout": chart.layout} for chart in charts], allow_nan=False)
     return environment.get_template("page.html").render(
         page={"title": page.title, "headline": page.headline, "sections": sections},
         charts=shown.replace("<", "\\u003c"),
@@ -97,15 +97,6 @@ def _cell(value: Any) -> tuple[str, str]:
     """What is bold in a cell, ``**so**``, and the rest."""
     bold = re.fullmatch(r"\*\*(.*?)\*\*(.*)", str(value))
     return (bold[1], bold[2]) if bold else ("", str(value))
-
-
-def _finite(tree: Any) -> Any:
-    """The same with None, which plotly leaves out, for numbers that are none."""
-    if isinstance(tree, dict):
-        return {key: _finite(value) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [_finite(value) for value in tree]
-    return None if isinstance(tree, float) and not math.isfinite(tree) else tree
 
 
 def _plotly() -> str:

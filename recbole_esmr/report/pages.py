@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_esmr.report import charts
-from recbole_esmr.report.comparison import caption, difference_frame, main_frame, world_caption
+from recbole_esmr.report.comparison import LEVEL, caption, difference_frame, differs, main_frame, world_caption
 from recbole_esmr.report.page import Page, Section
 from recbole_esmr.report.tables import (
     audit_frame,
@@ -34,7 +34,7 @@ def page_of(results: Sequence[Mapping[str, Any]], command: str = "") -> Page:
     """The page of one result, or of several of different kinds, the first one's headline first.
 
     Args:
-        results: what ``run``, ``compare``, ``rollout``, ``causal``, ``power`` wrote as JSON.
+        results: what ``run``, ``compare``, ``rollout``, ``causal``, ``power``, ``audit`` wrote as JSON.
         command: that made them; "" where it is not known.
 
     Raises:
@@ -207,16 +207,14 @@ def _losses(summary: Sequence[Mapping[str, Any]], first: str, smaller: set[str])
     lost = [
         f"{entry['model']} in {entry['metric']} by {abs(entry['difference']['mean']):.4f}"
         for entry in summary
-        if entry["difference"]
-        and entry["difference"]["q"] < 0.05
-        and (entry["difference"]["mean"] < 0) == (entry["metric"] in smaller)
+        if differs(entry) and (entry["difference"]["mean"] < 0) == (entry["metric"] in smaller)
     ]
     if not any(entry["difference"] for entry in summary):
         return [
             f"Nothing could be compared with {first}: it has no figures, or there is one seed and no metric of single people."
         ]
     if not lost:
-        return [f"No model is better than {first} in any metric beyond the false discovery rate of 5 %."]
+        return [f"No model is better than {first} in any metric beyond the false discovery rate of {LEVEL:.0%}."]
     return [f"{first} loses to " + "; ".join(lost) + "."]
 
 
@@ -254,7 +252,9 @@ def _policies(result: Mapping[str, Any]) -> tuple[list[str], list[Section]]:
         )
     )
     sections = [Section("Engagement against negative days", [world_caption(dict(result)) + "."], pictures, [frame])]
-    sections.append(Section(f"Where {MODEL} loses", lost or [f"In no figure is {' or '.join(own)} worse than {usual} for sure."]))
+    if own:
+        nowhere = [f"In no figure is {' or '.join(own)} worse than {usual} for sure."]
+        sections.append(Section(f"Where {MODEL} loses", lost or nowhere))
     if result.get("by_day"):
         fans = [charts.fan(result["by_day"], name) for name in dict.fromkeys([usual, *own]) if name in result["by_day"]]
         sections.append(Section("Valence by day", charts=fans))
