@@ -139,16 +139,16 @@ def _simulate(options: argparse.Namespace, _: list[str]) -> None:
 
 
 def _rollout(options: argparse.Namespace, keys: list[str]) -> None:
-    from recbole_esmr.closed_loop import rollout
+    from recbole_esmr.closed_loop import refuse_harm, rollout
     from recbole_esmr.evaluator.rollout import survival_curve
-    from recbole_esmr.report.tables import groups_table, rollout_table
+    from recbole_esmr.report.tables import groups_table, harm_lines, rollout_table
 
     result, rollouts = rollout(
         options.world, options.policy.split(","), options.users, options.items, options.days,
         range(options.seed, options.seed + options.seeds), options.log_days, options.log, options.people, options.new_people,
         keys, options.keep, options.replicates, not options.quiet, options.output,
     )  # fmt: skip
-    options.say(f"\n{rollout_table(result)}\n\n{groups_table(result)}")
+    options.say(f"\n{rollout_table(result)}\n\n{groups_table(result)}\n\n{harm_lines(result)}")
     _say_written(options)
     if options.figures:
         from recbole_esmr.report.figures import save_rollout
@@ -157,6 +157,8 @@ def _rollout(options: argparse.Namespace, keys: list[str]) -> None:
         curves = {name: survival_curve(part.episodes) for name, part in rollouts.items()}
         options.say("Written: " + ", ".join(map(str, save_rollout(options.figures, result, by_day, curves))))
     _write_page(options, result)
+    if options.strict:
+        refuse_harm(result)
 
 
 def _causal(options: argparse.Namespace, keys: list[str]) -> None:

@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0; 2 after one line on standard error where the user can mend something; 130 or 143 after one line where Ctrl-C or SIGTERM
+        0; 2 after one line on standard error where the user can mend something, 3 where somebody is worse off and that was asked
+        (``rollout --strict``); 130 or 143 after one line where Ctrl-C or SIGTERM
         stopped it.
     """
     words = list(sys.argv[1:] if argv is None else argv)
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if isinstance(error, KeyboardInterrupt) or watch.signal is not None:  # whatever became of the interrupt on its way
                 complain(going_on(arguments, getattr(error, "checkpoint", None)))
                 return 128 + (watch.signal or 2)
-            return complain(line_of(error))
+            return complain(line_of(error), getattr(error, "exit_code", 2))
     return complain(str(say.failed)) if say.failed else 0
 
 

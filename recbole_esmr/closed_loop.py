@@ -15,8 +15,8 @@ from recbole_esmr.ceilings import Informed
 from recbole_esmr.checkpoint import load_checkpoint, package_versions, threads
 from recbole_esmr.config import ESMRSettings
 from recbole_esmr.deployment import Platform, fingerprint_of, logged
-from recbole_esmr.errors import ConfigError, UnknownNameError, nearest
-from recbole_esmr.evaluator.rollout import Rollouts, joined, judge, rolled_out, survival_curve
+from recbole_esmr.errors import ConfigError, HarmError, UnknownNameError, nearest
+from recbole_esmr.evaluator.rollout import Rollouts, harms, joined, judge, rolled_out, survival_curve
 from recbole_esmr.evaluator.statistics import Bootstrap
 from recbole_esmr.feed import Policy
 from recbole_esmr.files import SCHEMA_VERSION, read_yaml, shipped, write_json
@@ -58,6 +58,9 @@ CEILINGS = ("oracle", "informed")
 
 GAINS = dict(zip(("gain", "gain_informed"), CEILINGS, strict=True))
 """Figures that say how much of the way to each ceiling is covered."""
+
+EVERYBODY = "everybody"
+"""The group of all people."""
 
 ONE_STRATEGY = "only"
 """The policy ``only+strategy=NAME``, of the same kind."""
@@ -168,7 +171,7 @@ def _result(
     """What ``rollout.json`` holds but the time, and each policy's rollouts of all seeds."""
     every = {label: joined(part) for label, part in parts.items()}
     usual = "engagement" if "engagement" in every else next(iter(every))
-    result = {
+    result: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "world": settings.name,
         "config": {
@@ -188,7 +191,25 @@ def _result(
         "versions": package_versions(),
         "threads": threads(),
     }
+    result["harms"] = harms({EVERYBODY: result["policies"], **result["groups"]})
     return result, every
+
+
+def refuse_harm(result: dict[str, Any]) -> None:
+    """Say so where a trained policy harms somebody; what needs no training is no recommender that anybody would deploy.
+
+    Raises:
+        HarmError: who, under what, by how much.
+    """
+    names = {label.partition("+")[0] for label in (*UNTRAINED, *CEILINGS)}
+    found = [harm for harm in result["harms"] if harm["policy"].partition("+")[0] not in names]
+    if found:
+        told = "; ".join(
+            f"{harm['group']} under {harm['policy']}, {harm['figure']} "
+            f"{harm['mean']:+.4f} [{harm['low']:+.4f}, {harm['high']:+.4f}]"
+            for harm in found
+        )
+        raise HarmError(f"worse off than under {result['compared_with']}: {told}. The results are written.")
 
 
 def truth(world: World, users: int, items: int, days: int, seed: int) -> dict[str, Any]:

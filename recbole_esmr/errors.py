@@ -17,6 +17,8 @@ class ESMRError(Exception):
     direction of writing and the like is shown by its code.
     """
 
+    exit_code = 2
+
     def __str__(self) -> str:
         text = super().__str__()
         if len(text) > _LONGEST:
@@ -50,6 +52,12 @@ class IdentificationError(ESMRError):
 
 class MissingPackageError(ESMRError, ModuleNotFoundError):
     """A package that is not installed; the message says how to install it."""
+
+
+class HarmError(ESMRError):
+    """Somebody is worse off, and the user asked to be told (exit code 3): all results are written."""
+
+    exit_code = 3
 
 
 class Interrupted(KeyboardInterrupt):

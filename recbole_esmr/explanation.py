@@ -23,7 +23,7 @@ from recbole_esmr.files import SCHEMA_VERSION, write_json
 from recbole_esmr.model.beliefs import Beliefs, believe
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.ranking import Rankers, Ranking, rank
-from recbole_esmr.model.reasons import ENGAGEMENT, Reasons, reasons_of
+from recbole_esmr.model.reasons import ENGAGEMENT, GUARD, Reasons, reasons_of
 from recbole_esmr.quick_start import load_data_and_model
 
 FEWEST = 10
@@ -149,7 +149,7 @@ def _said(slates: Slates, place: int, model: ESMR, dataset: Any) -> dict[str, An
     kept = float(ranking.engagement[place] / ranking.usual_engagement[place].clamp(min=1e-12))
     acted = bool(ranking.acted[place])
     swap = (reasons.part[place][new].sum(dim=0) - reasons.part[place][gone].sum(dim=0)).tolist() if acted else []
-    gains = {name: gain for name, gain in zip(reasons.names, swap, strict=False) if name != ENGAGEMENT and gain > 0}
+    gains = {name: gain for name, gain in zip(reasons.names, swap, strict=False) if name not in (ENGAGEMENT, GUARD) and gain > 0}
     reason = max(gains, key=lambda name: gains[name]) if gains else None
     risk = float(slates.beliefs.risk[row, day])
     said: dict[str, Any] = {

@@ -24,10 +24,11 @@ def line_of(error: BaseException) -> str:
     raise error
 
 
-def complain(line: str) -> int:
+def complain(line: str, exit_code: int = 2) -> int:
+    """Say what is wrong on standard error; the exit code."""
     with suppress(OSError, AttributeError):  # nobody reads standard error, or it is closed
         print(f"recbole-esmr: {line}", file=sys.stderr, flush=True)
-    return 2
+    return exit_code
 
 
 class Printer:

@@ -46,6 +46,10 @@ ROLLOUT = {
         "general": {"engagement": {"negative_day_share": _value(0.1)}, "ESMR": _policy(0.12, 4.0, 0.0, 0.02)},
         "vulnerable": {"engagement": {"negative_day_share": _value(0.5)}, "ESMR": _policy(0.3, 4.0, 0.0, -0.2)},
     },
+    "harms": [
+        {"policy": "ESMR", "group": "general", "figure": "negative_day_share", "mean": 0.02, "low": 0.01, "high": 0.03},
+        {"policy": "pop", "group": "vulnerable", "figure": "valence", "mean": -0.02, "low": -0.03, "high": -0.01},
+    ],
     "by_day": {name: [[v, v, v] for v in (-0.5, -0.2, 0.0, 0.2, 0.5)] for name in ("engagement", "ESMR", "oracle")},
     "survival": {name: [1.0, 0.5, 0.25, 0.125, 0.0] for name in ("engagement", "ESMR", "oracle")},
 }  # fmt: skip
@@ -78,7 +82,10 @@ def test_it_says_where_esmr_loses_and_who_is_worse_off():
     said = _text(page_of([ROLLOUT]))
     assert "ESMR: days on which people come -0.0300 [-0.0400, -0.0200] beside engagement." in said
     assert "ESMR: expected watch minutes a day -0.1200" in said and "RMSSD" not in said, "not beyond its interval"
-    assert "general under ESMR: +2.0 points of negative days beside engagement." in said and "vulnerable under" not in said
+    assert "Worse off than under engagement, beyond the interval:" in said and "vulnerable under" not in said
+    assert "general under ESMR: negative day share +0.0200 [+0.0100, +0.0300]" in said
+    spared = _text(page_of([{**ROLLOUT, "harms": []}]))
+    assert "No group is worse off than under engagement beyond the interval." in spared
 
 
 def test_a_comparison_says_who_is_best_and_where_the_first_loses():

@@ -10,7 +10,7 @@ import pytest
 from recbole_esmr.cli import main
 from recbole_esmr.closed_loop import rollout
 from recbole_esmr.errors import ConfigError, UnknownNameError
-from recbole_esmr.evaluator.rollout import EMOTION_METRICS, joined, rolled_out
+from recbole_esmr.evaluator.rollout import EMOTION_METRICS, harms, joined, rolled_out
 from recbole_esmr.policy.untrained import Positive
 from recbole_esmr.simulation import FeedEnv, load_world
 from recbole_esmr.simulation.days import item_names, rollout_days
@@ -41,6 +41,34 @@ def test_what_a_rollout_says(result):
         assert ("difference" in part) == (name != "engagement")
     assert set(result["groups"]) == {"general", "vulnerable", "casual", "engaged", "highly_active"}
     json.dumps(result)
+
+
+def _change(low, high):
+    return {"difference": {"valence": {"mean": (low + high) / 2, "low": low, "high": high}}}
+
+
+def test_who_is_worse_off_by_hand():
+    """Less valence or more negative days, both ends of the interval; not the policy that is compared with."""
+    more = {"difference": {"negative_day_share": {"mean": 0.02, "low": 0.01, "high": 0.03}}}
+    judged = {
+        "everybody": {"engagement": {}, "ESMR": _change(-0.02, 0.01), "BPR": more},
+        "vulnerable": {"engagement": {}, "ESMR": _change(-0.03, -0.01), "BPR": _change(0.01, 0.02)},
+        "nobody": {},
+    }
+    assert [(harm["policy"], harm["group"], harm["figure"], harm["mean"]) for harm in harms(judged)] == [
+        ("BPR", "everybody", "negative_day_share", 0.02),
+        ("ESMR", "vulnerable", "valence", -0.02),
+    ]
+
+
+@pytest.mark.parametrize(("policies", "code"), [("ESMR,random", 3), ("random,oracle,informed", 0), ("", 0)])
+def test_strict_is_about_what_is_trained(policies, code, monkeypatch, capsys, result):
+    change = {"group": "casual", "figure": "valence", "mean": -0.1, "low": -0.2, "high": -0.05}
+    found = [{"policy": name, **change} for name in policies.split(",") if name]
+    monkeypatch.setattr("recbole_esmr.closed_loop.rollout", lambda *_: ({**result, "harms": found}, {}))
+    assert main(["rollout", "--policy=ESMR", "--strict"]) == code and main(["rollout", "--policy=ESMR"]) == 0
+    said = capsys.readouterr()
+    assert ("casual under ESMR, valence -0.1000 [-0.2000, -0.0500]" in said.err) == (code == 3) and "under random" not in said.err
 
 
 def test_the_parts_of_a_trajectory_add_up(result):

@@ -85,6 +85,7 @@ def test_sections_of_a_flat_yaml():
 
 def test_what_may_change_after_training_is_declared_with_the_key():
     served = {"gate", "gate_streak", "gate_recovery", "min_engagement", "min_engagement_slate", "reranker_pessimism"}
+    served |= {"max_emotion_share", "max_negative_share"}
     assert set(flat_keys(ESMRSettings, SERVING)) == served
     retrained = set(flat_keys(ESMRSettings, RERANKER))
     assert retrained and all(key.startswith(("reward", "reranker_")) for key in retrained)

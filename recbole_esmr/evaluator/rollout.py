@@ -204,6 +204,30 @@ def judge(
     }
 
 
+HARMS = {"valence": -1, "negative_day_share": 1}
+"""Figures of which less (−1) or more (1) is worse for a person."""
+
+
+def harms(judged: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Who is worse off under a policy than under the one compared with, beyond the 95 % interval of the paired difference.
+
+    Args:
+        judged: by group of people, what :func:`judge` says of the policies.
+
+    Returns:
+        an entry a policy, group and figure of :data:`HARMS`: ``policy``, ``group``, ``figure``, and the difference as ``mean``,
+        ``low``, ``high``.
+    """
+    found = []
+    for group, policies in judged.items():
+        for policy, part in policies.items():
+            for figure, worse in HARMS.items():
+                change = part.get("difference", {}).get(figure)
+                if change and min(worse * change["low"], worse * change["high"]) > 0:
+                    found.append({"policy": policy, "group": group, "figure": figure, **change})
+    return found
+
+
 def survival_curve(spells: np.ndarray) -> np.ndarray:
     """Kaplan–Meier curve of all people's spells (N, 2, D); (D + 1,)."""
     ended, censored = spells.sum(axis=0)

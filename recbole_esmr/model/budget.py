@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from recbole_esmr.model.guard import Limits
+
 _STEPS = 18
 _DECADES = 4.0
 
@@ -28,18 +30,22 @@ class SlateBudget:
         size: (B,) items to show each person.
         distrust: factor on the engagement of items that the engagement ranking would not show, at most 1: what was never chosen
             is predicted too well.
+        limits: that every slate keeps, the usual one too; what they cost is no part of the budget. Where too few candidates are
+            left the slate is filled with the best of those held back.
 
     Attributes:
         usual: (B, C) bool, the engagement ranking's slates.
         usual_engagement: (B,) expected engagement of these.
     """
 
-    def __init__(self, engagement: Tensor, benefit: Tensor, size: Tensor, distrust: float = 1.0) -> None:
+    def __init__(
+        self, engagement: Tensor, benefit: Tensor, size: Tensor, distrust: float = 1.0, limits: Limits | None = None
+    ) -> None:
         width = min(int(size.max()) if len(size) else 0, engagement.shape[1])
-        self._inside = torch.arange(width) < size[:, None]
-        best = engagement.topk(width, dim=1)
-        self.usual = torch.zeros_like(engagement, dtype=torch.bool).scatter(1, best.indices, self._inside)
-        self.usual_engagement = _total(best.values, self._inside)
+        self._inside, self._limits = torch.arange(width) < size[:, None], limits
+        best = (engagement - self._taken_off(engagement)).topk(width, dim=1).indices
+        self.usual = torch.zeros_like(engagement, dtype=torch.bool).scatter(1, best, self._inside)
+        self.usual_engagement = _total(engagement.gather(1, best), self._inside)
         self._engagement = torch.where(self.usual, engagement, min(distrust, 1.0) * engagement)
         self._benefit = benefit
         real = engagement > -torch.inf
@@ -48,7 +54,12 @@ class SlateBudget:
 
     def values(self, weight: Tensor) -> Tensor:
         """What each candidate is ranked by, (B, C), for weights w (B,)."""
-        return torch.where(weight[:, None] > 0, self._engagement + weight[:, None] * self._benefit, self._engagement)
+        value = self._sum(weight)
+        return value - self._taken_off(value)
+
+    def taken_off(self, weight: Tensor) -> Tensor:
+        """What the limits take off the candidates' values, so that what they hold back comes after all others, (B, C)."""
+        return self._taken_off(self._sum(weight))
 
     def chosen(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Columns of the slates, best first, and which of them exist; (B, K) each."""
@@ -92,6 +103,15 @@ class SlateBudget:
             enough = kept(most.clamp(max=middle)) >= least
             low, high = (middle, high) if enough else (low, middle)
         return low if kept(most.clamp(max=low)) >= least else 0.0
+
+    def _sum(self, weight: Tensor) -> Tensor:
+        return torch.where(weight[:, None] > 0, self._engagement + weight[:, None] * self._benefit, self._engagement)
+
+    def _taken_off(self, value: Tensor) -> Tensor:
+        if self._limits is None:
+            return torch.zeros_like(value)
+        beyond = _spread(value, value > -torch.inf)[:, None] + 1
+        return torch.where(self._limits.held_back(value), beyond, 0.0)
 
 
 def _total(value: Tensor, inside: Tensor) -> Tensor:

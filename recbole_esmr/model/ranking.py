@@ -19,6 +19,7 @@ from recbole_esmr.model.beliefs import Beliefs
 from recbole_esmr.model.budget import SlateBudget
 from recbole_esmr.model.engagement_ranker import EngagementFeatures, EngagementRanker
 from recbole_esmr.model.gate import ALWAYS, Gate
+from recbole_esmr.model.guard import Guard
 from recbole_esmr.model.retriever import Retrieval
 from recbole_esmr.model.state import with_ratio
 from recbole_esmr.rl.value import ItemValue
@@ -39,6 +40,7 @@ class ServingRule:
     """How a trained model is served."""
 
     gate: Gate = section("gate_")
+    guard: Guard = section("max_")
     candidates: int = setting("items that LightGBM ranks", low=1, high=1_000_000)
     rank_by: str = setting("what the engagement ranking maximises", choices=(VIEWS, WATCH_TIME))
     min_engagement: float = setting("floor under everybody's watch time together, as a share", low=0, high=1, changes=SERVING)
@@ -178,6 +180,7 @@ class Ranking:
         benefit: (B, C) what each is good for.
         weight: (B,) how much the benefit weighs beside the engagement, 0 where the engagement ranking stays.
         value: (B, C) what the candidates are ranked by, −inf where there is none.
+        held_back: (B, C) what of it the limits on one emotion have taken off, 0 where they hold nothing back.
         usual: (B, C) bool, the slate of the engagement ranking.
         slate: (B, K) columns of the candidates, best first, −1 after a slate's end.
         acted: (B,) bool, whether the slate is another than the engagement ranking's.
@@ -190,6 +193,7 @@ class Ranking:
     benefit: Tensor
     weight: Tensor
     value: Tensor
+    held_back: Tensor
     usual: Tensor
     slate: Tensor
     acted: Tensor
@@ -272,7 +276,8 @@ def rank(
         asks = torch.from_numpy(goal != "")
         benefits = _asked(benefits, goal, consent, candidates, rankers)
     factor = np.where(consent[:, None], correction.factor[sign + 1], 1.0)
-    budget = SlateBudget(candidates.engagement * torch.from_numpy(factor), benefits, torch.from_numpy(size), correction.distrust)
+    corrected, limits = candidates.engagement * torch.from_numpy(factor), rule.guard.of(rankers.catalogue, candidates.item, size)
+    budget = SlateBudget(corrected, benefits, torch.from_numpy(size), correction.distrust, limits)
     floor = rule.floor(rankers.responses.elasticity)
     weight, shared = _weights(budget, may_act, ~asks, rule, floor, multiplier)
     if asks.any():
@@ -285,6 +290,7 @@ def rank(
         benefit=benefits,
         weight=weight,
         value=value,
+        held_back=budget.taken_off(weight),
         usual=budget.usual,
         slate=columns.masked_fill(~inside, -1),
         acted=(~budget.usual.gather(1, columns) & inside).any(dim=1),

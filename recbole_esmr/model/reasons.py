@@ -17,6 +17,7 @@ from recbole_esmr.model.state import with_ratio
 from recbole_esmr.settings import setting
 
 ENGAGEMENT, LEARNED, DOUBT = "expected engagement", "what else the re-ranker learned", "disagreement of the re-ranker's networks"
+GUARD = "limit on one emotion"
 """The parts that are no effect of what an item is."""
 
 
@@ -36,7 +37,8 @@ class Reasons:
 
     for a trait f (:class:`~recbole_esmr.causal.traits.Traits`) with weight w_f, M what a unit of mood is worth to the person
     today, s their susceptibility. :data:`LEARNED` is the same of the re-ranker's B, :data:`DOUBT` of its pessimism;
-    :data:`ENGAGEMENT` is what the engagement ranking ranks by.
+    :data:`ENGAGEMENT` is what the engagement ranking ranks by,
+    :data:`GUARD` what a full slate takes off an emotion (:class:`~recbole_esmr.model.guard.Guard`).
 
     Attributes:
         names: of the R parts.
@@ -97,13 +99,15 @@ def reasons_of(
     scale = weight.double() / torch.from_numpy(np.maximum(size, 1))
     part = (benefit - benefit.mean(dim=1, keepdim=True)) * scale[:, None, None]
     real = candidates.engagement > -torch.inf
-    engagement = torch.where(real, ranking.value.double() - weight.double()[:, None] * ranking.benefit.double(), -torch.inf)
-    nothing = torch.zeros(*item.shape, 2, dtype=torch.double)
+    guard = -ranking.held_back.double()
+    of_benefit = weight.double()[:, None] * ranking.benefit.double()
+    engagement = torch.where(real, ranking.value.double() - of_benefit - guard, -torch.inf)
+    nothing = torch.zeros(*item.shape, 4, dtype=torch.double)
     return Reasons(
-        names=(*names, LEARNED, DOUBT, ENGAGEMENT),
-        part=torch.cat([part, engagement[..., None]], dim=-1),
-        amount=torch.cat([shown, nothing, nothing[..., :1]], dim=-1),
-        weight=torch.cat([torch.from_numpy(of_trait), torch.zeros(len(row), 3)], dim=-1),
+        names=(*names, LEARNED, DOUBT, GUARD, ENGAGEMENT),
+        part=torch.cat([part, guard[..., None], engagement[..., None]], dim=-1),
+        amount=torch.cat([shown, nothing], dim=-1),
+        weight=torch.cat([torch.from_numpy(of_trait), torch.zeros(len(row), 4)], dim=-1),
     )
 
 

@@ -17,6 +17,7 @@ from recbole_esmr.report.tables import (
     effect_frame,
     emotion_frame,
     groups_frame,
+    harm_lines,
     log_lines_of_audit,
     moment_frame,
     rollout_frame,
@@ -260,7 +261,11 @@ def _policies(result: Mapping[str, Any]) -> tuple[list[str], list[Section]]:
         sections.append(Section("Valence by day", charts=fans))
     if result.get("survival"):
         sections.append(Section("How long bad episodes last", charts=[charts.survival(result["survival"])]))
-    sections.append(Section("Who is worse off", _worse_off(result["groups"], own, usual), tables=[groups_frame(dict(result))]))
+    lines = []
+    if "harms" in result:  # files written before it was do not say
+        harmed = [harm for harm in result["harms"] if harm["policy"] in own]
+        lines = harm_lines({**result, "harms": harmed}).splitlines()
+    sections.append(Section("Who is worse off", lines, tables=[groups_frame(dict(result))]))
     return words, sections
 
 
@@ -275,17 +280,6 @@ def _lost(name: str, part: Mapping[str, Any], usual: str) -> list[str]:
         if worse:
             found.append(f"{name}: {what} {gap['mean']:+.4f} [{gap['low']:+.4f}, {gap['high']:+.4f}] beside {usual}.")
     return found
-
-
-def _worse_off(groups: Mapping[str, Any], own: Sequence[str], usual: str) -> list[str]:
-    """The groups that have more negative days under a policy, beyond the interval."""
-    found = []
-    for group, policies in groups.items():
-        for name in own:
-            gap = policies.get(name, {}).get("difference", {}).get("negative_day_share")
-            if gap and gap["low"] > 0:
-                found.append(f"{group} under {name}: {100 * gap['mean']:+.1f} points of negative days beside {usual}.")
-    return found or ["No group has more negative days beyond its interval."]
 
 
 # -- power -----------------------------------------------------------------------------------------------------------------

@@ -312,6 +312,18 @@ def groups_table(result: dict[str, Any], figure: str = "negative_day_share") -> 
     return f"{figure} by group\n\n{_text(groups_frame(result, figure).set_index('group').rename_axis(None), True)}"
 
 
+def harm_lines(result: dict[str, Any]) -> str:
+    """Who is worse off under which policy, a line each."""
+    if not result["harms"]:
+        return f"No group is worse off than under {result['compared_with']} beyond the interval."
+    lines = [
+        f"  {harm['group']} under {harm['policy']}: {harm['figure'].replace('_', ' ')} {harm['mean']:+.4f} "
+        f"[{harm['low']:+.4f}, {harm['high']:+.4f}]"
+        for harm in result["harms"]
+    ]
+    return "\n".join([f"Worse off than under {result['compared_with']}, beyond the interval:", *lines])
+
+
 def groups_frame(result: dict[str, Any], figure: str = "negative_day_share") -> pd.DataFrame:
     """One figure by subgroup, one row a group, one column a policy."""
     rows = [
