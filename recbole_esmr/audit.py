@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,16 +14,21 @@ from tqdm import tqdm
 from recbole_esmr.checkpoint import package_versions, threads
 from recbole_esmr.data.catalogue import Catalogue, load_catalogue, require_item_emotions
 from recbole_esmr.data.dataset import ESMRDataset
+from recbole_esmr.data.trace import TRAIN
 from recbole_esmr.emotion import Taxonomy, load_taxonomy
 from recbole_esmr.errors import ConfigError
+from recbole_esmr.evaluator.leak import leaks, make_up
 from recbole_esmr.evaluator.puppets import Arm, aligned_with_mood, audit_arm, pools
 from recbole_esmr.feed import Policy
 from recbole_esmr.files import SCHEMA_VERSION, write_json
 from recbole_esmr.model.esmr import ESMR
+from recbole_esmr.model.gate import NEVER
+from recbole_esmr.model.ranking import WATCH_TIME
 from recbole_esmr.policy.esmr import ESMRPolicy
 from recbole_esmr.policy.recbole import RecBolePolicy
 from recbole_esmr.policy.untrained import Amplifier, Random
 from recbole_esmr.quick_start import load_data_and_model
+from recbole_esmr.recbole_models import MODEL_NAME
 
 GRIEVANCE = ("angry", "disappointed")
 """Emotions that puppets of the arm ``grievance`` dwell on together."""
@@ -57,7 +63,8 @@ def audit(
     Returns:
         ``policies``: by name (``random`` first, whose true effects are 0) a list of what
         :func:`~recbole_esmr.evaluator.puppets.audit_arm` says of each emotion, of ``grievance``, and of either sign; ``log``:
-        what :func:`~recbole_esmr.evaluator.puppets.aligned_with_mood` says of the log, None where there is nothing to say.
+        what :func:`~recbole_esmr.evaluator.puppets.aligned_with_mood` says of the log, None where there is nothing to say;
+        ``leak``: by each ESMR, what :func:`leak` says.
 
     Raises:
         ConfigError: models of different data sets, or fewer items than a slate.
@@ -80,8 +87,10 @@ def audit(
     policies: dict[str, Policy] = {"random": Random(seed)}
     if amplifier is not None:
         policies[f"amplifier {amplifier:g}"] = Amplifier(names[1:], catalogue.share[1:], amplifier, seed)
+    trained = []
     for made_of, model, data, *_ in loaded:
-        policies[_label(str(made_of["model"]), policies)] = _policy(made_of, model, data)
+        trained.append(_label(str(made_of["model"]), policies))
+        policies[trained[-1]] = _policy(made_of, model, data)
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in policies}
     with tqdm(total=len(policies) * len(arms), desc="audit", unit="arm", disable=not show_progress) as bar:
         for name, policy in policies.items():
@@ -97,6 +106,8 @@ def audit(
         "seed": seed,
         "policies": found,
         "log": _of_log(loaded, seed),
+        "leak": {name: leak(model, data, seed) for name, (_, model, data, *_) in zip(trained, loaded, strict=True)
+                 if isinstance(model, ESMR)},
         "versions": package_versions(),
         "threads": threads(),
         "timings": {"total": round(perf_counter() - start, 1)},
@@ -114,6 +125,41 @@ def arms_of(catalogue: Catalogue, taxonomy: Taxonomy) -> list[Arm]:
         kinds["grievance"] = np.sum([kinds[label] for label in GRIEVANCE], axis=0)
     kinds |= {"negative": share[:, catalogue.place < 0].sum(axis=1), "positive": share[:, catalogue.place > 0].sum(axis=1)}
     return [Arm(name, np.clip(aligned, 0, 1)) for name, aligned in kinds.items() if 0 < aligned.mean() < 1]
+
+
+def leak(model: ESMR, dataset: ESMRDataset, seed: int, most: int = 3000) -> dict[str, Any] | None:
+    """How well a bystander who sees a slate can tell whether its day was negative.
+
+    The person-days are held-out ones on which somebody reported. Each slate is the one of that morning, served for watch time, as
+    a feed is: by the engagement ranking, by ESMR, and by ESMR to the same people without consent.
+
+    Args:
+        model: trained on ``dataset``.
+        seed: of who is asked about, of folds and resamples.
+        most: person-days; of more, those of people drawn at random.
+
+    Returns:
+        ``days``, ``people``, ``negative`` (share of the days) and what :func:`~recbole_esmr.evaluator.leak.leaks` says by
+        ``engagement``, ``ESMR``, ``ESMR without consent``; None where the held-out days of fewer than two people have reports of
+        either kind.
+    """
+    trace = dataset.trace
+    told = np.isfinite(trace.valence) & (trace.role != TRAIN)
+    order = np.random.default_rng([seed, 4]).permutation(trace.users)
+    user = np.sort(order[np.cumsum(told.sum(axis=1)[order]) <= most])
+    row, day = np.nonzero(told[user])
+    person, negative = user[row], trace.valence[user[row], day] < 0
+    if len(np.unique(person)) < 2 or not 0 < negative.mean() < 1:
+        return None
+    rule = replace(model.settings.serving, rank_by=WATCH_TIME)
+    closed = replace(rule, gate=replace(rule.gate, rule=NEVER))
+    served = {"engagement": (closed, None), MODEL_NAME: (rule, None), f"{MODEL_NAME} without consent": (rule, False)}
+    slates = {
+        name: make_up(model.ranked(person, day, by, consent=consent).ranking.items, model.catalogue)
+        for name, (by, consent) in served.items()
+    }
+    said = {"days": len(day), "people": len(np.unique(person)), "negative": float(negative.mean())}
+    return said | {"auc": leaks(slates, negative, person, seed)}
 
 
 def _policy(config: Any, model: Any, dataset: Any) -> Policy:

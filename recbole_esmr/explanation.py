@@ -15,14 +15,11 @@ import torch
 from recbole_esmr.causal.reward import weights_on_valence
 from recbole_esmr.causal.traits import EXPOSURE
 from recbole_esmr.checkpoint import json_config, package_versions, threads
-from recbole_esmr.data.log import Log
 from recbole_esmr.data.trace import BLOCK
 from recbole_esmr.errors import ConfigError
 from recbole_esmr.evaluator.full_sort import had_before, people_named
 from recbole_esmr.files import SCHEMA_VERSION, write_json
-from recbole_esmr.model.beliefs import Beliefs, believe
-from recbole_esmr.model.esmr import ESMR
-from recbole_esmr.model.ranking import Rankers, Ranking, rank
+from recbole_esmr.model.esmr import ESMR, Ranked
 from recbole_esmr.model.reasons import ENGAGEMENT, GUARD, Reasons, reasons_of
 from recbole_esmr.quick_start import load_data_and_model
 
@@ -31,19 +28,14 @@ FEWEST = 10
 
 
 @dataclass(frozen=True)
-class Slates:
+class Slates(Ranked):
     """The slates of some people on some days, and why they are as they are; a row each.
 
     Attributes:
-        ranking, reasons: as they were made; beliefs: of the people, ``log``: theirs.
-        rankers: by which.
+        reasons: the values of the candidates in parts.
     """
 
-    ranking: Ranking
     reasons: Reasons
-    beliefs: Beliefs
-    log: Log
-    rankers: Rankers
 
 
 def explain(
@@ -110,18 +102,11 @@ def slates_of(model: ESMR, user: np.ndarray, day: np.ndarray, seen: tuple[np.nda
 
     ``seen`` are rows and items that are not to be shown.
     """
-    people, row = np.unique(user, return_inverse=True)
-    log, rule, rankers = model.log.of(people), model.settings.serving, model.rankers
-    beliefs = believe(model.encoder, log.trace, model.taxonomy, model.settings.reranker.return_days, (row, np.maximum(day, 0)))
-    size = np.full(len(row), model.slate_size)
-    multiplier = rankers.multiplier[rule.rank_by] or 0.0
-    retrieved = rankers.retrieval(log, row, day)
-    if seen is not None:
-        retrieved[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
-    ranking = rank(rankers, log, beliefs, row, day, rule, size, multiplier=multiplier, retrieved=retrieved)
-    weights = weights_on_valence(model.learned.causal["effects"])
-    reasons = reasons_of(ranking, rankers, log, beliefs, model.traits, weights, size, rule.pessimism)
-    return Slates(ranking, reasons, beliefs, log, rankers)
+    rule = model.settings.serving
+    ranked = model.ranked(user, day, rule, seen=seen)
+    weights, size = weights_on_valence(model.learned.causal["effects"]), np.full(len(user), model.slate_size)
+    reasons = reasons_of(ranked.ranking, ranked.rankers, ranked.log, ranked.beliefs, model.traits, weights, size, rule.pessimism)
+    return Slates(**vars(ranked), reasons=reasons)
 
 
 def _asked(dataset: Any, people: Sequence[str] | None, days: Sequence[int] | None) -> tuple[np.ndarray, np.ndarray]:

@@ -153,6 +153,7 @@ def test_the_command_audits_models_beside_chance_and_an_amplifier(checkpoints, c
     assert {"negative", "positive", "grievance", "happy"} <= set(arms)
     assert all(arm["effect"]["mean"] == 0 for arm in found["policies"]["BPR"]), "a general model knows no newcomer"
     assert "beyond control" in said and "real slates that followed a report" in said
+    assert (found["leak"] == {"ESMR": None} and "too few reports to say what slates tell" in said) or "AUC" in said
     assert "amplifier 0.4: of what puppets" in Path("audit.html").read_text()
     assert main(["audit", *words, *small]) == 0
     again = json.loads(Path("audit.json").read_text())

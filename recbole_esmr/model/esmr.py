@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,27 @@ from recbole_esmr.model.emotion_encoder import encoder_loss
 from recbole_esmr.model.engagement_ranker import EngagementFeatures
 from recbole_esmr.model.learned import ENGAGEMENT, RERANKER, Learned
 from recbole_esmr.model.pretrained import new_encoder
-from recbole_esmr.model.ranking import Rankers, rank
+from recbole_esmr.model.ranking import Rankers, Ranking, ServingRule, rank
 from recbole_esmr.model.retriever import Retriever
 from recbole_esmr.model.state import EXTRA, item_features
 from recbole_esmr.rl.value import ItemValue
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Slates of B people with what they were made from.
+
+    Attributes:
+        ranking: the slates and their parts.
+        retrieved: (B, I) the retriever's scores, −inf for what may not be shown.
+        rankers, log, beliefs: what ranked; the people, and what is believed of them.
+    """
+
+    ranking: Ranking
+    retrieved: Tensor
+    rankers: Rankers
+    log: Log
+    beliefs: Beliefs
 
 
 class ESMR(SequentialRecommender):
@@ -148,18 +166,41 @@ class ESMR(SequentialRecommender):
 
     def _score(self, rankers: Rankers, user: np.ndarray, day: np.ndarray, offered: np.ndarray | None) -> Tensor:
         """The same of a few people, on the CPU."""
-        people, row = np.unique(user, return_inverse=True)
-        log, rule = self.log.of(people), self.settings.serving
-        retrieved = rankers.retrieval(log, row, day)
-        if offered is not None:
-            retrieved[:, ~torch.from_numpy(offered)] = -torch.inf
-        ranking = rank(
-            rankers, log, self._believe(log, row, day), row, day, rule, np.full(len(row), self.slate_size),
-            retrieved=retrieved, offered=offered, multiplier=rankers.multiplier[rule.rank_by] or 0.0,
-        )  # fmt: skip
+        ranked = self.ranked(user, day, self.settings.serving, rankers=rankers, offered=offered)
+        ranking, retrieved = ranked.ranking, ranked.retrieved
         scores = 0.5 + 0.5 * retrieved / (1 + retrieved.abs())
         scores = scores.scatter(1, ranking.candidates.item, 1 + _by_rank(ranking.value))
         return scores.masked_fill(retrieved == -torch.inf, -torch.inf)
+
+    def ranked(
+        self, user: np.ndarray, day: np.ndarray, rule: ServingRule, *, rankers: Rankers | None = None,
+        offered: np.ndarray | None = None, seen: tuple[np.ndarray, np.ndarray] | None = None, consent: bool | None = None,
+    ) -> Ranked:  # fmt: skip
+        """Slates of people (B,) on days (B,), as each of them alone would be served.
+
+        Args:
+            user, day: as of :meth:`score`.
+            rule: how to serve.
+            rankers: where they are at hand already.
+            offered: (I,) bool, the items to choose among.
+            seen: rows and items that are not to be shown.
+            consent: of everybody; None leaves it as the data say.
+        """
+        people, row = np.unique(user, return_inverse=True)
+        log, rankers = self.log.of(people), rankers or self.rankers
+        if consent is not None:
+            log = log.with_consent(np.full(len(people), consent))
+        beliefs = self._believe(log, row, day)
+        retrieved = rankers.retrieval(log, row, day)
+        if offered is not None:
+            retrieved[:, ~torch.from_numpy(offered)] = -torch.inf
+        if seen is not None:
+            retrieved[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
+        ranking = rank(
+            rankers, log, beliefs, row, day, rule, np.full(len(row), self.slate_size), retrieved=retrieved, offered=offered,
+            multiplier=rankers.multiplier[rule.rank_by] or 0.0,
+        )  # fmt: skip
+        return Ranked(ranking, retrieved, rankers, log, beliefs)
 
     def full_sort_predict(self, interaction: Interaction) -> Tensor:
         """Scores of all items for each row's person and day, flattened: (B · I,)."""

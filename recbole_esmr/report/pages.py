@@ -18,6 +18,7 @@ from recbole_esmr.report.tables import (
     emotion_frame,
     groups_frame,
     harm_lines,
+    leak_frame,
     log_lines_of_audit,
     moment_frame,
     rollout_frame,
@@ -319,6 +320,14 @@ def _audit(result: Mapping[str, Any]) -> tuple[str, list[str], list[Section]]:
         chart = charts.intervals(rows, what, f"{name}, {what}: {said}.", f"{name}: {what}, 95 % over puppets.", True)
         sections.append(Section(name, charts=[chart]))
     sections.append(Section("All arms", log_lines_of_audit(result["log"]), tables=[audit_frame(dict(result))]))
+    told = {name: said for name, said in result.get("leak", {}).items() if said}
+    for name, said in told.items():
+        text = [
+            f"How well a bystander who sees a slate of {name} can tell whether its day was negative, as an AUC: 0.5 is chance, a "
+            "star differs from the engagement ranking's. The stranger sees one slate, the acquaintance has seen the person's "
+            f"others. {said['days']} held-out days of {said['people']} people."
+        ]
+        sections.append(Section("What a slate tells of a mood", text, tables=[leak_frame(dict(said))]))
     return f"What is shown to who dwells on one emotion, {result['config']['dataset']}", words, sections
 
 

@@ -217,7 +217,36 @@ def audit_table(result: dict[str, Any]) -> str:
         "over offer: aligned share of what is shown less that of what is on offer; effect: less that of what is shown to puppets",
         "that watch by chance; control: the effect of a label that means nothing; place: of aligned items, 0 first, 1 last",
     ]
-    return "\n".join([*lines, *log_lines_of_audit(result["log"])])
+    return "\n".join([*lines, *log_lines_of_audit(result["log"]), *leak_lines(result)])
+
+
+def leak_frame(said: dict[str, Any]) -> pd.DataFrame:
+    """One row a way to rank, one column a bystander: how well a negative day can be told from its slate, as an AUC."""
+    rows = []
+    for name, by in said["auc"].items():
+        rows.append({"slates of": name, **{who: _interval(value, _leaks(value)) for who, value in by.items()}})
+    return pd.DataFrame(rows)
+
+
+def _leaks(value: dict[str, Any]) -> bool:
+    return value["difference"]["low"] > 0 or value["difference"]["high"] < 0
+
+
+def leak_lines(result: dict[str, Any]) -> list[str]:
+    """What slates tell of moods, by each ESMR that was audited."""
+    lines = []
+    for name, said in result.get("leak", {}).items():
+        if said is None:
+            lines.append(f"{name}: the held-out days hold too few reports to say what slates tell of moods")
+            continue
+        lines += [
+            "",
+            f"{name}: how well a bystander tells negative days from their slates (AUC, 0.5 is chance) on {said['days']} held-out "
+            f"days of {said['people']} people; * differs from the engagement ranking's",
+            "",
+            _text(leak_frame(said)),
+        ]
+    return lines
 
 
 def log_lines_of_audit(log: dict[str, Any] | None) -> list[str]:

@@ -1,0 +1,125 @@
+"""How well somebody who sees a person's slate can tell their mood."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from lightgbm import LGBMClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from recbole_esmr.data.catalogue import Catalogue
+from recbole_esmr.evaluator.statistics import Bootstrap, Statistic, difference, weighted_mean
+
+FOLDS = 5
+"""Parts of the people; of each the attacker has seen the slates and moods of the others alone."""
+
+STRANGER, ACQUAINTANCE = "stranger", "acquaintance"
+"""Who sees one slate of somebody unknown; who has seen that person's other slates, too, and asks which of the days were bad."""
+
+
+def leaks(
+    slates: dict[str, np.ndarray], negative: np.ndarray, person: np.ndarray, seed: int, replicates: int = 500
+) -> dict[str, dict[str, dict[str, Any]]]:
+    r"""Attribute inference of a negative day from what its slate is made of.
+
+    An attacker who knows slates and moods of other people learns to tell negative days: a logistic regression and boosted trees,
+    cross-fitted by person, and the mean of what the two say (in log odds). The figure is
+
+    .. math:: AUC = P(\hat y_i > \hat y_j \mid y_i = 1, y_j = 0)
+
+    0.5 where a slate tells nothing. For the stranger i and j are any two person-days. The acquaintance is given a slate less the
+    mean of that person's slates, and i and j are days of the same person.
+
+    Args:
+        slates: by name (N, F) what each slate is made of; the same person-days under every name.
+        negative: (N,) bool, whether the day was negative.
+        person: (N,) codes, of two people or more.
+        seed: of folds and resamples.
+        replicates: of the bootstrap over people.
+
+    Returns:
+        by name, for :data:`STRANGER` and :data:`ACQUAINTANCE`, ``mean``, ``low``, ``high`` (95 %, over people), and under
+        ``difference`` of each the same of it less that of the first name; NaN where nobody has days of both kinds.
+    """
+    people, person = np.unique(person, return_inverse=True)
+    statistics: dict[str, Statistic] = {}
+    every: dict[tuple[str, str], Statistic] = {}
+    for name, made_of in slates.items():
+        apart = made_of - _means(made_of, person)
+        every[name, STRANGER] = _auc(_told(made_of, negative, person, seed), negative, person)
+        every[name, ACQUAINTANCE] = _auc_within(_told(apart, negative, person, seed), negative, person)
+    first = next(iter(slates))
+    for (name, who), statistic in every.items():
+        statistics[f"{name}\t{who}"] = statistic
+        statistics[f"{name}\t{who}\tdifference"] = difference(statistic, every[first, who])
+    bootstrap = Bootstrap(np.zeros(len(people), dtype=int), replicates, np.random.default_rng([seed, 2]))
+    found = bootstrap.interval(statistics)
+    return {
+        name: {
+            who: found[f"{name}\t{who}"] | {"difference": found[f"{name}\t{who}\tdifference"]} for who in (STRANGER, ACQUAINTANCE)
+        }
+        for name in slates
+    }
+
+
+def make_up(items: np.ndarray, catalogue: Catalogue) -> np.ndarray:
+    """What a bystander sees of slates (N, K; 0 after a slate's end): shares of emotions and categories, mean intensity and
+    length; (N, F)."""
+    known = catalogue.category[:, None] == np.arange(len(catalogue.categories))
+    each = np.column_stack([catalogue.share, known, catalogue.intensity, np.log(np.maximum(catalogue.duration, 1e-3))])
+    each[0] = 0
+    return np.asarray(each[items].sum(axis=1) / np.maximum((items > 0).sum(axis=1), 1)[:, None])
+
+
+def _told(made_of: np.ndarray, negative: np.ndarray, person: np.ndarray, seed: int) -> np.ndarray:
+    """Log odds of a negative day by attackers who do not know the person, (N,); 0 where they have nothing to learn from."""
+    told = np.zeros(len(made_of))
+    folds = GroupKFold(min(FOLDS, int(person.max()) + 1))
+    for known, asked in folds.split(made_of, groups=person):
+        if negative[known].min() == negative[known].max():
+            continue
+        linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(made_of[known], negative[known])
+        trees = LGBMClassifier(n_estimators=100, learning_rate=0.05, num_leaves=15, random_state=seed, n_jobs=1, verbose=-1)
+        trees.fit(made_of[known], negative[known])
+        told[asked] = (linear.decision_function(made_of[asked]) + trees.predict(made_of[asked], raw_score=True)) / 2
+    return told
+
+
+def _auc(told: np.ndarray, negative: np.ndarray, person: np.ndarray) -> Statistic:
+    """The AUC over all person-days as a function of people's weights."""
+    order = np.argsort(told, kind="stable")
+    level = np.unique(told[order], return_inverse=True)[1]
+    ends = np.flatnonzero(np.append(np.diff(level) > 0, True))
+    who, bad = person[order], negative[order]
+
+    def statistic(weight: np.ndarray) -> np.ndarray:
+        of_day = weight[:, who]
+        good, worse = (np.cumsum(of_day * kind, axis=1)[:, ends] for kind in (~bad, bad))
+        of_level = np.diff(worse, axis=1, prepend=0)
+        below = np.concatenate([np.zeros((len(weight), 1)), good[:, :-1]], axis=1)
+        pairs = good[:, -1] * worse[:, -1]
+        won = (of_level * (below + good) / 2).sum(axis=1)
+        return np.divide(won, pairs, out=np.full(len(weight), np.nan), where=pairs > 0)
+
+    return statistic
+
+
+def _auc_within(told: np.ndarray, negative: np.ndarray, person: np.ndarray) -> Statistic:
+    """The AUC over pairs of days of the same person: pairs won over pairs, summed over people."""
+    days = pd.DataFrame({"person": person, "bad": negative, "rank": pd.Series(told).groupby(person).rank().to_numpy()})
+    bad, every = days[days["bad"]].groupby("person")["rank"].agg(["sum", "size"]), np.bincount(person)
+    ranks, worse = np.zeros((2, len(every)))
+    ranks[bad.index], worse[bad.index] = bad["sum"], bad["size"]
+    return weighted_mean(ranks - worse * (worse + 1) / 2, worse * (every - worse))  # Mann and Whitney (1947)
+
+
+def _means(value: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """Each person's mean, for each of their rows."""
+    total = np.zeros((int(person.max()) + 1, value.shape[1]))
+    np.add.at(total, person, value)
+    return np.asarray((total / np.bincount(person)[:, None])[person])
