@@ -135,7 +135,7 @@ def leak(model: ESMR, dataset: ESMRDataset, seed: int, most: int = 3000) -> dict
 
     Args:
         model: trained on ``dataset``.
-        seed: of who is asked about, of folds and resamples.
+        seed: of who is asked about, of lots and resamples.
         most: person-days; of more, those of people drawn at random.
 
     Returns:

@@ -67,6 +67,16 @@ def test_a_draft_finds_files_in_upper_case(tmp_path):
             "imp",
             {"user_id": "user", "item_id": "item", "day": "time", "label": "clicked"},
         ),
+        (
+            {"feed": "user,item,day,place,clicked\na,x,1,0,yes\na,y,1,1,no\n", "v": "user,item,time,watched\na,x,1,0.5\n"},
+            "inter",
+            {"user_id": "user", "item_id": "item", "timestamp": "time", "watch_ratio": "watched"},
+        ),
+        (
+            {"v": "user,item,day\na,x,1\n", "people": "user,consent\na,agreed\n"},
+            "user",
+            {"user_id": "user", "consent": "consent"},  # whatever it holds, it is not passed over
+        ),
         ({"v": "user,item,date\na,x,2024-03-24\n"}, "inter", {"user_id": "user", "item_id": "item", "timestamp": "date"}),
         ({"v": "user,item,day\na,x,1\na,y,2\n"}, "inter", {"user_id": "user", "item_id": "item", "day": "day"}),
         ({"v": "user,item,time,genre\na,x,1,news\nb,x,2,news\n"}, "item", {"item_id": "item", "category": "genre"}),
@@ -75,6 +85,17 @@ def test_a_draft_finds_files_in_upper_case(tmp_path):
 def test_what_a_draft_makes_of_columns(tmp_path, files, part, expected):
     _written(tmp_path, **files)
     assert yaml.safe_load(draft_mapping(tmp_path))[part]["columns"] == expected
+
+
+@pytest.mark.parametrize(("watched", "skipped"), [("1", "0"), ("True", "False"), ("Yes", "No")])
+def test_the_rows_that_were_watched_are_those_of_the_file(tmp_path, watched, skipped):
+    _written(
+        tmp_path / "exports", feed=f"user,item,day,clicked,mode\na,x,1,{watched},app\na,y,1,{skipped},web\nb,x,2,{watched},web\n"
+    )
+    text = draft_mapping(tmp_path / "exports")
+    assert "# not used: mode" in text
+    (tmp_path / "map.yaml").write_text(text)
+    assert import_data("csv", tmp_path / "exports", tmp_path / "mine", tmp_path / "map.yaml").rows == {"inter": 2, "imp": 3}
 
 
 def test_a_draft_of_thefive_columns_and_of_labels_that_nobody_knows(tmp_path):

@@ -269,6 +269,20 @@ def test_positive_and_negative_affect_make_one_valence(tmp_path):
     assert files["day"]["valence"].tolist() == ["1.0", "-1.0", "0.25", ""]  # (3 - 1) / 4 - (2 - 1) / 4
 
 
+@pytest.mark.parametrize(("yes", "no"), [("True", "False"), ("yes", "no"), ("Y", "N"), ("1", "0")])
+def test_consent_may_be_yes_and_no(tmp_path, yes, no):
+    """Also where everybody says the same; what is neither is refused, and an empty cell is no yes."""
+    views = "who,what,day\na,x,2024-03-24\nb,x,2024-03-24\nc,x,2024-03-24\n"
+    mapping = "inter: {file: views.csv, columns: {user_id: who, item_id: what, day: day}}\n"
+    mapping += "user: {file: people.csv, columns: {user_id: who, consent: agreed}}\n"
+    for second in (no, yes):
+        _import(tmp_path, mapping, views=views, people=f"who,agreed\na,{yes}\nb,{second}\nc,{yes}\n")
+        written = pd.read_csv(next(tmp_path.rglob("*.user")), sep="\t")
+        assert written.iloc[:, 1].tolist() == [1, int(second == yes), 1]
+    with pytest.raises(DataError, match="perhaps"):
+        _import(tmp_path, mapping, views=views, people=f"who,agreed\na,{yes}\nb,perhaps\nc,{yes}\n")
+
+
 @pytest.mark.parametrize(("yes", "no"), [("True", "False"), ("yes", "no"), ("T", "F"), ("1", "0")])
 def test_labels_may_be_true_and_false(tmp_path, yes, no):
     mapping = ONLY_VIEWS + "imp: {file: feed.csv, columns: {user_id: who, item_id: what, day: day, label: clicked}}\n"

@@ -20,6 +20,11 @@ NEGATIVE = USUAL + RNG.normal(size=len(PERSON)) > 0.8
 NOISE = RNG.normal(size=(len(PERSON), 3))
 
 
+@pytest.fixture(autouse=True)
+def _few_lots(monkeypatch):
+    monkeypatch.setattr("recbole_esmr.evaluator.leak.LOTS", 4)
+
+
 def test_aucs_are_those_of_sklearn():
     """Over all days, with people's weights as sample weights; and within people, pair by pair."""
     told = np.round(NOISE[:200, 0], 1)
@@ -47,7 +52,7 @@ def test_a_planted_leak_is_found_with_its_size():
         nothing, day = found["nothing"][who], found["of the day"][who]
         assert nothing["low"] < 0.5 < nothing["high"] and nothing["mean"] == pytest.approx(0.5, abs=0.04)
         assert day["mean"] == pytest.approx(size, abs=0.04) and day["low"] > 0.6
-        assert day["difference"]["low"] > 0.1 and nothing["difference"] == {"mean": 0, "low": 0, "high": 0}
+        assert 0.01 < day["high"] - day["mean"] < 0.06
     person = found["of the person"]
     assert person[STRANGER]["low"] > 0.7 and abs(person[ACQUAINTANCE]["mean"] - 0.5) < 0.05
 

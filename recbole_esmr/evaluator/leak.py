@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from lightgbm import LGBMClassifier
@@ -13,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from recbole_esmr.data.catalogue import Catalogue
-from recbole_esmr.evaluator.statistics import Bootstrap, Statistic, difference, weighted_mean
+from recbole_esmr.evaluator.statistics import Bootstrap, Statistic, weighted_mean
 
 FOLDS = 5
 """Parts of the people; of each the attacker has seen the slates and moods of the others alone."""
@@ -22,9 +20,13 @@ STRANGER, ACQUAINTANCE = "stranger", "acquaintance"
 """Who sees one slate of somebody unknown; who has seen that person's other slates, too, and asks which of the days were bad."""
 
 
+LOTS = 20
+"""Times that moods are dealt out again, so that slates tell nothing: how far a figure then strays from 0.5."""
+
+
 def leaks(
     slates: dict[str, np.ndarray], negative: np.ndarray, person: np.ndarray, seed: int, replicates: int = 500
-) -> dict[str, dict[str, dict[str, Any]]]:
+) -> dict[str, dict[str, dict[str, float]]]:
     r"""Attribute inference of a negative day from what its slate is made of.
 
     An attacker who knows slates and moods of other people learns to tell negative days: a logistic regression and boosted trees,
@@ -33,38 +35,53 @@ def leaks(
     .. math:: AUC = P(\hat y_i > \hat y_j \mid y_i = 1, y_j = 0)
 
     0.5 where a slate tells nothing. For the stranger i and j are any two person-days. The acquaintance is given a slate less the
-    mean of that person's slates, and i and j are days of the same person.
+    mean of that person's slates, and i and j are days of the same person. The 95 % interval is :math:`AUC \pm 1.96 s`; s is the
+    larger of what people make it vary (bootstrap), and of what it varies where moods are dealt out by lot and the attackers learn
+    anew, which they do from few days.
 
     Args:
         slates: by name (N, F) what each slate is made of; the same person-days under every name.
         negative: (N,) bool, whether the day was negative.
         person: (N,) codes, of two people or more.
-        seed: of folds and resamples.
+        seed: of lots and resamples.
         replicates: of the bootstrap over people.
 
     Returns:
-        by name, for :data:`STRANGER` and :data:`ACQUAINTANCE`, ``mean``, ``low``, ``high`` (95 %, over people), and under
-        ``difference`` of each the same of it less that of the first name; NaN where nobody has days of both kinds.
+        by name, for :data:`STRANGER` and :data:`ACQUAINTANCE`, ``mean``, ``low``, ``high``; NaN where nobody has days of both
+        kinds.
     """
     people, person = np.unique(person, return_inverse=True)
-    statistics: dict[str, Statistic] = {}
-    every: dict[tuple[str, str], Statistic] = {}
-    for name, made_of in slates.items():
-        apart = made_of - _means(made_of, person)
-        every[name, STRANGER] = _auc(_told(made_of, negative, person, seed), negative, person)
-        every[name, ACQUAINTANCE] = _auc_within(_told(apart, negative, person, seed), negative, person)
-    first = next(iter(slates))
-    for (name, who), statistic in every.items():
-        statistics[f"{name}\t{who}"] = statistic
-        statistics[f"{name}\t{who}\tdifference"] = difference(statistic, every[first, who])
-    bootstrap = Bootstrap(np.zeros(len(people), dtype=int), replicates, np.random.default_rng([seed, 2]))
-    found = bootstrap.interval(statistics)
-    return {
-        name: {
-            who: found[f"{name}\t{who}"] | {"difference": found[f"{name}\t{who}\tdifference"]} for who in (STRANGER, ACQUAINTANCE)
-        }
-        for name in slates
+    attacks = {STRANGER: _of_stranger, ACQUAINTANCE: _of_acquaintance}
+    figures = {
+        (name, who): attack(made_of, negative, person) for name, made_of in slates.items() for who, attack in attacks.items()
     }
+    bootstrap = Bootstrap(np.zeros(len(people), dtype=int), replicates, np.random.default_rng([seed, 2]))
+    found = bootstrap.interval({f"{name}\t{who}": statistic for (name, who), statistic in figures.items()})
+    generator, everybody = np.random.default_rng([seed, 6]), np.ones((1, len(people)))
+    lots = [_dealt_out(negative, person, generator) for _ in range(LOTS)]
+    first = next(iter(slates.values()))
+    spread = {who: np.std([attack(first, lot, person)(everybody)[0] for lot in lots]) for who, attack in attacks.items()}
+    said: dict[str, dict[str, dict[str, float]]] = {name: {} for name in slates}
+    for name, who in figures:
+        of_people = found[f"{name}\t{who}"]
+        reach = max(1.96 * float(spread[who]), (of_people["high"] - of_people["low"]) / 2)
+        said[name][who] = {"mean": of_people["mean"], "low": of_people["mean"] - reach, "high": of_people["mean"] + reach}
+    return said
+
+
+def _of_stranger(made_of: np.ndarray, negative: np.ndarray, person: np.ndarray) -> Statistic:
+    return _auc(_told(made_of, negative, person), negative, person)
+
+
+def _of_acquaintance(made_of: np.ndarray, negative: np.ndarray, person: np.ndarray) -> Statistic:
+    return _auc_within(_told(made_of - _means(made_of, person), negative, person), negative, person)
+
+
+def _dealt_out(negative: np.ndarray, person: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Each person's moods on other days of theirs."""
+    lot = np.empty_like(negative)
+    lot[np.argsort(person, kind="stable")] = negative[np.lexsort((generator.random(len(person)), person))]
+    return lot
 
 
 def make_up(items: np.ndarray, catalogue: Catalogue) -> np.ndarray:
@@ -76,7 +93,7 @@ def make_up(items: np.ndarray, catalogue: Catalogue) -> np.ndarray:
     return np.asarray(each[items].sum(axis=1) / np.maximum((items > 0).sum(axis=1), 1)[:, None])
 
 
-def _told(made_of: np.ndarray, negative: np.ndarray, person: np.ndarray, seed: int) -> np.ndarray:
+def _told(made_of: np.ndarray, negative: np.ndarray, person: np.ndarray) -> np.ndarray:
     """Log odds of a negative day by attackers who do not know the person, (N,); 0 where they have nothing to learn from."""
     told = np.zeros(len(made_of))
     folds = GroupKFold(min(FOLDS, int(person.max()) + 1))
@@ -84,7 +101,7 @@ def _told(made_of: np.ndarray, negative: np.ndarray, person: np.ndarray, seed: i
         if negative[known].min() == negative[known].max():
             continue
         linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(made_of[known], negative[known])
-        trees = LGBMClassifier(n_estimators=100, learning_rate=0.05, num_leaves=15, random_state=seed, n_jobs=1, verbose=-1)
+        trees = LGBMClassifier(n_estimators=100, learning_rate=0.05, num_leaves=15, random_state=1, n_jobs=1, verbose=-1)
         trees.fit(made_of[known], negative[known])
         told[asked] = (linear.decision_function(made_of[asked]) + trees.predict(made_of[asked], raw_score=True)) / 2
     return told

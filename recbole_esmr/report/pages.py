@@ -324,7 +324,7 @@ def _audit(result: Mapping[str, Any]) -> tuple[str, list[str], list[Section]]:
     for name, said in told.items():
         text = [
             f"How well a bystander who sees a slate of {name} can tell whether its day was negative, as an AUC: 0.5 is chance, a "
-            "star differs from the engagement ranking's. The stranger sees one slate, the acquaintance has seen the person's "
+            "star is above it beyond the interval. The stranger sees one slate, the acquaintance has seen the person's "
             f"others. {said['days']} held-out days of {said['people']} people."
         ]
         sections.append(Section("What a slate tells of a mood", text, tables=[leak_frame(dict(said))]))

@@ -229,7 +229,7 @@ def leak_frame(said: dict[str, Any]) -> pd.DataFrame:
 
 
 def _leaks(value: dict[str, Any]) -> bool:
-    return value["difference"]["low"] > 0 or value["difference"]["high"] < 0
+    return bool(value["low"] > 0.5)
 
 
 def leak_lines(result: dict[str, Any]) -> list[str]:
@@ -242,7 +242,7 @@ def leak_lines(result: dict[str, Any]) -> list[str]:
         lines += [
             "",
             f"{name}: how well a bystander tells negative days from their slates (AUC, 0.5 is chance) on {said['days']} held-out "
-            f"days of {said['people']} people; * differs from the engagement ranking's",
+            f"days of {said['people']} people; * above chance beyond the interval",
             "",
             _text(leak_frame(said)),
         ]

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from recbole_esmr.data.importers.guess import NOTHING, Guess, guess, known
+from recbole_esmr.data.importers.guess import NOTHING, YES, Guess, guess, known
 from recbole_esmr.data.importers.moments import formats_of
 from recbole_esmr.data.importers.numeric import are_numbers, decimal_sign, typical_scale
 from recbole_esmr.data.reading.times import has_offset, seconds_of_dates
@@ -62,8 +62,10 @@ def draft_mapping(source: Path) -> str:
 def _parts(guesses: list[Guess]) -> dict[str, list[Guess]]:
     """Which files seem to be which part. Files of the same columns are one; one file may serve several parts."""
     parts: dict[str, list[Guess]] = {}
-    for g in sorted(guesses, key=lambda g: (-len(g.fields), g.path.name)):
-        for suffix in _roles(g):
+    roles = [(g, suffix) for g in sorted(guesses, key=lambda g: (-len(g.fields), g.path.name)) for suffix in _roles(g)]
+    has_views = any(suffix == "inter" and {"timestamp", "day"} & set(g.fields) and "imp" not in _roles(g) for g, suffix in roles)
+    for g, suffix in roles:
+        if not (has_views and suffix == "inter" and "imp" in _roles(g)):  # what was shown is no log of views beside one that is
             first = parts.setdefault(suffix, [g])[0]
             if first is not g and list(first.table.cells) == list(g.table.cells):
                 parts[suffix].append(g)
@@ -155,7 +157,8 @@ def _part(suffix: str, group: list[Guess]) -> Iterator[str]:
     yield f"{suffix}:"
     yield f"  file: {_yaml([member.path.name for member in group] if len(group) > 1 else g.path.name)}"
     if suffix == "inter" and "imp" in _roles(g):
-        yield f"  where: {{{_yaml(fields['label'])}: 1}}   # the rows that were watched"
+        watched = next(cell for cell in g.text("label") if cell.lower() in YES)
+        yield f"  where: {{{_yaml(fields['label'])}: {1 if watched == '1' else _yaml(watched)}}}   # the rows that were watched"
     yield "  columns:"
     taken = [name for name in OF_PART[suffix] if name in fields and not (suffix == "item" and not _one_each(g, name))]
     if suffix == "day" and "emotion" in taken and "emotion" not in _moods(g):
@@ -168,6 +171,9 @@ def _part(suffix: str, group: list[Guess]) -> Iterator[str]:
     behaviour = [name for name in g.rest if suffix == "day" and "item_id" not in g.fields]
     for name in behaviour:
         yield _line(f"    # {re.sub(r'[^a-z0-9]+', '_', name.lower())}: {_yaml(name)}", "behaviour? then take the # away")
+    left = [str(column) for column in g.table.cells if str(column) not in (*fields.values(), *behaviour)]
+    if left:
+        yield f"    # not used: {', '.join(left)}   # NAME: COLUMN takes it as a column of your own"
     yield from _numbers(suffix, group, fields, taken)
     yield from _formats(g, fields, taken)
     if suffix == "day":

@@ -20,7 +20,7 @@ NAMES = {
     r"|song\w*|track\w*",
     "timestamp": r"time_?stamp|time|when|date_?time|ts|sec|seconds|unix\w*|\w+_?at|start\w*",
     "day": r"day|date|study_?day|day_?(no|nr|number)",
-    "watch_ratio": r"watch_?ratio|ratio|share|percent\w*|pct|completion\w*",
+    "watch_ratio": r"watch(ed)?_?(ratio|share|pct|percent)|watched|ratio|share|percent\w*|pct|completion\w*",
     "watch_seconds": r"watch_?(time|seconds|duration)|watched_?seconds|seconds_?watched|play_?time",
     "emotion": r"emotion|feel\w*|label|mood|affect",
     "valence": r"valence\w*|mood\w*|affect\w*|happiness|pleasant\w*",
@@ -29,16 +29,17 @@ NAMES = {
     "emotion_intensity": r"(emotion_?)?intensity|strength",
     "category": r"category|genre|topic",
     "duration": r"(item_?|video_?)?(duration|length)(_?s|_?sec\w*)?|runtime",
-    "user_profile": r"(user_?)?profile|segment",
+    "user_profile": r"(user_?)?(profile|kind|type)|segment",
     "consent": r"consent\w*",
     "timezone": r"time_?zone|tz|zone",
     "label": r"label|watched|clicked?|seen|viewed",
-    "position": r"position|rank|slot",
+    "position": r"position|place|rank|slot",
     "propensity": r"propensity|pscore",
 }
 """How a field's column is often named: patterns of its whole name in lower case. The first that fits is taken."""
 
 TEXT = ("user_id", "item_id", "emotion", "category", "user_profile", "timezone")
+YES, NO = ("1", "1.0", "yes", "true"), ("0", "0.0", "no", "false")
 NOTHING = ("NA", "N/A", "n/a", "na", "null", "NULL", "None", "nan", "NaN", ".", "-", "-99", "-999")
 """Cells that often stand for a value that is missing."""
 
@@ -115,8 +116,10 @@ def _fits(field: str, column: str, cells: pd.Series) -> bool:
         return _is_numeric(text) or is_date(text)
     if field == "day":
         return is_date(text) or (_is_numeric(text) and bool((text.astype(float) % 1 == 0).all()))
-    if field in ("label", "consent"):
-        return bool(text.isin(["0", "1", "0.0", "1.0"]).all())
+    if field == "label":
+        return bool(text.str.lower().isin([*YES, *NO]).all())
+    if field == "consent":
+        return True  # a column of that name is never passed over: what it holds is checked when it is read
     if field == "emotion":
         return not _is_numeric(text) and text.nunique() <= 30
     return field in TEXT or _is_numeric(text)

@@ -126,7 +126,7 @@ class _Reader:
 
     def _number(self, cells: Cells, name: str) -> pd.Series:
         meant = known(self.suffix).get(name)
-        if meant is not None and meant.whole and meant.high == 1:
+        if meant is not None and (meant.answer or (meant.whole and meant.high == 1)):
             written, cells = cells, truths(cells)
             if cells is not written:
                 self.told.notes.append(f"{name}: true or yes became 1, false or no became 0 ({cells.where})")
