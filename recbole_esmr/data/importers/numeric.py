@@ -108,8 +108,8 @@ def truths(cells: Cells) -> Cells:
     """Cells of a column of 1 and 0 in which true and false, or yes and no, are written instead of them."""
     plain = cells.text.str.strip().str.casefold()
     for yes, no in (("true", "false"), ("yes", "no"), ("t", "f"), ("y", "n")):
-        if plain.isin([yes, no, ""]).all() and plain.isin([yes, no]).any():
-            return replace(cells, text=plain.map({yes: "1", no: "0", "": ""}))
+        if plain.isin([yes, no]).any():  # whatever else is there stays, and is refused by name
+            return replace(cells, text=cells.text.where(~plain.isin([yes, no]), plain.map({yes: "1", no: "0"})))
     return cells
 
 
