@@ -7,7 +7,7 @@ CONSTRAINTS := constraints$(NEW).txt
 OTHER = .venv-$(@:test-%=%)
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: run test test-search test-slow test-newest test-oldest lint wheel hashes sbom audit clean
+.PHONY: run test test-search test-slow test-newest test-oldest lint docs wheel hashes sbom audit clean
 
 run: $(VENV)/installed ## train ESMR on the small data set, print its table, write run.json
 	$(BIN)/recbole-esmr run --model=ESMR --dataset=esmr-mini --output=run.json
@@ -33,6 +33,9 @@ lint: $(VENV)/linted ## the very checks that CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/documented ## the documentation as a site in build/site; no gap, no dead link
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 wheel: $(VENV)/linted ## wheel and source archive of the last commit in dist/, the same bytes at every build
 	$(BIN)/python tools/build.py dist
@@ -60,6 +63,10 @@ $(VENV)/installed: setup.cfg pyproject.toml $(CONSTRAINTS)
 
 $(VENV)/linted: $(VENV)/installed
 	$(PIP) -e '.[dev]'
+	@touch $@
+
+$(VENV)/documented: $(VENV)/installed
+	$(PIP) -e '.[docs]'
 	@touch $@
 
 $(VENV)/supply: $(VENV)/installed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from typing import Any
 
 import griffe
@@ -26,5 +25,5 @@ def as_markdown(text: str) -> str:
 
 
 def _equation(found: re.Match[str]) -> str:
-    indent, body = found.group(1), textwrap.dedent(found.group(2)).strip()
-    return "\n".join(f"{indent}{line}" for line in ("\\[", *body.splitlines(), "\\]"))
+    indent, lines = found.group(1), [line.strip() for line in found.group(2).splitlines()]
+    return "\n".join(f"{indent}{line}" for line in ("\\[", *filter(None, lines), "\\]"))

@@ -103,11 +103,8 @@ def _allowed(field: Any, hint: Any) -> str:
     declared, kind = field.metadata, getattr(hint, "__name__", str(hint)).replace("|", "or")
     if declared["choices"]:
         return ", ".join(f"`{choice}`" for choice in declared["choices"])
-    bounds = (
-        ""
-        if declared["low"] is None and declared["high"] is None
-        else f" in [{_bound(declared['low'])}, {_bound(declared['high'])}]"
-    )
+    low, high = _bound(declared["low"], "−∞"), _bound(declared["high"], "∞")
+    bounds = f" in [{low}, {high}]" if declared["low"] is not None or declared["high"] is not None else ""
     unit = f" {declared['unit']}" if declared["unit"] else ""
     return f"{_cell(kind)}{bounds}{unit}"
 

@@ -1,0 +1,126 @@
+"""The documents: every command in them is one that there is, their Python runs, the tutorial is walked, the site has no gap."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import runpy
+import shlex
+import shutil
+import sys
+from argparse import _SubParsersAction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recbole_esmr.cli import main
+from recbole_esmr.config import ESMRSettings
+from recbole_esmr.feed import Feedback, Observation
+from recbole_esmr.parser import make_parser
+from recbole_esmr.recbole_keys import known_keys
+from recbole_esmr.settings import flat_keys
+from tests.conftest import QUICK
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+COMMANDS = next(action.choices for action in make_parser()._actions if isinstance(action, _SubParsersAction))
+
+
+def _commands(page: Path) -> list[list[str]]:
+    """The words of each command of ``recbole-esmr`` in a page: lines of their own, and those within a sentence."""
+    text = re.sub(r" \\\n +", " ", page.read_text(encoding="utf-8"))
+    lines = re.findall(r"^(?: {4}|\t)(?:\w+=\S+ )*recbole-esmr (.+)$", text, flags=re.MULTILINE)
+    within = re.findall(r"`(?:\w+=\S+ )*recbole-esmr ([^`]+)`", text)
+    return [shlex.split(command, comments=True) for command in (*lines, *within)]
+
+
+def test_commands_are_found():
+    found = _commands(ROOT / "docs" / "policy.md")
+    strategies = next(words for words in found if "--world=strategies" in words)
+    assert any(word.startswith("--policy=engagement,ESMR,linucb") for word in strategies), "a line that goes on is one command"
+    assert sum(map(len, map(_commands, PAGES))) > 80
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_command_in_the_documents_is_one_that_there_is(page):
+    """Command, options and keys; a key only where the command takes them."""
+    keys = {*known_keys(), *flat_keys(ESMRSettings)}
+    for name, *words in _commands(page):
+        if name.startswith("-") or name == "checkpoint" or name.isupper():  # --version, the first line of a file, COMMAND
+            continue
+        assert name in COMMANDS, f"{page.name}: recbole-esmr {name}"
+        options = {option for action in COMMANDS[name]._actions for option in action.option_strings} | {"--quiet"}
+        for word in words:
+            option = word.partition("=")[0]
+            if option.startswith("--") and option not in options:
+                assert COMMANDS[name].get_default("takes_keys") and option[2:] in keys, f"{page.name}: {name} {word}"
+
+
+PYTHON = [
+    (page, place, block)
+    for page in PAGES
+    for place, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL))
+    if page.name != "README.md"  # that is examples/quickstart.py, which test_examples.py runs
+]
+
+
+@pytest.mark.parametrize(("page", "place", "block"), PYTHON, ids=[f"{page.stem}-{place}" for page, place, _ in PYTHON])
+def test_the_python_of_the_documents_runs(page, place, block, trained, data_path, monkeypatch):
+    """As it stands there, with a small model for ``saved/ESMR.pth`` and the values that a reader has at hand."""
+    result, (_, _, dataset, *_) = trained
+    Path("saved").mkdir()
+    shutil.copy(result["checkpoint"], "saved/ESMR.pth")
+    smaller = Path("dataset", "esmr-mini")  # is found before the one that comes with the package
+    smaller.mkdir(parents=True)
+    for file in (data_path / "small").iterdir():
+        shutil.copy(file, smaller / file.name.replace("small.", "esmr-mini."))
+    keys = [f"--{key}={value}" for key, value in QUICK.items() if key not in ("gate", "reward")]
+    monkeypatch.setattr(sys, "argv", ["python", *keys])
+    names = dataset.field2id_token
+    users, items = names[dataset.uid_field][1:6], names[dataset.iid_field][1:]
+    everybody, nothing = np.ones(5, dtype=bool), np.full(5, "", dtype=object)
+    slates = np.tile(np.arange(4), (5, 1))
+    morning = Observation(1, everybody, np.full(5, 4), np.ones(len(items), dtype=bool))
+    evening = Feedback(1, everybody, slates, np.full((5, 4), 0.5), nothing, {})
+    exec(compile(block, f"{page.name}", "exec"), {"users": users, "items": items, "observation": morning, "feedback": evening})
+
+
+def test_the_tutorial_is_walked(monkeypatch, capsys):
+    """Every command of it, in order, on five CSV files; only the trainings are shorter."""
+    text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^    ((?:python|recbole-esmr) .+)$", text, flags=re.MULTILINE)
+    assert len(lines) == 8
+    keys = [f"--{key}={value}" for key, value in QUICK.items() if key not in ("gate", "reward")]
+    for program, *words in map(shlex.split, lines):
+        if program == "python":
+            monkeypatch.setattr(sys, "argv", words)
+            runpy.run_path(str(ROOT / words[0]))
+            continue
+        extra = {"run": keys, "compare": [*keys, "--seeds=1"], "causal": ["--graph_samples=0", "--causal_placebos=10"]}
+        assert main([*words, *extra.get(words[0], [])]) == 0, capsys.readouterr().err
+    said = capsys.readouterr().out
+    assert "A run of ESMR would start." in text and "A run of ESMR would start." in said
+    page = Path("report.html").read_text(encoding="utf-8")
+    assert (
+        "Effects on tomorrow" in page and "ESMR on the test part of mine" in page and "Each model beside ESMR" not in page[:2000]
+    )
+    assert "negative_exposure" in said and Path("results/comparison/comparison.md").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="the site is built with the extra `docs`: make docs")
+def test_the_reference_has_every_key_and_every_command():
+    pages = runpy.run_path(str(ROOT / "tools" / "reference_pages.py"))
+    keys, commands = pages["keys_page"](), pages["commands_page"]()
+    assert all(f"| `{key}` |" in keys for key in flat_keys(ESMRSettings))
+    assert "| `gate` | when the re-ranker acts | `forecast`, `streak`, `always`, `never` | `forecast` | nothing" in keys
+    assert "| `min_engagement` |" in keys and "float in [0, 1] | `0.97`" in keys and "### affect" in keys
+    for name, parser in COMMANDS.items():
+        assert f"## {name}\n" in commands
+        assert all(action.option_strings[-1] in commands for action in parser._actions if action.option_strings and action.help)
+    docstrings = (
+        runpy.run_path(str(ROOT / "tools" / "docstrings.py"))["as_markdown"] if importlib.util.find_spec("griffe") else None
+    )
+    if docstrings:
+        said = docstrings("Of :class:`~a.b.C` and ``x``:\n\n    .. math:: a +\n        b\n\nthen :math:`c_i`.")
+        assert said == "Of `C` and `x`:\n\n    \\[\n    a +\n    b\n    \\]\n\nthen \\(c_i\\)."
