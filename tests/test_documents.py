@@ -66,15 +66,11 @@ PYTHON = [
 
 
 @pytest.mark.parametrize(("page", "place", "block"), PYTHON, ids=[f"{page.stem}-{place}" for page, place, _ in PYTHON])
-def test_the_python_of_the_documents_runs(page, place, block, trained, data_path, monkeypatch):
+def test_the_python_of_the_documents_runs(page, place, block, trained, smaller, monkeypatch):
     """As it stands there, with a small model for ``saved/ESMR.pth`` and the values that a reader has at hand."""
     result, (_, _, dataset, *_) = trained
     Path("saved").mkdir()
     shutil.copy(result["checkpoint"], "saved/ESMR.pth")
-    smaller = Path("dataset", "esmr-mini")  # is found before the one that comes with the package
-    smaller.mkdir(parents=True)
-    for file in (data_path / "small").iterdir():
-        shutil.copy(file, smaller / file.name.replace("small.", "esmr-mini."))
     keys = [f"--{key}={value}" for key, value in QUICK.items() if key not in ("gate", "reward")]
     monkeypatch.setattr(sys, "argv", ["python", *keys])
     names = dataset.field2id_token
