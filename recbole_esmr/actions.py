@@ -113,7 +113,7 @@ def _compare(options: argparse.Namespace, keys: list[str]) -> None:
     found = compare(
         options.models.split(","), options.dataset, range(options.seed, options.seed + options.seeds), options.config_files,
         arguments=keys, output=options.output, processes=options.processes, engine=options.engine, address=options.address,
-        threads=options.threads, show_progress=not options.quiet,
+        threads=options.threads, show_progress=options.bars,
         world=InWorld(options.world, options.users, options.items, options.days, options.days) if options.world else None,
     )  # fmt: skip
     options.say(f"\n{protocol_table(found.protocol)}\n\n{comparison_text(found.as_dict())}")
@@ -128,7 +128,7 @@ def _simulate(options: argparse.Namespace, _: list[str]) -> None:
     from recbole_esmr.simulation import load_world, simulate
 
     world, size = load_world(options.world), (options.users, options.items, options.days, options.seed)
-    rows = simulate(world, *size, options.output, options.people, not options.quiet, options.captions)
+    rows = simulate(world, *size, options.output, options.people, options.bars, options.captions)
     options.say(f"Written to {options.output}: " + ", ".join(f"{count} rows of .{suffix}" for suffix, count in rows.items()))
     if options.truth:
         from recbole_esmr.closed_loop import truth
@@ -146,7 +146,7 @@ def _rollout(options: argparse.Namespace, keys: list[str]) -> None:
     result, rollouts = rollout(
         options.world, options.policy.split(","), options.users, options.items, options.days,
         range(options.seed, options.seed + options.seeds), options.log_days, options.log, options.people, options.new_people,
-        keys, options.keep, options.replicates, not options.quiet, options.output,
+        keys, options.keep, options.replicates, options.bars, options.output,
     )  # fmt: skip
     options.say(f"\n{rollout_table(result)}\n\n{groups_table(result)}\n\n{harm_lines(result)}")
     _say_written(options)
@@ -197,7 +197,7 @@ def _power(options: argparse.Namespace, keys: list[str]) -> None:
         options.effect,
         keys,
         options.output,
-        not options.quiet,
+        options.bars,
     )
     options.say(f"\n{power_table(result)}")
     _say_written(options)
@@ -214,7 +214,7 @@ def _audit(options: argparse.Namespace, keys: list[str]) -> None:
 
     result = audit(
         options.checkpoint, options.rounds, options.puppets, options.slate, options.offer, options.seed, options.amplifier,
-        _changes(keys), options.output, not options.quiet,
+        _changes(keys), options.output, options.bars,
     )  # fmt: skip
     options.say(audit_table(result))
     _say_written(options)
@@ -238,7 +238,7 @@ def _tune(options: argparse.Namespace, keys: list[str]) -> None:
 
     result = tune(
         _model(options), options.dataset, options.config_files, keys, options.params_file, options.algo, options.trials,
-        options.output, not options.quiet,
+        options.output, options.bars,
     )  # fmt: skip
     options.say(tuning_table(result))
     _say_written(options)

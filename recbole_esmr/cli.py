@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from recbole_esmr.actions import ACTIONS, page_of_command
-from recbole_esmr.outputs import check_output
+from recbole_esmr.outputs import check_output, on_a_terminal
 from recbole_esmr.parser import make_parser
 from recbole_esmr.stopping import Watch, going_on
 from recbole_esmr.terminal import Printer, complain, line_of
@@ -74,7 +74,7 @@ def _run_command(arguments: Sequence[str], watch: Watch, say: Printer, quiet: bo
     watch.raising()
     if quiet and options.takes_keys:
         rest += [key for key in ("--show_progress=False", "--state=WARNING") if not _given(key, rest)]
-    options.quiet = quiet
+    options.bars = on_a_terminal() and not quiet
     if getattr(options, "report", False):
         check_output(page_of_command(options))  # before the work
     ACTIONS[options.command](options, rest)

@@ -33,7 +33,7 @@ from recbole_esmr.model.engagement_ranker import RankerSettings
 from recbole_esmr.model.ranking import ServingRule
 from recbole_esmr.model.reasons import ExportSettings
 from recbole_esmr.model.retriever import RetrieverSettings
-from recbole_esmr.outputs import expanded
+from recbole_esmr.outputs import expanded, on_a_terminal
 from recbole_esmr.plugin import data_keys
 from recbole_esmr.protocol import check_eval_args, check_judged, check_rows, in_words
 from recbole_esmr.recbole_keys import (
@@ -220,6 +220,7 @@ class Config(RecBoleConfig):
         for path in (own / "overall.yaml", own / f"model/{model}.yaml"):
             if path.is_file():
                 self.internal_config_dict |= self._file(path)
+        self.internal_config_dict["show_progress"] = on_a_terminal()
         if model != MODEL_NAME:
             self.internal_config_dict["rows"] = self.rows_of_recboles_models
         self.internal_config_dict |= self._defaults

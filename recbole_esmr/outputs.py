@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -198,3 +199,11 @@ def check_room(folder: str | Path, least: int, likely: int) -> None:
     if usage.free < least:
         raise OutputError(f"{folder}: a checkpoint takes {needed}, and {free} are free. {_SPACE}")
     getLogger().warning("%s: checkpoints may take %s, and %s are free. %s", folder, needed, free, _SPACE)
+
+
+def on_a_terminal() -> bool:
+    """Whether somebody watches standard error, where progress bars are drawn."""
+    try:
+        return sys.stderr is not None and sys.stderr.isatty()
+    except ValueError:  # it is closed
+        return False

@@ -17,7 +17,9 @@ def make_parser() -> argparse.ArgumentParser:
     """The parser of ``recbole-esmr``: ``command`` says which, ``takes_keys`` whether it takes RecBole's keys too."""
     parser = OneLineParser(prog="recbole-esmr", description="Emotion-aware recommendation on RecBole.")
     parser.add_argument("--version", action="version", version=f"recbole-esmr {recbole_esmr.__version__}")
-    parser.add_argument("--quiet", action="store_true", help="no progress bars, and no log below warnings")
+    parser.add_argument(
+        "--quiet", action="store_true", help="no progress bars (there are none but on a terminal), and no log below warnings"
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = _command(commands, "run", "train and test one model", "run --model=ESMR --dataset=esmr-mini --output=run.json")

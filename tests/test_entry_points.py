@@ -16,6 +16,7 @@ from recbole.quick_start import load_data_and_model, objective_function, run_rec
 from recbole.trainer import HyperTuning
 from recbole.utils import get_model, get_trainer, init_seed
 from recbole.utils.case_study import full_sort_scores, full_sort_topk
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import recbole_esmr
 from recbole_esmr.config import Config
@@ -198,7 +199,24 @@ def test_benchmark_files(quick, data_path, tmp_path):
 def test_tensorboard_and_log_files(quick, tmp_path):
     run_recbole("ESMR", "small", config_dict=quick)
     assert list((tmp_path / "log" / "ESMR").glob("ESMR-small-*.log"))
-    assert list((tmp_path / "log_tensorboard").iterdir())
+    curves: dict[str, list[float]] = {}
+    for folder in (tmp_path / "log_tensorboard").iterdir():
+        events = EventAccumulator(str(folder)).Reload()
+        curves |= {tag: [event.value for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    assert len(curves["encoder/train_loss"]) == len(curves["encoder/valid_loss"]) == quick["encoder_epochs"]
+    assert len(curves["reranker/bellman_error"]) == quick["reranker_epochs"]
+    assert "reranker/calibration_mood_slope" in curves and 0 <= curves["encoder/counts_valence"][0] <= 1
+    assert 0 < curves["engagement/auc"][0] < 1 and curves["engagement/watch_rounds"][0] >= 1
+    assert "causal/negative_exposure" in curves and 0 < curves["valid/recall@10"][0] <= 1
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_bars_are_drawn_on_a_terminal_alone(terminal, quick, monkeypatch):
+    """Unless somebody says otherwise."""
+    monkeypatch.setattr("recbole_esmr.config.on_a_terminal", lambda: terminal)
+    own = {key: value for key, value in quick.items() if key != "show_progress"}
+    assert Config("ESMR", "small", config_dict=own)["show_progress"] is terminal
+    assert Config("BPR", "small", config_dict={**own, "show_progress": not terminal})["show_progress"] is not terminal
 
 
 def test_configs_made_before_the_import_are_refused_with_the_mend(quick):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -35,7 +36,7 @@ class RerankerSettings:
 
 def fit_value(
     value: ItemValue, days: Transitions, settings: RerankerSettings, generator: torch.Generator,
-    show_progress: bool = False, progress: Progress | None = None,
+    show_progress: bool = False, progress: Progress | None = None, note: Callable[[dict[str, float], int], None] | None = None,
 ) -> list[float]:  # fmt: skip
     r"""Offline double Q-learning with a conservative penalty (CQL, Kumar et al. 2020), from new weights.
 
@@ -45,7 +46,7 @@ def fit_value(
     over the items *i* shown in state *s*, with inverse propensities w, n-step returns G and m, Δ the days to the step at which
     the target networks V' and M' go on. The penalty's *j* are items shown to others, as this person would watch them, so that
     what the logs never show in a state is not believed to be good. Transitions whose target is not known teach nothing, but
-    others may lead to them.
+    others may lead to them. ``note`` takes each epoch's Bellman error.
 
     Returns:
         the mean squared Bellman error of each epoch, of B and M together.
@@ -57,7 +58,7 @@ def fit_value(
     errors, progress = Numbers(), progress or Progress()
     epochs = progress.through(settings.epochs, value=value, optimizer=optimizer, errors=errors, numbers=RandomStates(generator))
     bar = tqdm(epochs, "4 Re-ranker", settings.epochs, unit="epoch", disable=not show_progress, initial=progress.done)
-    for _ in bar:
+    for epoch in bar:
         total = 0.0
         for order in torch.randperm(len(known), generator=generator).split(settings.batch_days):
             loss, error = q_loss(value, days, known[order.to(known.device)], settings.conservatism)
@@ -68,6 +69,8 @@ def fit_value(
             total += error * len(order)
         errors.append(total / max(len(known), 1))
         bar.set_postfix(bellman_error=f"{errors[-1]:.4f}")
+        if note:
+            note({"bellman_error": errors[-1]}, epoch)
     bar.close()
     return errors
 

@@ -17,6 +17,7 @@ from recbole_esmr.model.days import DayBatch, DayLabels, day_labels, days_in
 from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder, EncoderSettings, encoder_loss, people_at_once
 from recbole_esmr.progress import BestWeights, Progress, RandomStates
 from recbole_esmr.trainer.admission import admit, calibrate
+from recbole_esmr.trainer.scalars import Note, unnoted
 
 AVERAGING = 0.98
 """Share of the averaged weights kept at each step: what is judged and kept is the mean of about the last fifty steps' weights."""
@@ -29,6 +30,7 @@ def fit_encoder(
     generator: torch.Generator,
     show_progress: bool = False,
     progress: Progress | None = None,
+    note: Note = unnoted,
 ) -> None:
     """Train on the training days, stop early on the validation days, then admit the residuals that won and calibrate on them.
 
@@ -42,6 +44,7 @@ def fit_encoder(
         generator: of batches and dropout.
         show_progress: whether to show a bar.
         progress: where the epochs are kept, and go on from.
+        note: takes each epoch's loss on the training and on the validation days.
     """
     encoder.fit_simple(traces, [trace.role == TRAIN for trace in traces], settings.horizon)
     encoder.forget_calibration()
@@ -58,8 +61,9 @@ def fit_encoder(
     bar = tqdm(epochs, "1 Emotion encoder", settings.epochs, unit="epoch", disable=not show_progress, initial=progress.done)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))  # dropout draws from the global state
-        for _ in bar:
+        for epoch in bar:
             encoder.train()
+            losses = []
             steps = [(task, batch) for task in tasks for batch in task.batches(generator)]
             for number in torch.randperm(len(steps), generator=generator).tolist():
                 task, batch = steps[number]
@@ -70,11 +74,14 @@ def fit_encoder(
                 torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
                 optimizer.step()
                 averaged.update_parameters(encoder)
+                losses.append(loss.detach())
+            note({"train_loss": float(torch.stack(losses).mean()) if losses else np.nan}, epoch)
             judged = [task.valid_loss(averaged.module) for task in tasks if task.judged]
             if not judged:
                 continue
             score = float(np.mean(judged))
             bar.set_postfix(valid_loss=f"{score:.3f}")
+            note({"valid_loss": score}, epoch)
             best.judge(score, averaged.module)
             if best.since >= settings.stopping_step:
                 break

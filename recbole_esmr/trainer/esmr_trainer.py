@@ -33,6 +33,7 @@ from recbole_esmr.trainer.held_out import engagement_report
 from recbole_esmr.trainer.off_policy import find_multipliers, off_policy_estimates, value_report
 from recbole_esmr.trainer.reranker import logged_transitions
 from recbole_esmr.trainer.retriever import fit_retriever
+from recbole_esmr.trainer.scalars import figures_in, noted_by
 
 RETRIEVER, LAST_RETRIEVER = "retriever", "last retriever"
 """Steps of the second and of the last stage."""
@@ -108,6 +109,7 @@ class ESMRTrainer(SafeCheckpoints):
             return
         result = self.evaluate(valid_data, load_best_model=False, show_progress=False)
         self.best_valid_score, self.best_valid_result = result[self.valid_metric], result
+        noted_by(self, "valid")(result, 0)
         if callback_fn:
             callback_fn(0, self.best_valid_score)
 
@@ -128,7 +130,9 @@ class ESMRTrainer(SafeCheckpoints):
             )
             return True
         trace, settings = self._log.trace, self._settings.encoder
-        fit_encoder(self.model.encoder, [trace], settings, self._generator(1), show_progress, progress)
+        encoder, note = self.model.encoder, noted_by(self, "encoder")
+        fit_encoder(encoder, [trace], settings, self._generator(1), show_progress, progress, note)
+        note({f"counts_{name}": share for name, share in encoder.believed().items()}, settings.epochs)
         return True
 
     def _fit_engagement(self, train_data: Any, valid_data: Any, show_progress: bool, progress: Progress) -> bool:
@@ -137,6 +141,7 @@ class ESMRTrainer(SafeCheckpoints):
         settings, asked = self._settings, self._asked(valid_data) if valid_data else None
         rankers = fit_rankers(*self._parts(), settings.ranker, asked, settings.serving.candidates, self._seed, progress)
         self._learned = replace(self._learned, watch=rankers.watch, views=rankers.views, stack=rankers.stack)
+        noted_by(self, "engagement")({"watch_rounds": rankers.watch.rounds, "views_rounds": rankers.views.rounds}, 0)
         return True
 
     def _fit_effects(self, seen: Seen, show_progress: bool, progress: Progress) -> bool:
@@ -150,6 +155,8 @@ class ESMRTrainer(SafeCheckpoints):
         causal = found.as_dict()
         responses = learn_responses(question[0], causal["effects"], log.trace, use)
         self._learned = replace(self._learned, causal=causal, responses=responses)
+        told = [effect for effect in found.effects if effect.state == "all" and effect.outcome == "valence"]
+        noted_by(self, "causal")({effect.treatment: effect.estimate for effect in told}, 0)
         for left_out in found.skipped:
             say = self.logger.warning if left_out["state"] == "all" else self.logger.info
             say(f"No effect on {left_out['outcome']} ({left_out['state']}) in the reward: {left_out['reason']}")
@@ -159,12 +166,11 @@ class ESMRTrainer(SafeCheckpoints):
             )
         for sentence in found.warnings:
             self.logger.warning(sentence)
-        for effect in found.effects:
-            if effect.state == "all" and effect.outcome == "valence":
-                self.logger.info(
-                    f"+0.1 {effect.treatment} → tomorrow's {effect.outcome}: {effect.estimate:+.4f} "
-                    f"[{effect.low:+.4f}, {effect.high:+.4f}], naive {effect.naive:+.4f}, weight {effect.weight:+.4f}"
-                )
+        for effect in told:
+            self.logger.info(
+                f"+0.1 {effect.treatment} → tomorrow's {effect.outcome}: {effect.estimate:+.4f} "
+                f"[{effect.low:+.4f}, {effect.high:+.4f}], naive {effect.naive:+.4f}, weight {effect.weight:+.4f}"
+            )
         return True
 
     def _fit_reranker(self, show_progress: bool, progress: Progress) -> bool:
@@ -181,11 +187,13 @@ class ESMRTrainer(SafeCheckpoints):
                 "the re-ranker is not trained, the gate stays closed."
             )
             return False
-        errors = fit_value(self.model.item_value, days, settings.reranker, self._generator(4), show_progress, progress)
+        value, note = self.model.item_value, noted_by(self, "reranker")
+        errors = fit_value(value, days, settings.reranker, self._generator(4), show_progress, progress, note)
         self._learned = self._learned.finished(RERANKER, 0.0)  # the gate may open in what follows
         rule, rankers = settings.serving, self.model.rankers
         multiplier = find_multipliers(log, beliefs, rankers, rule)
         diagnostics = value_report(rankers.value, transitions(6, VALID), errors)
+        note(dict(figures_in(diagnostics["calibration"], "calibration_")), settings.reranker.epochs)
         diagnostics["off_policy"] = off_policy_estimates(log, beliefs, rankers, rule)
         self._learned = replace(self._learned, multiplier=multiplier, diagnostics={**self._learned.diagnostics, **diagnostics})
         return True
@@ -199,6 +207,7 @@ class ESMRTrainer(SafeCheckpoints):
         if "engagement" not in diagnostics:
             report = engagement_report(*self._parts(), settings.ranker.negatives, self._seed)
             self._learned = replace(self._learned, diagnostics={**diagnostics, "engagement": report})
+            noted_by(self, "engagement")(dict(figures_in(report)), 0)
         data = train_data._dataset
         progress.step(LAST_RETRIEVER, lambda part: self._fit_retriever(data, valid_data, show_progress, part))
         rankers = fit_rankers_again(*self._parts(), settings.ranker, self._seed)
