@@ -257,7 +257,7 @@ def make_parser() -> argparse.ArgumentParser:
         commands, "import", "turn other data into atomic files",
         "import ldos-comoda --input=LDOS-CoMoDa.csv --output=datasets/ldos-comoda",
     )  # fmt: skip
-    bring.add_argument("format", help="esmr-release, ldos-comoda, open-play or csv")
+    bring.add_argument("format", help="esmr-release, ldos-comoda, open-play, situnes or csv")
     bring.add_argument("--input", type=of_line.path, required=True, help="the folder or file to read")
     bring.add_argument("--output", type=of_line.new_data_set, help="folder to write; its name becomes the data set's name")
     bring.add_argument(

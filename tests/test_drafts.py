@@ -87,6 +87,29 @@ def test_what_a_draft_makes_of_columns(tmp_path, files, part, expected):
     assert yaml.safe_load(draft_mapping(tmp_path))[part]["columns"] == expected
 
 
+def test_a_draft_knows_the_names_that_platforms_use(tmp_path):
+    """Accounts and assets; a file with times and shares is the views, that of what was shown is not; a consent is never lost."""
+    _written(
+        tmp_path,
+        playback="account_id,asset_id,started_at,pct_watched\na,x,2024-03-24T20:00:00,55\nb,y,2024-03-24T21:00:00,70\n",
+        impressions="account_id,asset_id,served_on,slot,was_played\na,x,2024-03-24,0,TRUE\na,y,2024-03-24,1,FALSE\n",
+        catalogue="asset_id,tone,length_s\nx,Happy,30\ny,Angry,20\n",
+        accounts="account_id,signup,research_consent\na,2020-01-01,Yes\nb,2020-01-01,No\n",
+        mood_diary="account_id,entry_date,mood_word\na,2024-03-24,happy\nb,2024-03-24,angry\n",
+    )
+    said = yaml.safe_load(draft_mapping(tmp_path))
+    assert {part: said[part]["file"] for part in ("inter", "imp", "item", "user", "day")} == {
+        "inter": "playback.csv",
+        "imp": "impressions.csv",
+        "item": "catalogue.csv",
+        "user": "accounts.csv",
+        "day": "mood_diary.csv",
+    }
+    assert said["inter"]["columns"]["watch_ratio"] == "pct_watched" and said["user"]["columns"]["consent"] == "research_consent"
+    assert said["day"]["columns"] == {"user_id": "account_id", "day": "entry_date", "emotion": "mood_word"}
+    assert said["inter"]["scale"] == {"watch_ratio": [0, 100]}
+
+
 @pytest.mark.parametrize(("watched", "skipped"), [("1", "0"), ("True", "False"), ("Yes", "No")])
 def test_the_rows_that_were_watched_are_those_of_the_file(tmp_path, watched, skipped):
     _written(

@@ -82,7 +82,7 @@ BAD_FILES = [
     ),
     (
         {"items": "what,feels,strength\nx,joy,1\n"},
-        ["items.csv, line 2, column 'feels': the cell holds 'joy'", "`emotions: {joy: happy}`"],
+        ["items.csv, line 2, column 'feels': the cell holds 'joy'", "`emotions: {joy: LABEL}`"],
     ),
     ({"items": ITEMS.replace("0.5", "1,5")}, ["items.csv, line 2: has 4 cells"]),
     ({"items": ITEMS.replace("0.5", "five")}, ["items.csv, line 2, column 'strength': the cell holds 'five'", "missing: [five]"]),

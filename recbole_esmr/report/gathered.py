@@ -22,14 +22,14 @@ _WRITERS = "`run`, `compare`, `rollout`, `causal`, `power` and `audit` write res
 
 
 def page_of_files(places: Sequence[Path]) -> Page:
-    """The page of the results in some files and folders; other JSON files in a folder are passed over.
+    """The page of the results in some files and folders, and in folders within; other JSON files are passed over.
 
     Raises:
         ConfigError: a file that holds no result or not all of one, or a folder that holds none.
     """
     results = []
     for place in places:
-        files = sorted(file for file in place.glob("*.json") if file.is_file()) if place.is_dir() else [place]
+        files = _files(place) if place.is_dir() else [place]
         found = [(file, result) for file in files for result in (_read(file),) if result is not None]
         if not found:
             what = "holds no result" if place.is_dir() else "is no result"
@@ -38,6 +38,12 @@ def page_of_files(places: Sequence[Path]) -> Page:
             _try(file, result)
         results += [result for _, result in found]
     return page_of(results)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The JSON files of a folder, then those of the folders within; hidden ones hold what is not finished."""
+    found = [file for file in folder.rglob("*.json") if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+    return sorted((file for file in found if file.is_file()), key=lambda file: (len(file.parts), file))
 
 
 def page_beside(output: Path | None, folder: bool = False) -> Path:

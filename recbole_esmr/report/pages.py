@@ -25,6 +25,7 @@ from recbole_esmr.report.tables import (
 )
 
 MODEL = "ESMR"
+NEVER_SHOWN = "Nothing here shows that a policy makes a real person feel better. Only trials with people can show it."
 CEILINGS = ("oracle", "informed")
 
 COSTLY = {"watch_time": "expected watch minutes a day", "retention": "days on which people come"}
@@ -52,7 +53,8 @@ def page_of(results: Sequence[Mapping[str, Any]], command: str = "") -> Page:
         title, words, parts = _PAGES[kind](result)
         titles.append(title)
         headline += words
-        sections += [*parts, made_with(result, command)]
+        sections += [*parts, made_with(result, command, titles[-1] if len(results) > 1 else "")]
+    sections.append(Section("What this does not show", [NEVER_SHOWN]))
     return Page(" · ".join(titles), headline, sections)
 
 
@@ -76,13 +78,22 @@ _KEYS = {
 }
 
 
-def made_with(result: Mapping[str, Any], command: str) -> Section:
-    """Versions, config, command."""
+def made_with(result: Mapping[str, Any], command: str, what: str = "") -> Section:
+    """Versions, config, command; ``what`` was made where there are several results."""
     versions = ", ".join(f"{name} {version}" for name, version in result.get("versions", {}).items())
-    config = {key: result[key] for key in ("config", "protocol", "seed", "seeds", "threads") if key in result}
+    config = {key: _without_places(result[key]) for key in ("config", "protocol", "seed", "seeds", "threads") if key in result}
     details = [("Config", json.dumps(config, indent=1, default=str, ensure_ascii=False))]
     text = [f"Made with {versions}."] if versions else []
-    return Section("How it was made", [*text, *([f"Command: {command}"] if command else [])], details=details)
+    return Section(
+        f"How it was made{f': {what}' if what else ''}", [*text, *([f"Command: {command}"] if command else [])], details=details
+    )
+
+
+def _without_places(part: Any) -> Any:
+    """A config without where its files lay: that says something of the sender's machine, and nothing to the reader."""
+    if not isinstance(part, Mapping):
+        return part
+    return {key: value for key, value in part.items() if not key.endswith(("_path", "_dir"))}
 
 
 # -- one run -------------------------------------------------------------------------------------------------------------
@@ -118,8 +129,24 @@ def _forecast(emotion: Mapping[str, Any]) -> tuple[str, Section]:
     best, least = str(others.idxmin()), float(others.min())
     less = f"{abs(1 - own / least):.1%} {'less' if own < least else 'more'} than by the best of the others, {best}"
     said = f"Tomorrow's valence is foretold with a mean absolute error of {own:.4f}: {less}."
+    lost = _behind(frame)
+    said += f" In {', '.join(lost)} another forecaster is better." if lost else ""
     pictures = [charts.reliability(emotion["diagnostics"]["reliability"])]
     return said, Section("Tomorrow's mood", [said], pictures, [_rounded(frame.rename_axis("forecaster").reset_index())])
+
+
+SMALLER = ("valence_mae", "brier", "ece")
+"""Figures of a forecast of which less is better; of ``coverage80`` neither more nor less is."""
+
+
+def _behind(frame: pd.DataFrame) -> list[str]:
+    """The figures in which another forecaster is better than the first, with its name."""
+    found = []
+    for figure in frame.columns.drop(["coverage80", "nowcast_accuracy"], errors="ignore"):
+        value = frame[figure].astype(float) * (-1 if figure in SMALLER else 1)
+        if value.notna().any() and value.idxmax() != frame.index[0] and value.max() > value.iloc[0]:
+            found.append(f"{str(figure).replace('_', ' ')} ({value.idxmax()} {frame[figure][value.idxmax()]:.4f})")
+    return found
 
 
 # -- effects ---------------------------------------------------------------------------------------------------------------
@@ -134,8 +161,10 @@ def _causal(result: Mapping[str, Any]) -> tuple[str, list[str], list[Section]]:
     ]
     if used:
         strongest = max(used, key=lambda effect: abs(effect["estimate"]))
+        sure = [effect for effect in used if effect["low"] > 0 or effect["high"] < 0]
         words = [
-            f"{len(used)} effects of the feed on tomorrow's valence are used. The largest, for +0.1 exposure: "
+            f"{len(used)} effects of the feed on tomorrow's valence are used by the policy, {len(sure)} of them with an "
+            "interval that does not hold 0 (the others count for less, after one joint test). The largest, for +0.1 exposure: "
             f"{strongest['treatment'].replace('_', ' ')} {strongest['estimate']:+.3f} [{strongest['low']:+.3f}, "
             f"{strongest['high']:+.3f}] (naive {strongest['naive']:+.3f})."
         ]
@@ -152,7 +181,12 @@ def _effects(effects: Sequence[Mapping[str, Any]]) -> Section:
     pictures = [charts.forest(effects, outcome) for outcome in ("valence", "negative")]
     text = [
         "An effect rests on the feed being chosen from what was logged, not from the mood of the day. Crosses are what one would "
-        "read off without asking what else drives both."
+        "read off without asking what else drives both.",
+        "In the table: the change of tomorrow's outcome for +0.1 of the exposure (share of what was shown and watched, 0 to 1). "
+        "low and high: 95 % interval. back_door: the same from what was watched instead of what was shown. naive: the plain "
+        "association. refuted_by: which attempt to break the effect succeeded (- where none was made). detectable: the smallest "
+        "effect that this log shows with a chance of 80 %. weight: what the policy uses. state: days of a valence of at least 0 "
+        "(stable) or below (vulnerable).",
     ]
     frame = effect_frame({"effects": effects})
     return Section("Effects on tomorrow", text, [one for one in pictures if one], [_rounded(frame)])

@@ -59,10 +59,11 @@ def refuse_several(frame: pd.DataFrame, table: Table, columns: Mapping[str, str]
     when = date_of(day) if is_date(day) else str(day)
     mood = next((name for name in ("valence", "emotion") if name in frame), None)
     rule = f"{{{mood}: {'mean' if mood == 'valence' else 'last'}}}" if mood else "{FIELD: mean}"
+    rules = "last, worst or most" if mood == "emotion" else "mean, last or worst"
     raise DataError(
         f"{table.place(row)}, column '{columns['day']}': {user!r} has several rows on day {when} (the first is {first}), in all "
-        f"{int(again.sum())} rows too many. Say in the part 'day' of the mapping how they become one: `aggregate: {rule}` (mean, "
-        "last or worst). For rows that are there twice in every column, say `duplicates: drop`."
+        f"{int(again.sum())} rows too many. Say in the part 'day' of the mapping how they become one: `aggregate: {rule}` "
+        f"({rules}). For rows that are there twice in every column, say `duplicates: drop`."
     )
 
 

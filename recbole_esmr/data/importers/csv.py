@@ -20,6 +20,7 @@ Without `inter`, and with `day`, the data are a diary alone: nothing can be reco
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,9 @@ from recbole_esmr.data.importers.moments import midnights
 from recbole_esmr.data.importers.part import Known, read_part
 from recbole_esmr.data.importers.plausible import doubts
 from recbole_esmr.data.importers.table import Table, read_table
+from recbole_esmr.data.reading.consent import says_who_consents
 from recbole_esmr.data.reading.times import SECONDS_A_DAY, is_date
-from recbole_esmr.errors import ConfigError
+from recbole_esmr.errors import ConfigError, DataError
 from recbole_esmr.protocol import BY_TIME
 
 
@@ -68,7 +70,9 @@ def read_csv(source: Path, mapping: Path | None) -> Imported:
             told.zones = frames[suffix].set_index("user_id")[TIMEZONE]
         if suffix == "item" and "duration" in frame:
             told.lengths = frames[suffix].set_index("item_id")["duration"]
-        told.notes.append(f".{suffix}: {len(frames[suffix])} rows from {len(frame)} rows of {read[key].name}")
+        told.notes.append(f".{suffix}: {len(frames[suffix])} rows from {len(read[key].cells)} rows of {read[key].name}")
+    if "day" in frames:
+        _refuse_unread_consent(said, [*read.values()])
     if "inter" not in frames:
         frames["inter"], origins["inter"] = views_of(frames["day"]), origins["day"]
         told.notes.append(
@@ -82,6 +86,23 @@ def read_csv(source: Path, mapping: Path | None) -> Imported:
     settings = {**_protocol(frames), **said.settings}
     typed = {suffix: _typed(frame, suffix) for suffix, frame in frames.items()}
     return Imported(typed, settings, origins, told.notes, told.warnings)
+
+
+def _refuse_unread_consent(said: CSVMapping, tables: Sequence[Table]) -> None:
+    """Refuse to pass over a column that seems to say who lets their days be read.
+
+    Raises:
+        DataError: the column, and how to say what it is.
+    """
+    mapped = {column for part in said.parts.values() for column in part.columns.values() if isinstance(column, str)}
+    for table in tables:
+        for column in map(str, table.cells):
+            if column not in mapped and says_who_consents(column, table.cells[column].fillna("")):
+                raise DataError(
+                    f"{table.name}: the column '{column}' looks as if it said who consents, and the mapping does not read it. If "
+                    f"it does, map it in the part 'user': `consent: {column}`. If it says something else, give it a name of your "
+                    f"own there, such as `newsletter: {column}`."
+                )
 
 
 def _files(source: Path, named: Any, where: str) -> list[Path]:

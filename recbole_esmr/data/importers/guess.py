@@ -15,14 +15,16 @@ from recbole_esmr.data.reading.times import seconds_of_dates
 from recbole_esmr.errors import DataError
 
 NAMES = {
-    "user_id": r"user_?(id)?|uid|person|people|pid|participant\w*|subject\w*|subj\w*|respondent\w*|who|member\w*|customer\w*",
+    "user_id": r"user_?(id)?|uid|person|people|pid|participant\w*|subject\w*|subj\w*|respondent\w*|who"
+    r"|(member|customer|account|viewer|listener|reader|player)\w*",
     "item_id": r"item_?(id)?|iid|video_?(id)?|movie\w*|film\w*|content_?id|post_?(id)?|article\w*|product\w*|activity|what"
-    r"|song\w*|track\w*",
+    r"|(song|track|asset|clip|media|episode|story|title)(_?id)?s?",
     "timestamp": r"time_?stamp|time|when|date_?time|ts|sec|seconds|unix\w*|\w+_?at|start\w*",
-    "day": r"day|date|study_?day|day_?(no|nr|number)",
-    "watch_ratio": r"watch(ed)?_?(ratio|share|pct|percent)|watched|ratio|share|percent\w*|pct|completion\w*",
+    "day": r"day|date|study_?day|day_?(no|nr|number)|\w+_(date|day|on)",
+    "watch_ratio": r"watch(ed)?_?(ratio|share|pct|percent)|watched|ratio|share|percent\w*|pct|completion\w*"
+    r"|(pct|percent|share)_\w+|\w+_(pct|percent|ratio)",
     "watch_seconds": r"watch_?(time|seconds|duration)|watched_?seconds|seconds_?watched|play_?time",
-    "emotion": r"emotion|feel\w*|label|mood|affect",
+    "emotion": r"emotion\w*|feel\w*|label|mood\w*|affect|tone",
     "valence": r"valence\w*|mood\w*|affect\w*|happiness|pleasant\w*",
     "positive": r"pa|positive\w*|pos_?affect",
     "negative": r"na|negative\w*|neg_?affect",
@@ -30,9 +32,9 @@ NAMES = {
     "category": r"category|genre|topic",
     "duration": r"(item_?|video_?)?(duration|length)(_?s|_?sec\w*)?|runtime",
     "user_profile": r"(user_?)?(profile|kind|type)|segment",
-    "consent": r"consent\w*",
+    "consent": r"\w*consent\w*",
     "timezone": r"time_?zone|tz|zone",
-    "label": r"label|watched|clicked?|seen|viewed",
+    "label": r"(was_|is_)?(label|watched|clicked?|seen|viewed|played|opened)",
     "position": r"position|place|rank|slot",
     "propensity": r"propensity|pscore",
 }

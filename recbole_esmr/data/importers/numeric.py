@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -124,12 +125,16 @@ def whole_as_int(values: pd.Series) -> pd.Series:
     return values.astype(np.int64)
 
 
-def typical_scale(values: pd.Series) -> list[float]:
-    """The narrowest of the usual scales that holds all values; their own range where none does."""
-    low, high = float(values.min()), float(values.max())
+def typical_scale(values: pd.Series) -> list[int]:
+    """The narrowest of the usual scales that holds all values but the largest twentieth; round ends where none does.
+
+    Never the smallest and the largest value that were seen: nobody's scale ends there.
+    """
+    low, high, most = float(values.min()), float(values.quantile(0.95)), float(values.abs().max())
     fitting = [ends for ends in SCALES if ends[0] <= low and high <= ends[1]]
-    narrowest = min(fitting, key=lambda ends: ends[1] - ends[0], default=(low, high))
-    return [int(end) if float(end).is_integer() else end for end in narrowest]
+    round_end = int(10 ** math.ceil(math.log10(max(most, 1.0))))
+    low_end, high_end = min(fitting, key=lambda ends: ends[1] - ends[0], default=(-round_end if low < 0 else 0, round_end))
+    return [low_end, high_end]
 
 
 def scaled(cells: Cells, values: pd.Series, ends: tuple[float, float], field: str, to: tuple[float, float]) -> pd.Series:

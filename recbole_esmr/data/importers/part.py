@@ -12,8 +12,11 @@ from recbole_esmr.data.importers.moments import Zone, days, moments
 from recbole_esmr.data.importers.numeric import Cells, are_numbers, check_range, is_amount, numbers, scaled, truths
 from recbole_esmr.data.importers.plausible import odd_lengths
 from recbole_esmr.data.importers.table import Table
-from recbole_esmr.data.reading.times import time_zone
-from recbole_esmr.errors import DataError, nearest
+from recbole_esmr.data.reading.times import has_offset, time_zone
+from recbole_esmr.errors import DataError
+
+AGAIN, AGAIN_MOST = 0.05, 10.0
+"""Share of the views that may be longer than their item, and how many times as long."""
 
 _BREAKS = "[\t\r\n\0]"
 
@@ -113,8 +116,16 @@ class _Reader:
             read = moments if name == "timestamp" else days
             values, how = read(cells, name, self.zone, self.part.date_format.get(name), self.part.decimal)
             hint = ""
-            if " without an offset" in how and self.mapping.timezone is None and self.told.zones is None:
-                hint = "; if they are local times, say `timezone: Europe/Berlin`"
+            if self.mapping.timezone is None and self.told.zones is None:
+                if " without an offset" in how:
+                    hint = "; if they are local times, say `timezone: Europe/Berlin`"
+                away = has_offset(cells.text, self.part.date_format.get(name) or "ISO8601") & ~_of_utc(cells.text)
+                if name == "timestamp" and away.any():
+                    self.told.warnings.append(
+                        f"{cells.where}: times have an offset from UTC (such as {cells.text[away].iloc[0].strip()}), and no time "
+                        "zone is said, so days are cut at midnight in UTC, and an evening may fall on the next day. Say where "
+                        "people live: `timezone: Europe/Berlin` in the mapping, or a column `timezone` in the part 'user'."
+                    )
             self.told.notes.append(f"{name}: {how} ({cells.where}{hint})")
             return values
         if name == "emotion":
@@ -141,11 +152,21 @@ class _Reader:
                     f"{cells.where}: all values lie in the lowest hundredth of the scale from {low:g} to {high:g}. If they are "
                     "shares, give the ends of that scale, such as [0, 1]."
                 )
+            if name == "watch_ratio":
+                values = self._seen_again(cells, values, end)
             values = scaled(cells, values, (start, end), name, to)
             self.told.notes.append(f"{name}: {start:g} to {end:g} became {to[0]:g} to {to[1]:g} ({cells.where})")
         values = values * self.part.multiply.get(name, 1.0)
         if meant is not None:
             check_range(cells, values, name, meant, self.suffix)
+        return values
+
+    def _seen_again(self, cells: Cells, values: pd.Series, end: float) -> pd.Series:
+        """Ratios with the few that go beyond the whole item, which was watched again, cut to the whole."""
+        over = values > end
+        if 0 < over.mean() <= AGAIN and values.max() <= AGAIN_MOST * end:
+            self.told.notes.append(f"watch_ratio: {int(over.sum())} above {end:g} (watched again) became {end:g} ({cells.where})")
+            return values.clip(upper=end)
         return values
 
     def _valence(self, columns: dict[str, str]) -> pd.Series:
@@ -197,11 +218,18 @@ class _Reader:
         written = cells.text.str.strip()
         labels = written.replace(renamed)
         wrong = ~labels.isin(["", *taxonomy.labels])
-        first = " ".join(str(labels[wrong].iloc[0]).split()) if wrong.any() else ""
-        mend = (
-            f"It is not an emotion of the taxonomy '{taxonomy.name}'. {nearest(first, taxonomy.labels)} Rename it in the "
-            f"mapping, such as `emotions: {{{first}: {taxonomy.labels[0]}}}`, or name a yaml that has it: `taxonomy: FILE.yaml`."
+        strange = list(dict.fromkeys(" ".join(str(label).split()) for label in labels[wrong]))
+        lower = {label: label.lower() for label in strange if label.lower() in taxonomy.labels}
+        ways = (
+            [f"`emotions: {{{', '.join(f'{label}: {plain}' for label, plain in list(lower.items())[:12])}}}` renames"]
+            if lower
+            else []
         )
+        others = [label for label in strange if label not in lower]
+        if others:
+            ways.append(f"`emotions: {{{others[0]}: LABEL}}` renames, with one of {', '.join(taxonomy.labels)} for LABEL")
+            ways.append(f"`missing: [{others[0]}]` takes it for no report, `taxonomy: FILE.yaml` names a yaml that has it")
+        mend = f"It is not an emotion of the taxonomy '{taxonomy.name}'. In the mapping {'; '.join(ways)}."
         cells.refuse(wrong, mend)
         return labels
 
@@ -249,3 +277,8 @@ class _Reader:
         mend = f"`multiply: {{{longer}: 0.001}}` makes seconds of milliseconds."
         self.told.warnings += odd_lengths(cells.where, seconds, length, mend)
         return (seconds / length).clip(0, 1)
+
+
+def _of_utc(text: pd.Series) -> pd.Series:
+    """Whether times end with the offset of UTC itself."""
+    return text.str.strip().str.contains(r"(?:Z|UTC|[+-]00(?::?00)?)$", na=False)

@@ -132,6 +132,11 @@ def _refuse_absent(name: str, folder: Path, field: str, file: AtomicFile | None,
             )
 
 
+def says_who_consents(name: str, cells: pd.Series) -> bool:
+    """Whether a column looks like consents by its name and by what it holds."""
+    return bool(_ALIKE.search(name)) and cells.str.strip().str.lower().isin([*_ANSWERS, *NO_NUMBER]).all()
+
+
 def not_named(values: Mapping[str, Any]) -> dict[str, Any]:
     """The whole config of a checkpoint, without the usual name of the column, which its user may not have named."""
     return {key: value for key, value in values.items() if key != "CONSENT_FIELD" or value != _usual_name()}

@@ -61,7 +61,10 @@ def agreed(shown: pd.DataFrame, views: pd.DataFrame, name: str, warn: Callable[[
         )
         return None
     if missing:
-        warn(f"{name}.imp: {missing} of {viewed} views of {name}.inter have no row with label 1: they are added as shown.")
+        warn(
+            f"{name}.imp: {missing} of {viewed} views of {name}.inter have no row with label 1: they are added as shown. "
+            "Where days are made from times, the wrong `timezone` does that."
+        )
         more = views.loc[~in_shown, _KEYS].drop_duplicates().assign(label=1.0, propensity=np.nan, position=np.inf)
         shown = pd.concat([shown, more], ignore_index=True)
     if lost:
@@ -81,5 +84,6 @@ def _shift_hint(watched: pd.DataFrame, views: pd.DataFrame) -> str:
     known = _index(views)
     for shift in (-1, 1):
         if _index(watched.assign(day=watched["day"] + shift)).isin(known).mean() > FOREIGN:
-            return f"; they would fit if {'1 were added to' if shift > 0 else '1 were taken from'} the days of .imp"
+            moved = "1 were added to" if shift > 0 else "1 were taken from"
+            return f"; they would fit if {moved} the days of .imp, or by another `timezone`, in which times become days"
     return ""
