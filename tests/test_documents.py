@@ -104,19 +104,37 @@ def test_the_tutorial_is_walked(monkeypatch, capsys):
     assert "negative_exposure" in said and Path("results/comparison/comparison.md").exists()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="the site is built with the extra `docs`: make docs")
 def test_the_reference_has_every_key_and_every_command():
-    pages = runpy.run_path(str(ROOT / "tools" / "reference_pages.py"))
-    keys, commands = pages["keys_page"](), pages["commands_page"]()
+    """And is what `python tools/reference_pages.py` makes."""
+    made = runpy.run_path(str(ROOT / "tools" / "reference_pages.py"))["pages"]()
+    assert {name: (ROOT / "docs" / name).read_text(encoding="utf-8") for name in made} == made
+    keys, commands = made["reference/keys.md"], made["reference/commands.md"]
     assert all(f"| `{key}` |" in keys for key in flat_keys(ESMRSettings))
     assert "| `gate` | when the re-ranker acts | `forecast`, `streak`, `always`, `never` | `forecast` | nothing" in keys
-    assert "| `min_engagement` |" in keys and "float in [0, 1] | `0.97`" in keys and "### affect" in keys
+    assert "float in [0, 1] | `0.97`" in keys and "### affect" in keys
     for name, parser in COMMANDS.items():
         assert f"## {name}\n" in commands
         assert all(action.option_strings[-1] in commands for action in parser._actions if action.option_strings and action.help)
-    docstrings = (
-        runpy.run_path(str(ROOT / "tools" / "docstrings.py"))["as_markdown"] if importlib.util.find_spec("griffe") else None
-    )
-    if docstrings:
-        said = docstrings("Of :class:`~a.b.C` and ``x``:\n\n    .. math:: a +\n        b\n\nthen :math:`c_i`.")
-        assert said == "Of `C` and `x`:\n\n    \\[\n    a +\n    b\n    \\]\n\nthen \\(c_i\\)."
+
+
+@pytest.mark.skipif(importlib.util.find_spec("griffe") is None, reason="the site is built with the extra `docs`: make docs")
+def test_equations_and_roles_of_docstrings_are_written_in_markdown():
+    as_markdown = runpy.run_path(str(ROOT / "tools" / "docstrings.py"))["as_markdown"]
+    said = as_markdown("Of :class:`~a.b.C` and ``x``:\n\n    .. math:: a +\n        b\n\nthen :math:`c_i`.")
+    assert said == "Of `C` and `x`:\n\n    \\[\n    a +\n    b\n    \\]\n\nthen \\(c_i\\)."
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_link_between_the_documents_is_dead(page):
+    text = re.sub(r"`[^`]*`", "", page.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not target.startswith("http"):
+            path, _, anchor = target.partition("#")
+            file = (page.parent / path).resolve() if path else page
+            assert file.exists(), f"{page.name}: {target}"
+            assert not anchor or anchor in _anchors(file), f"{page.name}: {target}"
+
+
+def _anchors(page: Path) -> set[str]:
+    heads = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}

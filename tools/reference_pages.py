@@ -1,4 +1,4 @@
-"""A hook of mkdocs: the reference pages of commands and keys, made from the parser and from the settings' own declarations."""
+"""The reference pages of commands and keys, from the parser and the settings' declarations: python tools/reference_pages.py."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import argparse
 import dataclasses
 import typing
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
 
 from recbole_esmr.config import ESMRSettings
 from recbole_esmr.files import shipped
@@ -21,11 +20,9 @@ from recbole_esmr.simulation.world import World
 ASKS = {SERVING: "nothing: a trained model is served otherwise", RERANKER: "a new re-ranker", "": "a new training"}
 
 
-def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are made, before mkdocs reads any."""
-    for path, text in {"reference/commands.md": commands_page(), "reference/keys.md": keys_page()}.items():
-        files.append(File.generated(config, path, content=text))
-    return files
+def pages() -> dict[str, str]:
+    """The text of each page by its path in the documentation."""
+    return {"reference/commands.md": commands_page(), "reference/keys.md": keys_page()}
 
 
 def commands_page() -> str:
@@ -123,3 +120,8 @@ def _cell(text: str) -> str:
 
 def _plain(text: str) -> str:
     return text.replace("<", "&lt;")
+
+
+if __name__ == "__main__":
+    for name, text in pages().items():
+        (Path(__file__).parents[1] / "docs" / name).write_text(text, encoding="utf-8")
