@@ -13,7 +13,7 @@ import pytest
 
 from recbole_esmr.cli import main
 from recbole_esmr.report.page import Chart, Page, Section, html, save_page
-from recbole_esmr.report.pages import kind_of, page_of
+from recbole_esmr.report.pages import _behind, kind_of, page_of
 from tests.test_compare_table import RESULT
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
@@ -88,6 +88,21 @@ def test_it_says_where_esmr_loses_and_who_is_worse_off():
     assert "No group is worse off than under engagement beyond the interval." in spared
 
 
+def test_it_says_in_which_figures_another_forecaster_is_better():
+    """By hand: less is better of errors, more of all else; coverage is neither."""
+    figures = {"valence_mae": [0.3, 0.4], "valence_r2": [0.1, 0.2], "brier": [0.11, 0.10], "macro_f1": [0.3, 0.2]}
+    frame = pd.DataFrame({**figures, "coverage80": [0.7, 0.8]}, index=["ESMR encoder", "hist_ols"])
+    assert _behind(frame) == ["valence r2 (hist_ols 0.2000)", "brier (hist_ols 0.1000)"]
+
+
+def test_a_page_says_nothing_of_where_files_lay():
+    kept = {"data_path": "/home/ann/data", "checkpoint_dir": "saved", "gate": "never", "dataset": "mine"}
+    page = page_of([{**ROLLOUT, "config": {**ROLLOUT["config"], **kept}}])
+    config = next(text for section in page.sections for _, text in section.details)
+    assert "/home/ann" not in config and "checkpoint_dir" not in config and '"gate": "never"' in config
+    assert "Only trials with people can show it." in _text(page)
+
+
 def test_a_comparison_says_who_is_best_and_where_the_first_loses():
     page = page_of([COMPARISON])
     assert page.headline[0].startswith("Best ndcg@10: B&B 0.3000; A_1 0.2000 (difference +0.1000 [+0.0500, +0.1500], q 0.000)")
@@ -124,11 +139,14 @@ def test_pages_of_files_and_folders(tmp_path, capsys):
     (tmp_path / "results").mkdir()
     (tmp_path / "results/rollout.json").write_text(json.dumps(ROLLOUT).replace("0.012", "null"))
     (tmp_path / "results/other.json").write_text('{"a": 1}')
-    (tmp_path / "effects.json").write_text(json.dumps(CAUSAL))
-    assert main(["report", "results", "effects.json"]) == 0
+    (tmp_path / "results/within").mkdir()
+    (tmp_path / "results/within/effects.json").write_text(json.dumps(CAUSAL))
+    (tmp_path / "results/.within.work").mkdir()
+    (tmp_path / "results/.within.work/rollout.json").write_text(json.dumps({**ROLLOUT, "world": "unfinished"}))
+    assert main(["report", "results"]) == 0
     assert "Written: results/report.html" in capsys.readouterr().out
     text = Path("results/report.html").read_text()
-    assert "Under ESMR 15.0%" in text and "exposure angry" in text
+    assert "Under ESMR 15.0%" in text and "exposure angry" in text and "unfinished" not in text
 
 
 @pytest.mark.parametrize(
