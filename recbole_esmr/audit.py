@@ -14,7 +14,7 @@ from tqdm import tqdm
 from recbole_esmr.checkpoint import package_versions, threads
 from recbole_esmr.data.catalogue import Catalogue, load_catalogue, require_item_emotions
 from recbole_esmr.data.dataset import ESMRDataset
-from recbole_esmr.data.trace import TRAIN
+from recbole_esmr.data.trace import BLOCK, TRAIN
 from recbole_esmr.emotion import Taxonomy, load_taxonomy
 from recbole_esmr.errors import ConfigError
 from recbole_esmr.evaluator.leak import leaks, make_up
@@ -32,6 +32,10 @@ from recbole_esmr.recbole_models import MODEL_NAME
 
 GRIEVANCE = ("angry", "disappointed")
 """Emotions that puppets of the arm ``grievance`` dwell on together."""
+
+
+LAST_DAYS = 60
+"""Held-out days of a person that are looked at."""
 
 
 def audit(
@@ -136,7 +140,7 @@ def leak(model: ESMR, dataset: ESMRDataset, seed: int, most: int = 3000) -> dict
     Args:
         model: trained on ``dataset``.
         seed: of who is asked about, of lots and resamples.
-        most: person-days; of more, those of people drawn at random.
+        most: person-days; of more, those of people drawn at random. Of nobody more than the last :data:`LAST_DAYS` count.
 
     Returns:
         ``days``, ``people``, ``negative`` (share of the days) and what :func:`~recbole_esmr.evaluator.leak.leaks` says by
@@ -145,6 +149,7 @@ def leak(model: ESMR, dataset: ESMRDataset, seed: int, most: int = 3000) -> dict
     """
     trace = dataset.trace
     told = np.isfinite(trace.valence) & (trace.role != TRAIN)
+    told &= told[:, ::-1].cumsum(axis=1)[:, ::-1] <= LAST_DAYS
     order = np.random.default_rng([seed, 4]).permutation(trace.users)
     user = np.sort(order[np.cumsum(told.sum(axis=1)[order]) <= most])
     row, day = np.nonzero(told[user])
@@ -154,8 +159,14 @@ def leak(model: ESMR, dataset: ESMRDataset, seed: int, most: int = 3000) -> dict
     rule = replace(model.settings.serving, rank_by=WATCH_TIME)
     closed = replace(rule, gate=replace(rule.gate, rule=NEVER))
     served = {"engagement": (closed, None), MODEL_NAME: (rule, None), f"{MODEL_NAME} without consent": (rule, False)}
+    at_once = max(1, BLOCK // trace.days)
     slates = {
-        name: make_up(model.ranked(person, day, by, consent=consent).ranking.items, model.catalogue)
+        name: np.concatenate(
+            [
+                make_up(model.ranked(person[part], day[part], by, consent=consent).ranking.items, model.catalogue)
+                for part in (slice(start, start + at_once) for start in range(0, len(day), at_once))
+            ]
+        )
         for name, (by, consent) in served.items()
     }
     said = {"days": len(day), "people": len(np.unique(person)), "negative": float(negative.mean())}

@@ -56,6 +56,9 @@ BASELINES: dict[str, type[Baseline]] = {
 CEILINGS = ("oracle", "informed")
 """Policies that see what no platform could; they pay as much of the engagement ranking's watch time as others may."""
 
+NOT_TRAINED = (*UNTRAINED, *CEILINGS)
+"""Policies that nobody would deploy: their harm is no reason to stop."""
+
 GAINS = dict(zip(("gain", "gain_informed"), CEILINGS, strict=True))
 """Figures that say how much of the way to each ceiling is covered."""
 
@@ -201,8 +204,11 @@ def refuse_harm(result: dict[str, Any]) -> None:
     Raises:
         HarmError: who, under what, by how much.
     """
-    names = {label.partition("+")[0] for label in (*UNTRAINED, *CEILINGS)}
-    found = [harm for harm in result["harms"] if harm["policy"].partition("+")[0] not in names]
+    names = _labels([_named(policy).label for policy in result["config"]["policies"]])
+    asked = {
+        label for label, policy in zip(names, result["config"]["policies"], strict=True) if _named(policy).name in NOT_TRAINED
+    }
+    found = [harm for harm in result["harms"] if harm["policy"] not in asked]
     if found:
         told = "; ".join(
             f"{harm['group']} under {harm['policy']}, {harm['figure']} "

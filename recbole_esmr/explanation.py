@@ -164,7 +164,8 @@ def _item(reasons: Reasons, place: int, column: int, name: str) -> dict[str, Any
 def _sentence(said: Mapping[str, Any], slates: Slates, place: int, new: torch.Tensor, gone: torch.Tensor, model: ESMR) -> str:
     who, row = f"{said['user']}, day {said['day']}", int(slates.ranking.candidates.row[place])
     if not said["acted"]:
-        return f"{who}: what the engagement ranking shows, for {_why_not(slates, row, place)}."
+        limited = ", within the limits on one emotion" if bool((slates.ranking.held_back[place] > 0).any()) else ""
+        return f"{who}: what the engagement ranking shows{limited}, for {_why_not(slates, row, place)}."
     count = len(said["shown_instead"])
     is_not = "is not" if count == 1 else "are not"
     head = f"{who}: {count} of {len(said['items'])} items {is_not} what the engagement ranking would show"

@@ -123,8 +123,8 @@ def make_parser() -> argparse.ArgumentParser:
     live.add_argument("--new_people", action="store_true", help="meet people who are not in the log")
     live.add_argument("--keep", type=of_line.new_folder, help="keep logs, states and checkpoints in this folder")
     live.add_argument(
-        "--strict", action="store_true", help="exit with 3 where a trained policy leaves everybody, or a group, worse off than "
-        "the policy compared with, beyond the interval of the difference",
+        "--strict", action="store_true", help="exit with 3 where a trained policy leaves everybody, or a group, worse off on "
+        "average than the policy compared with, beyond the interval of the difference",
     )  # fmt: skip
     live.add_argument("--replicates", type=of_line.positive, default=1000, help="of the bootstrap (default: %(default)s)")
     _json(live)

@@ -87,6 +87,16 @@ def test_what_a_draft_makes_of_columns(tmp_path, files, part, expected):
     assert yaml.safe_load(draft_mapping(tmp_path))[part]["columns"] == expected
 
 
+def test_whether_something_was_watched_is_no_share_of_it(tmp_path):
+    _written(
+        tmp_path,
+        views="member,video,time\na,x,2024-03-24T20:00:00\n",
+        feed="member,video,date,place,watched\na,x,2024-03-24,0,1\na,y,2024-03-24,1,0\n",
+    )
+    said = yaml.safe_load(draft_mapping(tmp_path))
+    assert said["inter"]["file"] == "views.csv" and said["imp"]["columns"]["label"] == "watched"
+
+
 def test_a_draft_knows_the_names_that_platforms_use(tmp_path):
     """Accounts and assets; a file with times and shares is the views, that of what was shown is not; a consent is never lost."""
     _written(

@@ -324,10 +324,32 @@ def test_views_that_are_longer_than_their_item_were_watched_again(tmp_path):
             _import(tmp_path, mapping, views=head + "".join(rows) + wrong)
 
 
-def test_a_scale_that_is_proposed_has_round_ends():
-    assert typical_scale(pd.Series([5.0, 84.1, *[50.0] * 40, 103.5])) == [0, 100]
-    assert typical_scale(pd.Series([8.0, 96.0])) == [0, 100] and typical_scale(pd.Series([1.0, 7.0])) == [1, 7]
-    assert typical_scale(pd.Series([3.0, 4200.0])) == [0, 10000] and typical_scale(pd.Series([-300.0, 20.0])) == [-1000, 1000]
+def test_a_scale_that_is_proposed_is_a_usual_one():
+    """Of shares the largest twentieth may lie beyond it; nobody's scale ends where the answers do."""
+    watched = pd.Series([5.0, 84.1, *[50.0] * 40, 103.5])
+    assert typical_scale(watched, longer=True) == [0, 100] and typical_scale(watched) is None
+    assert typical_scale(pd.Series([8.0, 96.0])) == [0, 100] and typical_scale(pd.Series([3.0, 4200.0])) is None
+    assert typical_scale(pd.Series([*[3.0] * 97, 6.0, 7.0])) == [1, 7]
+
+
+@pytest.mark.parametrize("answers", [("granted", "withdrawn"), ("1", "n.a."), ("yes", "no")])
+def test_a_column_called_consent_is_never_passed_over(tmp_path, answers):
+    people = "who,consent\na,{}\nb,{}\n".format(*answers)
+    mapping = ONLY_VIEWS + (
+        "day: {file: diary.csv, columns: {user_id: who, day: date}}\nuser: {file: people.csv, columns: {user_id: who}}\n"
+    )
+    with pytest.raises(DataError, match="'consent' looks as if it said who consents"):
+        _import(tmp_path, mapping, diary="who,date\na,2024-03-24\n", people=people)
+
+
+def test_columns_that_are_used_or_are_of_items_are_no_consent_passed_over(tmp_path):
+    mapping = ONLY_VIEWS + (
+        "day: {file: diary.csv, columns: {user_id: who, day: date}, where: {consented: 1}}\n"
+        "item: {file: items.csv, columns: {item_id: what}}\n"
+    )
+    diary = "who,date,consented\na,2024-03-24,1\nb,2024-03-24,0\n"
+    report, _ = _import(tmp_path, mapping, diary=diary, items="what,comments_allowed\nx,1\n")
+    assert report.rows["day"] == 1
 
 
 @pytest.mark.parametrize(("yes", "no"), [("True", "False"), ("yes", "no"), ("Y", "N"), ("1", "0")])

@@ -53,6 +53,7 @@ def test_a_planted_leak_is_found_with_its_size():
         assert nothing["low"] < 0.5 < nothing["high"] and nothing["mean"] == pytest.approx(0.5, abs=0.04)
         assert day["mean"] == pytest.approx(size, abs=0.04) and day["low"] > 0.6
         assert 0.01 < day["high"] - day["mean"] < 0.06
+        assert day["difference"]["low"] > 0.1 and nothing["difference"] == {"mean": 0, "low": 0, "high": 0}
     person = found["of the person"]
     assert person[STRANGER]["low"] > 0.7 and abs(person[ACQUAINTANCE]["mean"] - 0.5) < 0.05
 

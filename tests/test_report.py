@@ -82,10 +82,10 @@ def test_it_says_where_esmr_loses_and_who_is_worse_off():
     said = _text(page_of([ROLLOUT]))
     assert "ESMR: days on which people come -0.0300 [-0.0400, -0.0200] beside engagement." in said
     assert "ESMR: expected watch minutes a day -0.1200" in said and "RMSSD" not in said, "not beyond its interval"
-    assert "Worse off than under engagement, beyond the interval:" in said and "vulnerable under" not in said
+    assert "Worse off on average than under engagement, beyond the interval:" in said
     assert "general under ESMR: negative day share +0.0200 [+0.0100, +0.0300]" in said
     spared = _text(page_of([{**ROLLOUT, "harms": []}]))
-    assert "No group is worse off than under engagement beyond the interval." in spared
+    assert "No group is worse off on average than under engagement beyond the interval." in spared
 
 
 def test_it_says_in_which_figures_another_forecaster_is_better():
@@ -97,9 +97,19 @@ def test_it_says_in_which_figures_another_forecaster_is_better():
 
 def test_a_page_says_nothing_of_where_files_lay():
     kept = {"data_path": "/home/ann/data", "checkpoint_dir": "saved", "gate": "never", "dataset": "mine"}
-    page = page_of([{**ROLLOUT, "config": {**ROLLOUT["config"], **kept}}])
+    kept |= {
+        "checkpoints": ["/home/ann/saved/ESMR.pth", "saved/a/BPR.pth"],
+        "arguments": ["--trust=~/keys/mine.pub", "ESMR:/home/ann/x/E.pth"],
+    }
+    page = page_of([{**ROLLOUT, "config": {**ROLLOUT["config"], **kept}}], "recbole-esmr rollout --log=/home/ann/log --seeds=1")
     config = next(text for section in page.sections for _, text in section.details)
-    assert "/home/ann" not in config and "checkpoint_dir" not in config and '"gate": "never"' in config
+    assert all(f'"{name}"' in config for name in ("ESMR.pth", "saved/a/BPR.pth", "--trust=mine.pub", "ESMR:E.pth"))
+    assert (
+        "rollout --log=log --seeds=1" in _text(page)
+        and "ann" not in config + _text(page)
+        and "checkpoint_dir" not in config
+        and '"gate": "never"' in config
+    )
     assert "Only trials with people can show it." in _text(page)
 
 

@@ -61,7 +61,7 @@ def test_who_is_worse_off_by_hand():
     ]
 
 
-@pytest.mark.parametrize(("policies", "code"), [("ESMR,random", 3), ("random,oracle,informed", 0), ("", 0)])
+@pytest.mark.parametrize(("policies", "code"), [("ESMR,random", 3), ("random,oracle,pop", 0), ("", 0)])
 def test_strict_is_about_what_is_trained(policies, code, monkeypatch, capsys, result):
     change = {"group": "casual", "figure": "valence", "mean": -0.1, "low": -0.2, "high": -0.05}
     found = [{"policy": name, **change} for name in policies.split(",") if name]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from lightgbm import LGBMClassifier
+from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from recbole_esmr.data.catalogue import Catalogue
-from recbole_esmr.evaluator.statistics import Bootstrap, Statistic, weighted_mean
+from recbole_esmr.evaluator.statistics import Bootstrap, Statistic, difference, weighted_mean
 
 FOLDS = 5
 """Parts of the people; of each the attacker has seen the slates and moods of the others alone."""
@@ -26,7 +29,7 @@ LOTS = 20
 
 def leaks(
     slates: dict[str, np.ndarray], negative: np.ndarray, person: np.ndarray, seed: int, replicates: int = 500
-) -> dict[str, dict[str, dict[str, float]]]:
+) -> dict[str, dict[str, dict[str, Any]]]:
     r"""Attribute inference of a negative day from what its slate is made of.
 
     An attacker who knows slates and moods of other people learns to tell negative days: a logistic regression and boosted trees,
@@ -47,26 +50,36 @@ def leaks(
         replicates: of the bootstrap over people.
 
     Returns:
-        by name, for :data:`STRANGER` and :data:`ACQUAINTANCE`, ``mean``, ``low``, ``high``; NaN where nobody has days of both
-        kinds.
+        by name, for :data:`STRANGER` and :data:`ACQUAINTANCE`, ``mean``, ``low``, ``high``, and under ``difference`` the same of
+        it less that of the first name; NaN where nobody has days of both kinds.
     """
     people, person = np.unique(person, return_inverse=True)
     attacks = {STRANGER: _of_stranger, ACQUAINTANCE: _of_acquaintance}
-    figures = {
-        (name, who): attack(made_of, negative, person) for name, made_of in slates.items() for who, attack in attacks.items()
-    }
-    bootstrap = Bootstrap(np.zeros(len(people), dtype=int), replicates, np.random.default_rng([seed, 2]))
-    found = bootstrap.interval({f"{name}\t{who}": statistic for (name, who), statistic in figures.items()})
+    cases = [(name, who) for name in slates for who in attacks]
+    figures = {(name, who): attacks[who](slates[name], negative, person) for name, who in cases}
     generator, everybody = np.random.default_rng([seed, 6]), np.ones((1, len(people)))
     lots = [_dealt_out(negative, person, generator) for _ in range(LOTS)]
-    first = next(iter(slates.values()))
-    spread = {who: np.std([attack(first, lot, person)(everybody)[0] for lot in lots]) for who, attack in attacks.items()}
-    said: dict[str, dict[str, dict[str, float]]] = {name: {} for name in slates}
+    strayed = {(name, who): [attacks[who](slates[name], lot, person)(everybody)[0] for lot in lots] for name, who in cases}
+    spread = {case: float(np.std(found)) for case, found in strayed.items()}
+    first = next(iter(slates))
+    asked = {f"{name}\t{who}": statistic for (name, who), statistic in figures.items()}
+    asked |= {f"{name}\t{who}\tless": difference(figures[name, who], figures[first, who]) for name, who in figures}
+    bootstrap = Bootstrap(np.zeros(len(people), dtype=int), replicates, np.random.default_rng([seed, 2]))
+    found = bootstrap.interval(asked)
+    said: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in slates}
     for name, who in figures:
-        of_people = found[f"{name}\t{who}"]
-        reach = max(1.96 * float(spread[who]), (of_people["high"] - of_people["low"]) / 2)
-        said[name][who] = {"mean": of_people["mean"], "low": of_people["mean"] - reach, "high": of_people["mean"] + reach}
+        less = 0.0 if name == first else float(np.hypot(spread[name, who], spread[first, who]))
+        said[name][who] = {
+            **_at_least(found[f"{name}\t{who}"], spread[name, who]),
+            "difference": _at_least(found[f"{name}\t{who}\tless"], less),
+        }
     return said
+
+
+def _at_least(found: dict[str, float], spread: float) -> dict[str, float]:
+    """An estimate with the wider of its bootstrap's interval and of that by its spread where nothing is to be told."""
+    reach = max(1.96 * spread, (found["high"] - found["low"]) / 2)
+    return {"mean": found["mean"], "low": found["mean"] - reach, "high": found["mean"] + reach}
 
 
 def _of_stranger(made_of: np.ndarray, negative: np.ndarray, person: np.ndarray) -> Statistic:
@@ -94,7 +107,11 @@ def make_up(items: np.ndarray, catalogue: Catalogue) -> np.ndarray:
 
 
 def _told(made_of: np.ndarray, negative: np.ndarray, person: np.ndarray) -> np.ndarray:
-    """Log odds of a negative day by attackers who do not know the person, (N,); 0 where they have nothing to learn from."""
+    """How likely a day is a negative one, by attackers who do not know the person: its place among those of its fold, (N,).
+
+    From 0 to 1, so that folds whose attackers were taught more or fewer negative days are on one scale; 0 where there is nothing
+    to learn from.
+    """
     told = np.zeros(len(made_of))
     folds = GroupKFold(min(FOLDS, int(person.max()) + 1))
     for known, asked in folds.split(made_of, groups=person):
@@ -103,7 +120,8 @@ def _told(made_of: np.ndarray, negative: np.ndarray, person: np.ndarray) -> np.n
         linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(made_of[known], negative[known])
         trees = LGBMClassifier(n_estimators=100, learning_rate=0.05, num_leaves=15, random_state=1, n_jobs=1, verbose=-1)
         trees.fit(made_of[known], negative[known])
-        told[asked] = (linear.decision_function(made_of[asked]) + trees.predict(made_of[asked], raw_score=True)) / 2
+        odds = linear.decision_function(made_of[asked]) + trees.predict(made_of[asked], raw_score=True)
+        told[asked] = rankdata(odds) / len(asked)
     return told
 
 

@@ -17,7 +17,8 @@ class Guard:
     """The largest part of a slate that one emotion, or all negative emotions together, may have.
 
     An item counts for the emotion that it expresses most. Items without one, and emotions that are neither pleasant nor
-    unpleasant, are not limited. A share above 0 always leaves one place. 1 limits nothing.
+    unpleasant, are not limited. A share above 0 always leaves one place. 1 limits nothing. Where too few other candidates are
+    left a slate is filled with the best of what was held back.
     """
 
     emotion_share: float = setting("largest share of a slate that one emotion may have", low=0, high=1, changes=SERVING)

@@ -32,17 +32,17 @@ class ExportSettings:
 class Reasons:
     r"""The value of each candidate in parts.
 
-    .. math:: h_{ui} + w_u q_{ui} = \sum_r part_{uir}, \quad
+    .. math:: h_{ui} + w_u q_{ui} - l_{ui} = \sum_r part_{uir}, \quad
               part_{uif} = \frac{w_u}{K_u} \Big(M_u\, s_u\, ratio_{ui}\, g_{if} \frac{w_f}{0.1} - \text{mean over candidates}\Big)
 
     for a trait f (:class:`~recbole_esmr.causal.traits.Traits`) with weight w_f, M what a unit of mood is worth to the person
     today, s their susceptibility. :data:`LEARNED` is the same of the re-ranker's B, :data:`DOUBT` of its pessimism;
     :data:`ENGAGEMENT` is what the engagement ranking ranks by,
-    :data:`GUARD` what a full slate takes off an emotion (:class:`~recbole_esmr.model.guard.Guard`).
+    :data:`GUARD` is l, what a full kind takes off (:class:`~recbole_esmr.model.guard.Guard`).
 
     Attributes:
         names: of the R parts.
-        part: (B, C, R); 0 of everything but the engagement where a slate is the engagement ranking's.
+        part: (B, C, R); 0 of everything but the engagement and the limit where a slate is the engagement ranking's.
         amount: (B, C, R) how much of a trait an item brings if it is shown, exposure units; 0 of other parts.
         weight: (B, R) effect of a unit of it on the person's mood, discounted by its uncertainty; 0 of other parts.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -85,15 +86,23 @@ def made_with(result: Mapping[str, Any], command: str, what: str = "") -> Sectio
     details = [("Config", json.dumps(config, indent=1, default=str, ensure_ascii=False))]
     text = [f"Made with {versions}."] if versions else []
     return Section(
-        f"How it was made{f': {what}' if what else ''}", [*text, *([f"Command: {command}"] if command else [])], details=details
+        f"How it was made{f': {what}' if what else ''}",
+        [*text, *([f"Command: {_without_places(command)}"] if command else [])],
+        details=details,
     )
 
 
 def _without_places(part: Any) -> Any:
     """A config without where its files lay: that says something of the sender's machine, and nothing to the reader."""
-    if not isinstance(part, Mapping):
-        return part
-    return {key: value for key, value in part.items() if not key.endswith(("_path", "_dir"))}
+    if isinstance(part, Mapping):
+        return {key: _without_places(value) for key, value in part.items() if not str(key).endswith(("_path", "_dir"))}
+    if isinstance(part, list | tuple):
+        return [_without_places(value) for value in part]
+    return _PLACE.sub("", part) if isinstance(part, str) else part
+
+
+_PLACE = re.compile(r"(?<![\w.\-])(?<!https:)(?<!http:)(?:~|\.\.?|[A-Za-z]:)?[/\\][^\s,'\"]*[/\\]")
+"""The folders of an absolute path, or of one from here, in a text."""
 
 
 # -- one run -------------------------------------------------------------------------------------------------------------
@@ -298,8 +307,7 @@ def _policies(result: Mapping[str, Any]) -> tuple[list[str], list[Section]]:
         sections.append(Section("How long bad episodes last", charts=[charts.survival(result["survival"])]))
     lines = []
     if "harms" in result:  # files written before it was do not say
-        harmed = [harm for harm in result["harms"] if harm["policy"] in own]
-        lines = harm_lines({**result, "harms": harmed}).splitlines()
+        lines = harm_lines(dict(result)).splitlines()
     sections.append(Section("Who is worse off", lines, tables=[groups_frame(dict(result))]))
     return words, sections
 

@@ -344,13 +344,13 @@ def groups_table(result: dict[str, Any], figure: str = "negative_day_share") -> 
 def harm_lines(result: dict[str, Any]) -> str:
     """Who is worse off under which policy, a line each."""
     if not result["harms"]:
-        return f"No group is worse off than under {result['compared_with']} beyond the interval."
+        return f"No group is worse off on average than under {result['compared_with']} beyond the interval."
     lines = [
         f"  {harm['group']} under {harm['policy']}: {harm['figure'].replace('_', ' ')} {harm['mean']:+.4f} "
         f"[{harm['low']:+.4f}, {harm['high']:+.4f}]"
         for harm in result["harms"]
     ]
-    return "\n".join([f"Worse off than under {result['compared_with']}, beyond the interval:", *lines])
+    return "\n".join([f"Worse off on average than under {result['compared_with']}, beyond the interval:", *lines])
 
 
 def groups_frame(result: dict[str, Any], figure: str = "negative_day_share") -> pd.DataFrame:

@@ -94,14 +94,17 @@ def _refuse_unread_consent(said: CSVMapping, tables: Sequence[Table]) -> None:
     Raises:
         DataError: the column, and how to say what it is.
     """
-    mapped = {column for part in said.parts.values() for column in part.columns.values() if isinstance(column, str)}
+    used = set[str]()
+    for part in said.parts.values():
+        used |= {column for column in part.columns.values() if isinstance(column, str)} | set(part.where)
+    people = {part.columns["user_id"] for part in said.parts.values() if "user_id" in part.columns}
     for table in tables:
-        for column in map(str, table.cells):
-            if column not in mapped and says_who_consents(column, table.cells[column].fillna("")):
+        for column in map(str, table.cells if people & set(map(str, table.cells)) else []):
+            if column not in used and says_who_consents(column, table.cells[column].fillna("")):
                 raise DataError(
                     f"{table.name}: the column '{column}' looks as if it said who consents, and the mapping does not read it. If "
-                    f"it does, map it in the part 'user': `consent: {column}`. If it says something else, give it a name of your "
-                    f"own there, such as `newsletter: {column}`."
+                    f"it does, map it in a part 'user' that reads {table.name}: `consent: {column}`. If it says something else, "
+                    f"give it a name of your own in the part that reads it, such as `newsletter: {column}`."
                 )
 
 

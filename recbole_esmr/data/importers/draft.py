@@ -190,7 +190,8 @@ def _numbers(suffix: str, group: list[Guess], fields: dict[str, str], taken: lis
         values = text.str.replace(",", ".", regex=False).astype(float)
         low, high = RANGES[name]
         if len(columns) > 1 or values.min() < low or values.max() > high:
-            yield _line(f"  scale: {{{name}: {typical_scale(values)}}}", f"seen: {values.min():g} to {values.max():g}")
+            scale, seen = typical_scale(values, name == "watch_ratio"), f"seen: {values.min():g} to {values.max():g}"
+            yield _line(f"  scale: {{{name}: {scale}}}", seen) if scale else _line(f"  # scale: {{{name}: [LOW, HIGH]}}", seen)
         if decimal_sign(text) is None:
             yield _line('  # decimal: ","', "or take the commas out, if they separate thousands")
 

@@ -122,6 +122,8 @@ def _fits(field: str, column: str, cells: pd.Series) -> bool:
         return bool(text.str.lower().isin([*YES, *NO]).all())
     if field == "consent":
         return True  # a column of that name is never passed over: what it holds is checked when it is read
+    if field == "watch_ratio":
+        return _is_numeric(text) and not text.isin([*YES, *NO]).all()  # whether, not how much
     if field == "emotion":
         return not _is_numeric(text) and text.nunique() <= 30
     return field in TEXT or _is_numeric(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -125,16 +124,16 @@ def whole_as_int(values: pd.Series) -> pd.Series:
     return values.astype(np.int64)
 
 
-def typical_scale(values: pd.Series) -> list[int]:
-    """The narrowest of the usual scales that holds all values but the largest twentieth; round ends where none does.
+def typical_scale(values: pd.Series, longer: bool = False) -> list[int] | None:
+    """The narrowest of the usual scales that holds all values; None where none does, for nobody's scale ends where answers do.
 
-    Never the smallest and the largest value that were seen: nobody's scale ends there.
+    Args:
+        values: what was written.
+        longer: whether the largest twentieth may lie beyond it, as views that are watched again do.
     """
-    low, high, most = float(values.min()), float(values.quantile(0.95)), float(values.abs().max())
+    low, high = float(values.min()), float(values.quantile(0.95) if longer else values.max())
     fitting = [ends for ends in SCALES if ends[0] <= low and high <= ends[1]]
-    round_end = int(10 ** math.ceil(math.log10(max(most, 1.0))))
-    low_end, high_end = min(fitting, key=lambda ends: ends[1] - ends[0], default=(-round_end if low < 0 else 0, round_end))
-    return [low_end, high_end]
+    return [*min(fitting, key=lambda ends: ends[1] - ends[0])] if fitting else None
 
 
 def scaled(cells: Cells, values: pd.Series, ends: tuple[float, float], field: str, to: tuple[float, float]) -> pd.Series:
@@ -165,9 +164,10 @@ def check_range(cells: Cells, values: pd.Series, field: str, column: Column, par
     above = values > high if high is not None else pd.Series(False, index=values.index)
     seen = f"{values.min():.6g} to {values.max():.6g}"
     if low is not None and high is not None:
+        example = typical_scale(values, field == "watch_ratio") or [0, 100]
         mend = (
             f"Expected a number in the range [{low:g}, {high:g}] for {field}; the column goes from {seen}. Say the two ends of "
-            f"your scale in the part '{part}' of the mapping, such as `scale: {{{field}: {typical_scale(values)}}}`."
+            f"your scale in the part '{part}' of the mapping, such as `scale: {{{field}: {example}}}`."
         )
     else:
         mend = f"Expected a number of at least {low:g} for {field}." if low is not None else ""

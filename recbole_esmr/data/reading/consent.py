@@ -133,8 +133,9 @@ def _refuse_absent(name: str, folder: Path, field: str, file: AtomicFile | None,
 
 
 def says_who_consents(name: str, cells: pd.Series) -> bool:
-    """Whether a column looks like consents by its name and by what it holds."""
-    return bool(_ALIKE.search(name)) and cells.str.strip().str.lower().isin([*_ANSWERS, *NO_NUMBER]).all()
+    """Whether a column looks like consents: by its name alone where that says so, else also by what it holds."""
+    answers_alone = cells.str.strip().str.lower().isin([*_ANSWERS, *NO_NUMBER]).all()
+    return "consent" in name.lower() or bool(_ALIKE.search(name) and answers_alone)
 
 
 def not_named(values: Mapping[str, Any]) -> dict[str, Any]:
