@@ -214,7 +214,7 @@ def _audit(options: argparse.Namespace, keys: list[str]) -> None:
 
     result = audit(
         options.checkpoint, options.rounds, options.puppets, options.slate, options.offer, options.seed, options.amplifier,
-        _changes(keys), options.output, options.bars,
+        options.endpoint, _changes(keys), options.output, options.bars,
     )  # fmt: skip
     options.say(audit_table(result))
     _say_written(options)

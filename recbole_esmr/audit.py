@@ -24,6 +24,7 @@ from recbole_esmr.files import SCHEMA_VERSION, write_json
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.gate import NEVER
 from recbole_esmr.model.ranking import WATCH_TIME
+from recbole_esmr.policy.endpoint import Endpoint
 from recbole_esmr.policy.esmr import ESMRPolicy
 from recbole_esmr.policy.recbole import RecBolePolicy
 from recbole_esmr.policy.untrained import Amplifier, Random
@@ -46,6 +47,7 @@ def audit(
     offer: float = 0.3,
     seed: int = 1,
     amplifier: float | None = None,
+    endpoints: Sequence[str] = (),
     config_dict: Mapping[str, Any] | None = None,
     output: str | Path | None = None,
     show_progress: bool = True,
@@ -60,6 +62,8 @@ def audit(
         offer: share of the items that is on offer in a round, the same to every model.
         seed: of pools, controls and of what puppets watch.
         amplifier: also audit a planted amplifier, which keeps this share of a slate for the emotion that somebody watched most.
+        endpoints: addresses that answer with slates (:class:`~recbole_esmr.policy.endpoint.Endpoint`), audited on the items of
+            the checkpoints' data.
         config_dict: keys to change of the checkpoints' configs.
         output: a file to write what is returned to, as JSON.
         show_progress: whether to show a bar.
@@ -75,6 +79,7 @@ def audit(
         DataError: no item has an emotion.
     """
     start = perf_counter()
+    remote = {url: Endpoint(url) for url in endpoints}
     loaded = [load_data_and_model(path, {"state": "WARNING", **(config_dict or {})}) for path in checkpoints]
     config, _, dataset, *_ = loaded[0]
     names = np.array([str(name) for name in dataset.field2id_token[dataset.iid_field]])
@@ -95,6 +100,7 @@ def audit(
     for made_of, model, data, *_ in loaded:
         trained.append(_label(str(made_of["model"]), policies))
         policies[trained[-1]] = _policy(made_of, model, data)
+    policies |= remote
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in policies}
     with tqdm(total=len(policies) * len(arms), desc="audit", unit="arm", disable=not show_progress) as bar:
         for name, policy in policies.items():
@@ -105,7 +111,7 @@ def audit(
         "schema_version": SCHEMA_VERSION,
         "config": {
             "checkpoints": list(map(str, checkpoints)), "rounds": rounds, "puppets": puppets, "slate": slate, "offer": offer,
-            "amplifier": amplifier, "dataset": str(config["dataset"]),
+            "amplifier": amplifier, "endpoints": list(endpoints), "dataset": str(config["dataset"]),
         },
         "seed": seed,
         "policies": found,

@@ -221,6 +221,10 @@ def make_parser() -> argparse.ArgumentParser:
     check.add_argument("--slate", type=of_line.positive, default=10, help="items of a slate (default: %(default)s)")
     check.add_argument("--offer", type=of_line.share, default=0.3, help="share of the items on offer in a round (default: 0.3)")
     check.add_argument("--amplifier", type=of_line.share, help="also a planted amplifier that keeps this share of a slate")
+    check.add_argument(
+        "--endpoint", action="append", default=[], metavar="URL",
+        help="also a recommender behind this address (docs/audit.md says what it is asked); may be given again",
+    )  # fmt: skip
     check.add_argument("--seed", type=of_line.seed, default=1, help="same seed, same walks (default: %(default)s)")
     _json(check)
     _report(check)
