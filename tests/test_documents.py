@@ -79,7 +79,19 @@ def test_the_python_of_the_documents_runs(page, place, block, trained, smaller, 
     slates = np.tile(np.arange(4), (5, 1))
     morning = Observation(1, everybody, np.full(5, 4), np.ones(len(items), dtype=bool))
     evening = Feedback(1, everybody, slates, np.full((5, 4), 0.5), nothing, {})
-    exec(compile(block, f"{page.name}", "exec"), {"users": users, "items": items, "observation": morning, "feedback": evening})
+    space = {"users": users, "items": items, "observation": morning, "feedback": evening}
+    given, checkpoints = set(space), set(Path("saved").iterdir())
+    exec(compile(block, page.name, "exec"), space)
+    made = {name: value for name, value in space.items() if name not in given and name != "__builtins__"}
+    assert all(value is not None for value in made.values())
+    if page.stem == "policy":
+        assert made["slates"].shape == (5, 4) and (made["slates"] >= 0).all()
+    elif page.stem == "encoder":
+        assert made["seen"].tomorrow.shape[0] == len(names[dataset.uid_field])
+    elif page.stem == "worlds":
+        assert made["hours"].shape == (1000,) and not made["terminated"].any()
+    else:  # it trains
+        assert set(Path("saved").iterdir()) > checkpoints
 
 
 def test_the_tutorial_is_walked(monkeypatch, capsys):

@@ -87,6 +87,12 @@ def test_what_a_draft_makes_of_columns(tmp_path, files, part, expected):
     assert yaml.safe_load(draft_mapping(tmp_path))[part]["columns"] == expected
 
 
+def test_a_switch_is_no_day(tmp_path):
+    _written(tmp_path, views="user,item,day\na,x,1\n", people="user,profile,alerts_on\na,keen,1\nb,keen,0\n")
+    said = yaml.safe_load(draft_mapping(tmp_path))
+    assert said["user"]["file"] == "people.csv" and "day" not in said
+
+
 def test_whether_something_was_watched_is_no_share_of_it(tmp_path):
     _written(
         tmp_path,

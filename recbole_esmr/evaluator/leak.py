@@ -33,7 +33,7 @@ def leaks(
     r"""Attribute inference of a negative day from what its slate is made of.
 
     An attacker who knows slates and moods of other people learns to tell negative days: a logistic regression and boosted trees,
-    cross-fitted by person, and the mean of what the two say (in log odds). The figure is
+    cross-fitted by person. What the two say (in log odds) is added up and ranked within each fold. The figure is
 
     .. math:: AUC = P(\hat y_i > \hat y_j \mid y_i = 1, y_j = 0)
 

@@ -117,7 +117,8 @@ def _fits(field: str, column: str, cells: pd.Series) -> bool:
     if field == "timestamp":
         return _is_numeric(text) or is_date(text)
     if field == "day":
-        return is_date(text) or (_is_numeric(text) and bool((text.astype(float) % 1 == 0).all()))
+        whole = _is_numeric(text) and bool((text.astype(float) % 1 == 0).all())
+        return is_date(text) or (whole and not (name.endswith("_on") and text.isin([*YES, *NO]).all()))  # such as alerts_on
     if field == "label":
         return bool(text.str.lower().isin([*YES, *NO]).all())
     if field == "consent":
