@@ -349,6 +349,33 @@ def _draft(options: argparse.Namespace) -> None:
     options.say(f"Written: {options.mapping}, a draft. Read and mend it, then import with it.")
 
 
+def _export(options: argparse.Namespace, keys: list[str]) -> None:
+    from recbole_esmr.quick_start import load_data_and_model
+    from recbole_esmr.report.serving import artifact_lines
+    from recbole_esmr.serving.artifact import save_artifact
+    from recbole_esmr.serving.export import exported
+
+    config, model, dataset, *_ = load_data_and_model(options.checkpoint, {"state": "WARNING", **_changes(keys)})
+    artifact = save_artifact(exported(model, dataset, config), options.output, config["sign"])
+    options.say(artifact_lines(artifact.card(), str(options.output)))
+
+
+def _serve(options: argparse.Namespace, keys: list[str]) -> None:
+    from recbole_esmr.serving.running import serve
+
+    serve(options, keys, options.say)
+
+
+def _log(options: argparse.Namespace, _: list[str]) -> None:
+    from recbole_esmr.report.serving import log_lines
+    from recbole_esmr.serving.artifact import load_artifact
+    from recbole_esmr.serving.logged import write_log
+    from recbole_esmr.serving.store import Store
+
+    rows = write_log(Store(options.store), load_artifact(options.artifact), options.output)
+    options.say(log_lines(rows, str(options.output)))
+
+
 ACTIONS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "run": _run,
     "forecast": _forecast,
@@ -365,6 +392,9 @@ ACTIONS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "tune": _tune,
     "evaluate": _evaluate,
     "recommend": _recommend,
+    "export": _export,
+    "serve": _serve,
+    "log": _log,
     "forget": _forget,
     "import": _import,
     "label": _label,

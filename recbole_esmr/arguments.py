@@ -78,6 +78,29 @@ def share(text: str) -> float:
     return number
 
 
+def part(text: str) -> float:
+    return part_of(1)(text)
+
+
+def part_of(most: float) -> Callable[[str], float]:
+    """Reads a number from 0 to the most."""
+
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = -1.0
+        if not 0 <= number <= most:
+            raise argparse.ArgumentTypeError(f"{text[:40]} is not a number from 0 to {most:g}")
+        return number
+
+    return read
+
+
+def port(text: str) -> int:
+    return _whole(text, 0, 65_535)
+
+
 def count(text: str) -> int:
     return _whole(text, 0, 2**63 - 1)
 

@@ -148,17 +148,9 @@ def _said(slates: Slates, place: int, model: ESMR, dataset: Any) -> dict[str, An
         "shown_instead": [str(names[item[column]]) for column in new.tolist()],
         "left_out": [str(names[item[column]]) for column in gone.tolist()],
         "changed_by": dict(sorted(gains.items(), key=lambda pair: -pair[1])),
-        "items": [_item(reasons, place, column, str(names[item[column]])) for column in columns.tolist()],
+        "items": [reasons.of_item(place, column, str(names[item[column]])) for column in columns.tolist()],
     }
     return said | {"sentence": _sentence(said, slates, place, new, gone, model)}
-
-
-def _item(reasons: Reasons, place: int, column: int, name: str) -> dict[str, Any]:
-    """One item of a slate: what it is ranked by, and the part other than engagement that lifts it most above the others."""
-    parts = dict(zip(reasons.names, reasons.part[place, column].tolist(), strict=True))
-    lifts = {part: value for part, value in parts.items() if part != ENGAGEMENT and value > 0}
-    best = max(lifts, key=lambda part: lifts[part]) if lifts else None
-    return {"item": name, "value": sum(parts.values()), "lifted_by": best, "parts": parts}
 
 
 def _sentence(said: Mapping[str, Any], slates: Slates, place: int, new: torch.Tensor, gone: torch.Tensor, model: ESMR) -> str:

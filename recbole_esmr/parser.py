@@ -240,6 +240,48 @@ def make_parser() -> argparse.ArgumentParser:
     _json(why)
     _takes_keys(why, "By name only with --export_emotions=True. Takes")
 
+    bundle = _command(
+        commands, "export", "a trained ESMR as an artifact to serve: weights and items, and nobody",
+        "export --checkpoint=saved/ESMR.pth --output=esmr-model",
+    )  # fmt: skip
+    bundle.add_argument("--checkpoint", type=of_line.path, required=True, help="of a trained ESMR")
+    bundle.add_argument("--output", type=of_line.new_folder, required=True, help="folder to write")
+    _takes_keys(bundle, "Takes keys of the gate, the limits and the floors to serve by, and")
+
+    answer = _command(
+        commands, "serve", "feeds over HTTP: rank, events, profiles, reasons (needs the extra serve)",
+        "serve --artifact=esmr-model --store=people.sqlite --api_keys=keys.txt --host=0.0.0.0",
+    )  # fmt: skip
+    answer.add_argument("--artifact", type=of_line.path, required=True, help="folder that `recbole-esmr export` wrote")
+    _store(answer)
+    answer.add_argument(
+        "--key", type=of_line.path, help="file of the keys that seal profiles and receipts; made where there is none "
+        "(default: esmr.key in the current folder)",
+    )  # fmt: skip
+    answer.add_argument("--api_keys", type=of_line.path, help="file of keys, one a line; callers must send one of them")
+    answer.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s); others than this machine's own need "
+        "--api_keys",
+    )  # fmt: skip
+    answer.add_argument("--port", type=of_line.port, default=8000, help="(default: %(default)s)")
+    answer.add_argument("--workers", type=of_line.positive, default=1, help="processes (default: %(default)s)")
+    answer.add_argument(
+        "--explore", type=of_line.part, default=0.0, help="share of the places of every slate that are drawn at random, with "
+        "chances that are logged (default: 0)",
+    )  # fmt: skip
+    answer.add_argument("--rate", type=of_line.part_of(1e6), default=0.0, help="requests a second of a caller (default: any)")
+    _takes_keys(answer, "Serves by the artifact's own gate, limits and floors unless they are given:")
+
+    kept = _command(
+        commands, "log", "what a server has logged, as a data set to train on",
+        "log --artifact=esmr-model --store=people.sqlite --output=datasets/served",
+    )  # fmt: skip
+    kept.add_argument("--artifact", type=of_line.path, required=True, help="folder that `recbole-esmr export` wrote")
+    _store(kept)
+    kept.add_argument(
+        "--output", type=of_line.new_data_set, required=True, help="folder to write; its name becomes the data set's name"
+    )
+
     erase = _command(
         commands, "forget", "take people out of a data set, its caches, traces and checkpoints",
         "forget --users=u17,u21 --dataset=datasets/mine --checkpoint=saved/ESMR.pth",
@@ -309,6 +351,12 @@ def _json(command: argparse.ArgumentParser) -> None:
 def _report(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--report", action="store_true", help="also write one HTML page to look at and to send, beside --output or here"
+    )
+
+
+def _store(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--store", default="esmr.sqlite", help="file of SQLite, or URL of SQLAlchemy, that keeps people (default: %(default)s)"
     )
 
 

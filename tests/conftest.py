@@ -109,6 +109,20 @@ def trained(data_path, tmp_path_factory):
     return result, load_data_and_model(result["checkpoint"])
 
 
+@pytest.fixture(scope="session")
+def artifact(trained, tmp_path_factory):
+    """The trained ESMR as an artifact, with effects that its log has not proven, so that it acts."""
+    from recbole_esmr.serving.artifact import load_artifact, save_artifact
+    from recbole_esmr.serving.export import exported
+    from tests.feeds import model_of, proven
+
+    folder = tmp_path_factory.mktemp("artifact") / "esmr-model"
+    changes = {"reward": "causal", "gate": "forecast"}
+    model = model_of(trained, causal=proven(), multiplier={"views": 1.0, "watch_time": 1000.0})
+    save_artifact(exported(model, trained[1][2], trained[1][0]), folder)
+    return load_artifact(folder, changes)
+
+
 VIEWS = {"a": "vwxyz", "b": "wxy", "c": "zv", "d": "y", "e": "xwvzyxwvzyxw"}
 """What each person watched, in order: the last is the test of those who watched two or more."""
 

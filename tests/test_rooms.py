@@ -51,6 +51,7 @@ MAY = {
     "model": FOUNDATION | {"emotion", "data", "config", "causal", "rl", "checkpoint"},
     "trainer": FOUNDATION | {"emotion", "data", "config", "causal", "rl", "ope", "model", "checkpoint", "records", "work"},
     "policy": FOUNDATION | {"emotion", "data", "causal", "model"},
+    "serving": FOUNDATION | {"emotion", "data", "causal", "rl", "label", "checkpoint", "model", "policy"},
     "simulation": FOUNDATION | {"emotion"},
     "evaluator": FOUNDATION | {"emotion", "data", "config", "causal", "model", "trainer", "checkpoint", "simulation"},
     "report": FOUNDATION,

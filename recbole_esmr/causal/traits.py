@@ -56,7 +56,9 @@ IN_STATE = {ANY: "", STABLE: ", stable", VULNERABLE: ", vulnerable"}
 """What the name of a trait ends in."""
 
 
-def traits_of(catalogue: Catalogue, labels: Sequence[str], features: Sequence[str], by_state: Sequence[str] = ()) -> Traits:
+def traits_of(
+    catalogue: Catalogue, labels: Sequence[str], features: Sequence[str], by_state: Sequence[str] = (), first: int | None = None
+) -> Traits:
     """The traits that are asked for.
 
     Args:
@@ -65,7 +67,10 @@ def traits_of(catalogue: Catalogue, labels: Sequence[str], features: Sequence[st
         features: ``emotion``, ``category``, ``intensity``, ``duration``, or columns of the ``.item`` file that the catalogue
             holds.
         by_state: those of them that are asked after apart on stable and on vulnerable days.
+        first: items whose values are traits and by whose mean and SD numbers are standardised, where others came later; all
+            unless given.
     """
+    original = np.arange(len(catalogue)) < (len(catalogue) if first is None else first)
     named: dict[str, tuple[str, np.ndarray]] = {}
     spread: dict[str, float] = {}
     numbers = {"intensity": catalogue.intensity, "duration": np.log(catalogue.duration)}
@@ -74,14 +79,14 @@ def traits_of(catalogue: Catalogue, labels: Sequence[str], features: Sequence[st
             named |= _emotions(catalogue, labels)
         elif feature == "category":
             names = np.array([*catalogue.categories, ""])
-            named |= _values("category", names[catalogue.category])
+            named |= _values("category", names[catalogue.category], original)
         else:
             column = numbers[feature] if feature in numbers else catalogue.columns[feature]
             if column.dtype.kind == "f":
-                standardised, spread[EXPOSURE + feature] = _standardised(column, of=np.arange(len(column)) > 0)
+                standardised, spread[EXPOSURE + feature] = _standardised(column, of=original & (np.arange(len(column)) > 0))
                 named[EXPOSURE + feature] = (feature, standardised)
             else:
-                named |= _values(feature, column)
+                named |= _values(feature, column, original)
     apart = {group for group, _ in named.values() if group in by_state}
     if "emotion" in by_state:
         apart |= set(SIGNS)
@@ -106,9 +111,9 @@ def _emotions(catalogue: Catalogue, labels: Sequence[str]) -> dict[str, tuple[st
     return found
 
 
-def _values(column: str, value: np.ndarray) -> dict[str, tuple[str, np.ndarray]]:
-    """The commonest values of a token column; "" is none."""
-    values, count = np.unique(value[value != ""], return_counts=True)
+def _values(column: str, value: np.ndarray, of: np.ndarray) -> dict[str, tuple[str, np.ndarray]]:
+    """The commonest values of a token column among some items; "" is none."""
+    values, count = np.unique(value[(value != "") & of], return_counts=True)
     common = sorted(values[np.argsort(-count, kind="stable")[:MOST]])
     return {f"{EXPOSURE}{column}={one}": (column, (value == one).astype(float)) for one in common}
 

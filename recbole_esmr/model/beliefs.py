@@ -53,8 +53,9 @@ class Beliefs:
 
 
 def believe(
-    encoder: EmotionEncoder, trace: Trace, taxonomy: Taxonomy, after: int = 7, asked: tuple[np.ndarray, np.ndarray] | None = None
-) -> Beliefs:
+    encoder: EmotionEncoder, trace: Trace, taxonomy: Taxonomy, after: int = 7,
+    asked: tuple[np.ndarray, np.ndarray] | None = None, tracked: bool = True,
+) -> Beliefs:  # fmt: skip
     """Beliefs about the people of a trace; they cost what these people cost.
 
     Where nobody has reported and the encoder is not trained, nothing is encoded. Of a long trace only the evenings that somebody
@@ -68,15 +69,16 @@ def believe(
         taxonomy: the emotions that the encoder knows.
         after: how many days after a known one are kept of a long trace.
         asked: (N,) people and days whose mornings are kept as well.
+        tracked: whether ``tracked`` is asked for, which training reads and ranking does not; zeros otherwise.
     """
     if not (encoder.fitted or trace.has_emotion):
         return nothing_believed(encoder, trace)
     if not trace.long:
-        return _of(encoder, trace, taxonomy)
+        return _of(encoder, trace, taxonomy, tracked)
     return believe_long(encoder, trace, taxonomy, after, asked)
 
 
-def _of(encoder: EmotionEncoder, trace: Trace, taxonomy: Taxonomy) -> Beliefs:
+def _of(encoder: EmotionEncoder, trace: Trace, taxonomy: Taxonomy, tracked: bool) -> Beliefs:
     state = encoder.encode(trace)
     known = trace.consent[:, None, None] & bool(encoder.fitted)
     forecast = _numbers(state) * known
@@ -88,7 +90,7 @@ def _of(encoder: EmotionEncoder, trace: Trace, taxonomy: Taxonomy) -> Beliefs:
         negative=negative,
         valence=valence,
         forecast=forecast,
-        tracked=encoder.tracked(trace),
+        tracked=encoder.tracked(trace) if tracked else np.zeros(trace.valence.shape),
         risk=risk,
         morning=policy_states(trace, state.hidden, forecast, negative),
         consent=trace.consent,

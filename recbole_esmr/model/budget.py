@@ -114,6 +114,25 @@ class SlateBudget:
         return torch.where(self._limits.held_back(value), beyond, 0.0)
 
 
+RATE = 0.1
+"""Step of the dual ascent."""
+
+
+def ascended(multiplier: float, kept: float, usual: float, floor: float) -> float:
+    r"""The multiplier λ of a budget after a step of dual ascent, for the people still to come.
+
+    .. math:: λ \leftarrow λ \exp\big(0.1\, \operatorname{clip}(\tfrac{kept / usual - f}{1 - f}, -1, 1)\big)
+
+    Args:
+        multiplier: λ before.
+        kept, usual: expected engagement of the slates shown, and of the engagement ranking's.
+        floor: f, share of the usual engagement that is to be kept; at 1 nothing may be spent, and λ stays.
+    """
+    if usual <= 0 or floor >= 1:
+        return multiplier
+    return multiplier * math.exp(RATE * min(max((kept / usual - floor) / (1 - floor), -1.0), 1.0))
+
+
 def _total(value: Tensor, inside: Tensor) -> Tensor:
     return value.masked_fill(~inside, 0.0).clamp(min=0).sum(dim=1)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid
 
 NORMAL_80 = 1.2815515655446004
 """Half-width of the central 80 % of a normal distribution, in standard deviations."""
@@ -43,26 +42,26 @@ FURTHEST = 6.0
 
 
 class _People(NamedTuple):
-    """What the hyperparameters say of people; K nodes, each a kind of person."""
+    """What the hyperparameters say of people, as tensors or as arrays; K nodes, each a kind of person."""
 
-    home: Tensor  # () mean of the home bases
-    between: Tensor  # () their variance
-    swing: Tensor  # (K,) variance of the swing around home
-    noise: Tensor  # (K,) variance of a report's noise
-    inertia: Tensor  # (K,) correlation of two days' swings
-    log_share: Tensor  # (K,) log of the share of people
-    rare: Tensor  # () logit of the chance of a rare day
+    home: Any  # () mean of the home bases
+    between: Any  # () their variance
+    swing: Any  # (K,) variance of the swing around home
+    noise: Any  # (K,) variance of a report's noise
+    inertia: Any  # (K,) correlation of two days' swings
+    log_share: Any  # (K,) log of the share of people
+    rare: Any  # () logit of the chance of a rare day
 
 
 class _Posterior(NamedTuple):
     """A person after 0 … R reports, by kind; (U, R + 1, K) each."""
 
-    home: Tensor
-    swing: Tensor
-    home_variance: Tensor
-    covariance: Tensor
-    swing_variance: Tensor
-    log_share: Tensor
+    home: Any
+    swing: Any
+    home_variance: Any
+    covariance: Any
+    swing_variance: Any
+    log_share: Any
 
 
 class LevelModel(nn.Module):
@@ -155,7 +154,8 @@ class LevelModel(nn.Module):
         """The kinds of people, and by kind tomorrow's mean, the variance of its level, and their shares; (U, K, nodes) each."""
         people = _people(self.weights.cpu(), self.coarseness.cpu())
         said, day = _reports(valence, valence.shape[1])
-        after = _filter(people, said, day)
+        arrays = _People(*(part.numpy() for part in people))
+        after = _Posterior(*(torch.from_numpy(part) for part in _filter(arrays, said.numpy(), day.numpy())))
         reports = torch.as_tensor(np.isfinite(valence).cumsum(axis=1))
         wanted = torch.tensor(days)
         count = reports.gather(1, wanted)
@@ -226,42 +226,46 @@ def _wide(people: _People) -> Tensor:
     return people.noise + WIDE * (people.swing + people.noise)
 
 
-def _filter(people: _People, valence: Tensor, day: Tensor) -> _Posterior:
-    """The Gaussian sum filter over people's reports.
+def _filter(people: _People, valence: Any, day: Any) -> _Posterior:
+    """The Gaussian sum filter over people's reports, of tensors (which a fit differentiates) or, with less ado, of arrays.
 
     Args:
         people: K kinds.
         valence: (U, R) reports in order, NaN after the last.
         day: (U, R) their days; the last's, after it.
     """
+    on: Any = torch if isinstance(valence, Tensor) else np
     kinds = (len(valence), len(people.inertia))
-    home, swing = people.home.expand(kinds), torch.zeros(kinds, dtype=torch.float64)
-    first, both, second = people.between.expand(kinds), torch.zeros(kinds, dtype=torch.float64), people.swing.expand(kinds)
-    weight, wide = people.log_share.expand(kinds), _wide(people)
+    nothing = 0 * people.inertia
+    start = (people.home, nothing, people.between, nothing, people.swing, people.log_share)
+    home, swing, first, both, second, weight = (on.broadcast_to(part, kinds) for part in start)
+    wide = _wide(people)
+    known = on.where(on.isfinite(valence), on.ones_like(valence), on.zeros_like(valence))
+    said, gap = on.nan_to_num(valence), on.concatenate([0 * day[:, :1], day[:, 1:] - day[:, :-1]], 1)
+    not_rare, rare = -on.logaddexp(0 * people.rare, people.rare), -on.logaddexp(0 * people.rare, -people.rare)
     after = [_Posterior(home, swing, first, both, second, weight)]
-    gap = torch.diff(day, prepend=day[:, :1])
     for report in range(valence.shape[1]):
-        known = torch.isfinite(valence[:, report, None]).double()
+        counts = known[:, report, None]
         decay = people.inertia ** gap[:, report, None]
         swing, both = decay * swing, decay * both
         second = decay**2 * (second - people.swing) + people.swing
-        error = valence[:, report, None].nan_to_num() - home - swing
+        error = said[:, report, None] - home - swing
         level = first + 2 * both + second
         usual, far = level + people.noise, level + wide
-        as_usual = logsigmoid(-people.rare) - 0.5 * (error**2 / usual + (2 * math.pi * usual).log())
-        as_rare = logsigmoid(people.rare) - 0.5 * (error**2 / far + (2 * math.pi * far).log())
-        likelihood = torch.logaddexp(as_usual, as_rare)
-        chance = (as_rare - likelihood).exp()
-        gain = known * ((1 - chance) / usual + chance / far)
-        unsure = known * chance * (1 - chance) * (error * (1 / usual - 1 / far)) ** 2  # which kind of day it was
+        as_usual = not_rare - 0.5 * (error**2 / usual + on.log(2 * math.pi * usual))
+        as_rare = rare - 0.5 * (error**2 / far + on.log(2 * math.pi * far))
+        likelihood = on.logaddexp(as_usual, as_rare)
+        chance = on.exp(as_rare - likelihood)
+        gain = counts * ((1 - chance) / usual + chance / far)
+        unsure = counts * chance * (1 - chance) * (error * (1 / usual - 1 / far)) ** 2  # which kind of day it was
         of_home, of_swing = first + both, both + second
         home, swing = home + of_home * gain * error, swing + of_swing * gain * error
         first = first - of_home**2 * (gain - unsure)
         both = both - of_home * of_swing * (gain - unsure)
         second = second - of_swing**2 * (gain - unsure)
-        weight = weight + known * likelihood
+        weight = weight + counts * likelihood
         after.append(_Posterior(home, swing, first, both, second, weight))
-    return _Posterior(*(torch.stack(part, dim=1) for part in zip(*after, strict=True)))
+    return _Posterior(*(on.stack(part, 1) for part in zip(*after, strict=True)))
 
 
 def _some(valence: np.ndarray) -> np.ndarray:

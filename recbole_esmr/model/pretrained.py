@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 
@@ -50,17 +51,27 @@ def pretrained_encoder(
         CheckpointError: the file is none, or its encoder does not know the trace's columns, profiles or emotions.
     """
     source = load_checkpoint(path, KIND, trust=trust)
-    numbers = dict(source.config)
     try:
-        check_types({name: numbers.pop(name, None) for name in _Names.__annotations__}, _Names, "config")
-        shape = parse(EncoderShape, numbers, "config")
-        if shape.hidden_size % shape.heads:
-            raise ConfigError(f"config: {shape.heads} heads do not divide a width of {shape.hidden_size}.")
-        with torch.device("meta"):  # sizes that the weights do not have are found before memory is asked for
-            check_weights(EmotionEncoder.of_shape(source.config).state_dict(), source.state_dict)
+        encoder = restored_encoder(source.config, source.state_dict)
     except (CheckpointError, ConfigError) as error:
         raise CheckpointError(f"{path}: {error}") from error
-    encoder = EmotionEncoder.of_shape(source.config)
-    encoder.load_state_dict(source.state_dict)
     encoder.require(trace, emotions, str(path))
     return encoder
+
+
+def restored_encoder(shape: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> EmotionEncoder:
+    """The encoder of a shape (:meth:`~recbole_esmr.model.emotion_encoder.EmotionEncoder.shape`) with its weights.
+
+    Raises:
+        CheckpointError, ConfigError: they are none, or do not fit each other.
+    """
+    numbers = dict(shape)
+    check_types({name: numbers.pop(name, None) for name in _Names.__annotations__}, _Names, "config")
+    sizes = parse(EncoderShape, numbers, "config")
+    if sizes.hidden_size % sizes.heads:
+        raise ConfigError(f"config: {sizes.heads} heads do not divide a width of {sizes.hidden_size}.")
+    with torch.device("meta"):  # sizes that the weights do not have are found before memory is asked for
+        check_weights(EmotionEncoder.of_shape(shape).state_dict(), weights)
+    encoder = EmotionEncoder.of_shape(shape)
+    encoder.load_state_dict(weights)
+    return encoder.eval()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -20,10 +20,11 @@ from recbole_esmr.model.budget import SlateBudget
 from recbole_esmr.model.engagement_ranker import EngagementFeatures, EngagementRanker
 from recbole_esmr.model.gate import ALWAYS, Gate
 from recbole_esmr.model.guard import Guard
-from recbole_esmr.model.retriever import Retrieval
 from recbole_esmr.model.state import with_ratio
-from recbole_esmr.rl.value import ItemValue
 from recbole_esmr.settings import SERVING, section, setting
+
+if TYPE_CHECKING:
+    from recbole_esmr.rl.value import ItemValue
 
 VIEWS, WATCH_TIME = "views", "watch_time"
 
@@ -33,6 +34,11 @@ GOALS = (UPLIFT, CALM)
 
 PREFER, AVOID = "prefer ", "avoid "
 """Beginnings of goals that name a strategy of emotion regulation, such as ``prefer reappraisal``."""
+
+
+def goals_of(strategies: Sequence[str]) -> list[str]:
+    """All goals that may be asked for where items have these strategies."""
+    return [*GOALS, *(verb + name for name in strategies for verb in (PREFER, AVOID))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +65,21 @@ class ServingRule:
         return self.min_engagement ** (1 / (1 + elasticity))
 
 
+class Scores(Protocol):
+    """A retriever: :class:`~recbole_esmr.model.retriever.Retrieval`, or one that knows no person."""
+
+    @property
+    def items(self) -> int:
+        """I."""
+
+    @property
+    def sequential(self) -> bool:
+        """Whether what was watched before the day changes the scores."""
+
+    def __call__(self, log: Log, row: np.ndarray, day: np.ndarray) -> Tensor:
+        """Scores (B, I) of all items for people in rows (B,) of the log on days (B,), on the CPU; −inf for the padding item."""
+
+
 @dataclass(frozen=True)
 class Rankers:
     """All that training made for ranking, beside the encoder.
@@ -82,7 +103,7 @@ class Rankers:
 
     catalogue: Catalogue
     taxonomy: Taxonomy
-    retrieval: Retrieval
+    retrieval: Scores
     watch: EngagementRanker
     views: EngagementRanker
     stack: tuple[float, float, float]

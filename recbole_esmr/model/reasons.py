@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,6 +57,18 @@ class Reasons:
         """What the candidates would be ranked by without a part, (B, C)."""
         rest = [place for place, other in enumerate(self.names) if other != name]
         return self.part[..., rest].sum(dim=-1)
+
+    def of_item(self, place: int, column: int, name: str) -> dict[str, Any]:
+        """One candidate: what it is ranked by, and the part other than engagement that lifts it most above the others.
+
+        Args:
+            place: of the person; column: of the candidate.
+            name: of the item.
+        """
+        parts = dict(zip(self.names, self.part[place, column].tolist(), strict=True))
+        lifts = {part: value for part, value in parts.items() if part != ENGAGEMENT and value > 0}
+        best = max(lifts, key=lambda part: lifts[part]) if lifts else None
+        return {"item": name, "value": sum(parts.values()), "lifted_by": best, "parts": parts}
 
 
 @torch.no_grad()

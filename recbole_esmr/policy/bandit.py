@@ -33,6 +33,8 @@ class LinUCB(Baseline):
         optimism: α.
     """
 
+    reads_tracked = True
+
     def __init__(self, model: ESMR, dataset: ESMRDataset, optimism: float = 1.0) -> None:
         super().__init__(model, dataset)
         self._optimism = optimism

@@ -13,9 +13,10 @@ from recbole_esmr.data.log import Log
 from recbole_esmr.errors import ConfigError, nearest, plain
 from recbole_esmr.feed import Feedback, Observation
 from recbole_esmr.model.beliefs import Beliefs, believe
+from recbole_esmr.model.budget import ascended
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.gate import ALWAYS
-from recbole_esmr.model.ranking import AVOID, GOALS, PREFER, WATCH_TIME, Benefit, Candidates, Ranking, rank
+from recbole_esmr.model.ranking import GOALS, WATCH_TIME, Benefit, Candidates, Ranking, goals_of, rank
 from recbole_esmr.policy.contract import BEHAVIOUR, NOT_BEGUN, Contract
 from recbole_esmr.policy.online_calibration import OnlineCalibration
 from recbole_esmr.policy.recbole import known_ids, known_items
@@ -48,6 +49,9 @@ class ESMRPolicy:
         rule: by which they are served.
         ranking: the last one, with all its parts, for who was here; None before it.
     """
+
+    reads_tracked = False
+    """Whether it reads ``tracked`` of the beliefs, which costs a third of their time."""
 
     contract: Contract = NOT_BEGUN
     log: Log
@@ -169,7 +173,7 @@ class ESMRPolicy:
         return None
 
     def _believe(self, log: Log) -> Beliefs:
-        return believe(self._encoder, log.trace, self._rankers.taxonomy)
+        return believe(self._encoder, log.trace, self._rankers.taxonomy, tracked=self.reads_tracked)
 
     def _first_multiplier(self) -> float | None:
         """Of the budget, for the first people where they are no crowd; None takes what they may spend on their first day."""
@@ -178,10 +182,10 @@ class ESMRPolicy:
     def _after(self, ranking: Ranking, multiplier: float) -> float:
         """The multiplier after a step of dual ascent, for the people still to come; who asks for a goal moves it not."""
         shares, floor = ranking.shares, self.rule.floor(self._rankers.responses.elasticity)
-        usual, kept = float(ranking.usual_engagement[shares].sum()), float(ranking.engagement[shares].sum())
-        if self.rule.gate.rule == ALWAYS or not bool((ranking.weight[shares] > 0).any()) or usual <= 0 or floor >= 1:
+        if self.rule.gate.rule == ALWAYS or not bool((ranking.weight[shares] > 0).any()):
             return multiplier
-        return multiplier * float(np.exp(0.1 * np.clip((kept / usual - floor) / (1 - floor), -1, 1)))
+        kept, usual = float(ranking.engagement[shares].sum()), float(ranking.usual_engagement[shares].sum())
+        return ascended(multiplier, kept, usual, floor)
 
     def _calibrate(self, row: np.ndarray, item: np.ndarray, ratio: np.ndarray) -> None:
         """Hold what came of the items shown against what was expected of them, where they were among the candidates."""
@@ -200,7 +204,7 @@ class ESMRPolicy:
 
 
 def _goals(goal: str | Sequence[str | None] | None, users: int, strategies: Sequence[str]) -> np.ndarray:
-    known = [*GOALS, *(verb + name for name in strategies for verb in (PREFER, AVOID))]
+    known = goals_of(strategies)
     if not (goal is None or isinstance(goal, Sequence | np.ndarray)):
         raise ConfigError(f"goal is {plain(goal)!r}; expected one of {', '.join(GOALS)} or None, or a list with one each.")
     every = [goal] * users if goal is None or isinstance(goal, str) else list(goal)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from recbole_esmr.model.ranking import UNCORRECTED, Correction
@@ -41,16 +44,33 @@ class OnlineCalibration:
         distrust = min(float(np.average(other / usual, weights=weight)), 1.0) if weight.sum() > 0 else 1.0
         return Correction(usual, distrust)
 
-    def add(self, observed: np.ndarray, expected: np.ndarray, sign: np.ndarray, usual: np.ndarray) -> None:
+    def add(self, observed: np.ndarray, expected: np.ndarray, sign: np.ndarray, usual: np.ndarray, kept: float = KEPT) -> None:
         """Enter a day's shown items, (N,) each.
 
         Args:
             observed, expected: engagement, the latter before any correction.
             sign: of their valence, −1, 0 or 1.
             usual: bool, whether engagement alone would have shown them.
+            kept: share of the sums so far that is kept; 1 within a day that comes in parts.
         """
         cell = 3 * (~usual).astype(int) + sign + 1
         day = [np.bincount(cell, weights=value, minlength=6).reshape(2, 3) for value in (observed, expected)]
-        self._observed, self._expected = KEPT * self._observed + day[0], KEPT * self._expected + day[1]
+        self._observed, self._expected = kept * self._observed + day[0], kept * self._expected + day[1]
         if len(expected):
             self._mean = float(expected.mean())
+
+    def copy(self) -> OnlineCalibration:
+        """One that goes on by itself."""
+        return self.of_dict(self.as_dict())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The sums, as JSON can hold them."""
+        return {"observed": self._observed.tolist(), "expected": self._expected.tolist(), "mean": self._mean}
+
+    @classmethod
+    def of_dict(cls, kept: Mapping[str, Any]) -> OnlineCalibration:
+        """The inverse of :meth:`as_dict`."""
+        found = cls()
+        found._observed, found._expected = np.array(kept["observed"]), np.array(kept["expected"])
+        found._mean = float(kept["mean"])
+        return found

@@ -17,8 +17,7 @@ from recbole_esmr.data.user_days import SlateIndex, sum_by_person
 from recbole_esmr.errors import DataError
 from recbole_esmr.model.beliefs import Beliefs
 from recbole_esmr.model.engagement_ranker import EngagementFeatures, EngagementRanker, RankerSettings
-from recbole_esmr.model.ranking import Rankers, pair_table
-from recbole_esmr.model.retriever import Retrieval
+from recbole_esmr.model.ranking import Rankers, Scores, pair_table
 from recbole_esmr.model.trees import Trees
 from recbole_esmr.progress import Progress
 
@@ -220,7 +219,7 @@ def impression_features(log: Log, beliefs: Beliefs, rankers: Rankers, rows: Impr
     return features.table(rows.user, rows.day, rows.item, retrieved)
 
 
-def retrieved_scores(retrieval: Retrieval, log: Log, rows: Impressions, batch: int = BATCH) -> np.ndarray:
+def retrieved_scores(retrieval: Scores, log: Log, rows: Impressions, batch: int = BATCH) -> np.ndarray:
     """The retriever's standardised score of each impression, shape (N,)."""
     day = (
         rows.day if retrieval.sequential else np.zeros_like(rows.day)
