@@ -269,6 +269,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--explore", type=of_line.part, default=0.0, help="share of the places of every slate that are drawn at random, with "
         "chances that are logged (default: 0)",
     )  # fmt: skip
+    answer.add_argument(
+        "--plan", type=of_line.path, help="of a trial, that `recbole-esmr trial design` wrote: arms get their feeds"
+    )
     answer.add_argument("--rate", type=of_line.part_of(1e6), default=0.0, help="requests a second of a caller (default: any)")
     _takes_keys(answer, "Serves by the artifact's own gate, limits and floors unless they are given:")
 
@@ -281,6 +284,50 @@ def make_parser() -> argparse.ArgumentParser:
     kept.add_argument(
         "--output", type=of_line.new_data_set, required=True, help="folder to write; its name becomes the data set's name"
     )
+
+    study = _command(
+        commands, "trial", "a trial with people: plan it, assign, rehearse it in a world, analyse it as planned",
+        "trial design --name=spring --start=2026-03-01 --days=30 --minimum_effect=0.03 --output=plan.yaml",
+    )  # fmt: skip
+    study.add_argument("what", choices=("design", "assign", "simulate", "analyse"), help="what to do")
+    study.add_argument("--plan", type=of_line.path, help="assign, simulate, analyse: file that design wrote")
+    study.add_argument("--artifact", type=of_line.path, help="assign, analyse: folder that `recbole-esmr export` wrote")
+    _store(study)
+    study.add_argument("--name", help="design: of the trial")
+    study.add_argument("--start", help="design: first day, a date or a day's number")
+    study.add_argument("--unit", default="person", help="design: person, or person-day (default: %(default)s)")
+    study.add_argument("--days", type=of_line.positive, default=30, help="design: length (default: %(default)s)")
+    study.add_argument("--baseline_days", type=of_line.count, default=14, help="design: of the pre-period (default: %(default)s)")
+    study.add_argument("--treated", type=of_line.share, default=0.5, help="design: share of the units (default: %(default)s)")
+    study.add_argument("--primary", default="negative_days", help="design: primary outcome (default: %(default)s)")
+    study.add_argument(
+        "--secondary", default="valence,watch_minutes,days_here", help="design: separated by commas (default: %(default)s)"
+    )
+    study.add_argument(
+        "--minimum_effect", type=of_line.effect, help="design: smallest effect on the primary outcome that matters"
+    )
+    study.add_argument("--alpha", type=of_line.share, default=0.05, help="design: two-sided level (default: %(default)s)")
+    study.add_argument("--power", type=of_line.share, default=0.8, help="design: to find that effect (default: %(default)s)")
+    study.add_argument("--looks", default="0.5,1", help="design: shares of the trial (default: %(default)s)")
+    study.add_argument(
+        "--sd", type=of_line.effect, help="design: SD of the primary outcome between people (default: of --dataset)"
+    )
+    study.add_argument(
+        "--correlation", type=of_line.part, help="design: of the primary outcome with the pre-period (default: of --dataset)"
+    )
+    study.add_argument("--dataset", help="design: a log of earlier days, to tell SD and correlation from")
+    study.add_argument(
+        "--explore", type=of_line.part, default=0.0, help="design: share of the places drawn at random (default: %(default)s)"
+    )
+    study.add_argument("--look", type=of_line.positive, help="analyse: which of the planned looks (default: the last)")
+    _world(study)
+    study.add_argument("--people", type=of_line.positive, default=500, help="simulate: (default: %(default)s)")
+    study.add_argument("--items", type=of_line.positive, default=600, help="simulate: videos (default: %(default)s)")
+    study.add_argument("--trials", type=of_line.positive, default=10, help="simulate: (default: %(default)s)")
+    study.add_argument("--seed", type=of_line.seed, default=1, help="simulate: of world, log and training (default: %(default)s)")
+    study.add_argument("--keep", type=of_line.new_folder, help="simulate: keep log and checkpoint in this folder")
+    _json(study)
+    _report(study)
 
     erase = _command(
         commands, "forget", "take people out of a data set, its caches, traces and checkpoints",

@@ -81,6 +81,16 @@ class SlateBudget:
         weight = 10**low * self._unit
         return torch.where(self.engagement(weight) >= least, weight, 0.0)
 
+    def weights(self, multiplier: float, floor: float) -> Tensor:
+        """The smaller of a multiplier and the largest weight that keeps each slate's engagement at ``floor``, (B,).
+
+        The largest weight is looked for only where the multiplier itself does not keep the floor: engagement never rises with w.
+        """
+        weight = torch.where(self._unit > 0, torch.full_like(self._unit, multiplier), 0.0)
+        if bool((self.engagement(weight) >= floor * self.usual_engagement).all()):
+            return weight
+        return self.largest_weights(floor).clamp(max=multiplier)
+
     def multiplier(self, most: Tensor, floor: float) -> float:
         """The largest λ for which the slates of weights min(λ, most) keep ``floor`` of all usual engagement together.
 

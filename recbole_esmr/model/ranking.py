@@ -398,8 +398,10 @@ def _weights(
         return torch.zeros(len(acts), dtype=torch.double), multiplier
     if rule.gate.rule == ALWAYS:
         return budget.largest_weights(floor) * acts, multiplier
+    if multiplier is not None:
+        return budget.weights(multiplier, rule.min_engagement_slate) * acts, multiplier
     most = budget.largest_weights(rule.min_engagement_slate) * acts
-    shared = budget.multiplier(most, floor) if multiplier is None else multiplier
+    shared = budget.multiplier(most, floor)
     return most.clamp(max=shared), shared
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from recbole_esmr.report import charts
 from recbole_esmr.report.comparison import LEVEL, caption, difference_frame, differs, main_frame, world_caption
 from recbole_esmr.report.page import Page, Section
+from recbole_esmr.report.serving import bound_line, outcome_frame, subgroup_frame
 from recbole_esmr.report.tables import (
     audit_frame,
     effect_frame,
@@ -74,6 +75,7 @@ _KEYS = {
     "rollout": ("policies", "compared_with"),
     "run": ("test_result", "best_valid_result", "model"),
     "causal": ("effects", "moments", "graph"),
+    "trial": ("plan_hash", "consort", "outcomes"),
     "power": ("sizes", "world", "enough"),
     "audit": ("policies", "log", "timings"),
 }
@@ -373,6 +375,34 @@ def _audit(result: Mapping[str, Any]) -> tuple[str, list[str], list[Section]]:
     return f"What is shown to who dwells on one emotion, {result['config']['dataset']}", words, sections
 
 
+# -- trial -----------------------------------------------------------------------------------------------------------------
+
+
+def _trial(result: Mapping[str, Any]) -> tuple[str, list[str], list[Section]]:
+    primary = next(iter(result["outcomes"].items()))
+    name, found = primary
+    words = [
+        f"{found['meaning'].capitalize()}: {found['esmr']:.3f} under ESMR and {found['engagement']:.3f} under the engagement "
+        f"ranking, difference {found['difference']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}].",
+        bound_line(result),
+        f"Harmed: {', '.join(result['harmed'])}." if result["harmed"] else "No subgroup that was asked after is harmed.",
+    ]
+    rows = [(other, one) for other, one in result["outcomes"].items()]
+    said = ", ".join(f"{other} {one['difference']:+.3f}" for other, one in rows)
+    means = [(other, {"mean": one["difference"], "low": one["low"], "high": one["high"]}) for other, one in rows]
+    what = "difference, ESMR less engagement ranking"
+    chart = charts.intervals(means, what, f"{what}: {said}.", f"{what.capitalize()}, each in its own unit.", True)
+    consort = pd.DataFrame([{key: value for key, value in result["consort"].items() if key != "arms"}])
+    sections = [
+        Section("Outcomes", charts=[chart], tables=[outcome_frame(result)]),
+        Section("People (CONSORT)", tables=[_rounded(consort)]),
+    ]
+    if result["subgroups"]:
+        sections.append(Section(f"{name} in subgroups", tables=[subgroup_frame(result)]))
+    sections.append(Section("The plan", [f"Hash {result['plan_hash']}, unit {result['unit']}, look {result['look']}."]))
+    return f"Trial {result['plan']}", words, sections
+
+
 _PAGES: dict[str, Callable[[Mapping[str, Any]], tuple[str, list[str], list[Section]]]] = {
     "comparison": _comparison,
     "rollout": _rollout,
@@ -380,6 +410,7 @@ _PAGES: dict[str, Callable[[Mapping[str, Any]], tuple[str, list[str], list[Secti
     "causal": _causal,
     "power": _power,
     "audit": _audit,
+    "trial": _trial,
 }
 
 

@@ -30,6 +30,7 @@ from recbole_esmr.serving.profile import day_number
 from recbole_esmr.serving.sealing import Seal
 from recbole_esmr.serving.service import Service
 from recbole_esmr.serving.store import Store, StoreError
+from recbole_esmr.serving.trial.plan import read_plan
 
 LARGEST = 4_000_000
 """Bytes of a request."""
@@ -62,6 +63,7 @@ class Serving:
         rate: requests a second of a caller; 0 for any number.
         keys: of the gate, the limits and the floors, instead of the artifact's own.
         trust: file of the public key that must have signed the artifact.
+        plan: file of a trial's plan.
     """
 
     artifact: str
@@ -72,6 +74,7 @@ class Serving:
     rate: float = 0.0
     keys: tuple[tuple[str, Any], ...] = ()
     trust: str | None = None
+    plan: str | None = None
 
     def service(self) -> Service:
         """What serves.
@@ -80,7 +83,8 @@ class Serving:
             ESMRError: a file that is missing, damaged or something else; a store that cannot be opened.
         """
         artifact = load_artifact(self.artifact, dict(self.keys), self.trust)
-        return Service(artifact, Store(self.store), Seal.of_file(self.key), self.explore)
+        plan = read_plan(self.plan) if self.plan else None
+        return Service(artifact, Store(self.store), Seal.of_file(self.key), self.explore, plan)
 
     def callers(self) -> frozenset[str]:
         """The API keys."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -22,14 +23,16 @@ class ServedFeed:
 
     Args:
         artifact: what ranks.
-        rerank: (U,) bool, for whom the re-ranker may act, such as an arm of a trial; everybody unless given.
+        rerank: says of a day for whom the re-ranker may act, (U,) bool, such as an arm of a trial; everybody unless given.
         explore: share of the places that are drawn at random.
         seed: of the draws.
     """
 
     contract: Contract = NOT_BEGUN
 
-    def __init__(self, artifact: Artifact, rerank: np.ndarray | None = None, explore: float = 0.0, seed: int = 0) -> None:
+    def __init__(
+        self, artifact: Artifact, rerank: Callable[[int], np.ndarray] | None = None, explore: float = 0.0, seed: int = 0
+    ) -> None:
         self.artifact, self._rerank, self._explore, self._seed = artifact, rerank, explore, seed
 
     def reset(self, users: np.ndarray, items: np.ndarray) -> None:
@@ -50,7 +53,7 @@ class ServedFeed:
         offered = tuple(self._names[observation.pool & self._known].tolist())
         here = np.flatnonzero(observation.active & (size > 0)) if offered else np.zeros(0, dtype=int)
         self._slates, self._day = {}, observation.day
-        rerank = np.ones(len(size), dtype=bool) if self._rerank is None else self._rerank
+        rerank = np.ones(len(size), dtype=bool) if self._rerank is None else self._rerank(observation.day)
         for wanted, acts in {(int(size[row]), bool(rerank[row])) for row in here}:
             rows = here[(size[here] == wanted) & (rerank[here] == acts)]
             for some in np.array_split(rows, max(1, len(rows) // TOGETHER)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -30,6 +31,7 @@ def serve(options: argparse.Namespace, keys: Sequence[str], say: Callable[[str],
         MissingPackageError: the extra ``serve`` is not installed.
         ESMRError: a file, key or address that cannot be used.
     """
+    _forgetful()
     try:
         import uvicorn
 
@@ -46,6 +48,7 @@ def serve(options: argparse.Namespace, keys: Sequence[str], say: Callable[[str],
     how = Serving(
         str(options.artifact), str(options.store), str(options.key or "esmr.key"),
         None if options.api_keys is None else str(options.api_keys), options.explore, options.rate, tuple(changes.items()), trust,
+        None if options.plan is None else str(options.plan),
     )  # fmt: skip
     if options.api_keys is not None and not how.callers():
         raise ConfigError(f"{options.api_keys}: holds no key. Write one a line.")
@@ -60,6 +63,21 @@ def serve(options: argparse.Namespace, keys: Sequence[str], say: Callable[[str],
             "recbole_esmr.serving.app:from_environment", factory=True, host=options.host, port=options.port,
             workers=options.workers, access_log=False, log_config=_LOG, timeout_graceful_shutdown=GRACE, server_header=False,
         )  # fmt: skip
+
+
+def _forgetful() -> None:
+    """Begin again so that memory which is given back is overwritten: of who keeps their own profile nothing stays in it.
+
+    With glibc alone; whoever sets MALLOC_PERTURB_ themself decides otherwise (0 switches it off).
+    """
+    if sys.platform == "linux" and "MALLOC_PERTURB_" not in os.environ:
+        tunables = os.environ.get("GLIBC_TUNABLES", "")
+        scrubbing = {
+            "MALLOC_PERTURB_": "165",
+            "PYTHONMALLOC": "malloc",
+            "GLIBC_TUNABLES": f"glibc.malloc.tcache_count=0:{tunables}",
+        }
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, **scrubbing})
 
 
 def serving_keys(arguments: Sequence[str]) -> dict[str, Any]:

@@ -22,6 +22,9 @@ from recbole_esmr.serving.sealing import Seal
 from recbole_esmr.serving.spending import Receipt, Spending
 from recbole_esmr.serving.stock import Stock
 from recbole_esmr.serving.store import ITEMS, SPENDING, Store
+from recbole_esmr.serving.trial.assignment import arm_of
+from recbole_esmr.serving.trial.plan import TREATED, Plan
+from recbole_esmr.serving.trial.registered import hold_to
 
 PROFILE, RECEIPT = "profile", "receipt"
 """Kinds of sealed documents."""
@@ -29,7 +32,7 @@ PROFILE, RECEIPT = "profile", "receipt"
 MOST_EVENTS = 1_000
 """Of a request."""
 
-REMEMBERED = 2_000
+REMEMBERED = 1_000
 """People whose beliefs of the day are remembered, where the server keeps their profile."""
 
 
@@ -57,13 +60,19 @@ class Service:
         store: keeps people, what they share, and changes of the items.
         seal: of profiles and receipts.
         explore: share of the places of every slate that are drawn at random, with chances that are logged.
+        plan: of a trial, in whose days people whose profile the server keeps get what their arm says.
+
+    Raises:
+        ConfigError: the store is that of another trial.
     """
 
-    def __init__(self, artifact: Artifact, store: Store, seal: Seal, explore: float = 0.0) -> None:
+    def __init__(self, artifact: Artifact, store: Store, seal: Seal, explore: float = 0.0, plan: Plan | None = None) -> None:
         self._artifact, self._items, self._first = artifact, 0, artifact
         self._store, self._seal, self.explore = store, seal, explore
-        self._start = Spending.of(artifact)
-        self._beliefs: OrderedDict[tuple[str, int, int], tuple[str, Beliefs]] = OrderedDict()
+        self._start, self.plan = Spending.of(artifact), plan
+        if plan is not None:
+            hold_to(plan, store)
+        self._beliefs: OrderedDict[str, tuple[str, Beliefs]] = OrderedDict()
         self._lock = threading.Lock()
 
     def artifact(self) -> Artifact:
@@ -88,9 +97,13 @@ class Service:
         with self._store.reading() as connection:
             artifact, spending = self._current(connection), self._spending(connection)
             known, document = self._read(connection, artifact, person, profile)
+        request = replace(request, explore=self.explore)
+        if person is not None and self.plan is not None and self.plan.runs_on(request.day):
+            acts = arm_of(self.plan, person, request.day, known.arm) == TREATED
+            request = replace(request, rerank=request.rerank and acts, explore=max(self.plan.explore, self.explore))
         asked = json.dumps([document, request.day, request.size, request.items, request.goal, request.rerank, salt])
         draw = hashlib.sha256(f"{artifact.fingerprint}{person or ''}{asked}".encode()).hexdigest()
-        request = replace(request, explore=self.explore, draw=draw)
+        request = replace(request, draw=draw)
         beliefs = self._remembered(artifact, person, known, request.day) if person is not None else None
         slate = rank_for(artifact, known, request, spending, beliefs)
         shown = {"slate": draw[:32], "day": request.day, "items": list(slate.items), "propensity": list(slate.propensity)}
@@ -197,8 +210,7 @@ class Service:
             gone = self._store.delete(connection, name)
         self._store.wipe()
         with self._lock:
-            for key in [key for key in self._beliefs if key[0] == name]:
-                del self._beliefs[key]
+            self._beliefs.pop(name, None)
         return gone
 
     # -- items -----------------------------------------------------------------------------------------------------------
@@ -299,16 +311,16 @@ class Service:
 
     def _remembered(self, artifact: Artifact, person: str, profile: Profile, day: int) -> Beliefs:
         """What is believed of a person today; made once a day, or when what is known of the days before has changed."""
-        past = hashlib.sha256(profile.before(day).to_json().encode()).hexdigest()
-        key = (person, day, self._items)
+        known = f"{day} {self._items} {profile.before(day).to_json()}"
+        past = hashlib.sha256(known.encode()).hexdigest()
         with self._lock:
-            found = self._beliefs.get(key)
+            found = self._beliefs.get(person)
         if found is not None and found[0] == past:
             return found[1]
         beliefs = beliefs_of(artifact, log_of(artifact, [profile], day))
         with self._lock:
-            self._beliefs[key] = past, beliefs
-            self._beliefs.move_to_end(key)
+            self._beliefs[person] = past, beliefs
+            self._beliefs.move_to_end(person)
             while len(self._beliefs) > REMEMBERED:
                 self._beliefs.popitem(last=False)
         return beliefs

@@ -1,0 +1,107 @@
+"""What happened to the people of a trial, day by day, from what a server has logged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from recbole_esmr.errors import DataError
+from recbole_esmr.serving.artifact import Artifact
+from recbole_esmr.serving.store import Store
+from recbole_esmr.serving.trial.assignment import arm_of
+from recbole_esmr.serving.trial.plan import TREATED, Plan
+
+
+@dataclass(frozen=True)
+class Observed:
+    """N people over the pre-period and the trial, B + T days.
+
+    Attributes:
+        people: (N,) ids. group: (N,) of which each is, "" where it is not known.
+        valence: (N, B + T) as reported, NaN without a report.
+        minutes: (N, B + T) watched. here: (N, B + T) bool.
+        treated: (N, T) bool, as assigned.
+        baseline: B.
+        withdrew: how many have withdrawn their consent since they were assigned: nothing of them is analysed.
+    """
+
+    people: np.ndarray
+    group: np.ndarray
+    valence: np.ndarray
+    minutes: np.ndarray
+    here: np.ndarray
+    treated: np.ndarray
+    baseline: int
+    withdrew: int = 0
+
+    def outcome(self, name: str, days: slice) -> np.ndarray:
+        """An outcome of each person over some of the days, (N,), NaN where it is not known."""
+        valence = self.valence[:, days]
+        known = np.isfinite(valence)
+        count = np.where(known.any(axis=1), known.sum(axis=1), np.nan)
+        if name == "negative_days":
+            return np.asarray((np.nan_to_num(valence) < 0).sum(axis=1) / count)
+        if name == "valence":
+            return np.asarray(np.nan_to_num(valence).sum(axis=1) / count)
+        value = self.minutes if name == "watch_minutes" else self.here.astype(float)
+        return np.asarray(value[:, days].mean(axis=1)) if value[:, days].shape[1] else np.full(len(value), np.nan)
+
+    def of_days(self, name: str) -> np.ndarray:
+        """An outcome of each day, (N, B + T), NaN where it is not known."""
+        if name == "negative_days":
+            return np.where(np.isfinite(self.valence), self.valence < 0, np.nan)
+        return self.valence if name == "valence" else self.minutes if name == "watch_minutes" else self.here.astype(float)
+
+    def until(self, days: int) -> Observed:
+        """The same until so many days of the trial have passed."""
+        end = self.baseline + days
+        cut: dict[str, Any] = {name: getattr(self, name)[:, :end] for name in ("valence", "minutes", "here")}
+        return replace(self, **cut, treated=self.treated[:, :days])
+
+
+def observed(store: Store, artifact: Artifact, plan: Plan) -> Observed:
+    """What the store holds of the people of a trial: those who consent and of whom anything is known by its end.
+
+    Args:
+        store: of the server.
+        artifact: that it serves: emotions and lengths of items.
+        plan: of the trial.
+
+    Raises:
+        DataError: nobody is.
+    """
+    first, span = plan.start - plan.baseline_days, plan.baseline_days + plan.days
+    with store.reading() as connection:
+        all_of_them = list(store.everybody(connection))
+    consenting = [one for one in all_of_them if one[1]["consent"]]
+    rows = [one for one in consenting if _within(one[2], first, plan.end)]
+    if not rows:
+        raise DataError("the store holds nobody who consents and was here in the days of the plan. Serve first.")
+    shape = (len(rows), span)
+    valence, minutes, here = np.full(shape, np.nan), np.zeros(shape), np.zeros(shape, dtype=bool)
+    place, number, duration = artifact.taxonomy, artifact.stock.number, artifact.stock.catalogue.duration
+    for row, (_, _, events) in enumerate(rows):
+        for event in events:
+            column = event["day"] - first
+            if not 0 <= column < span:
+                continue
+            if event.get("emotion") in place.labels:
+                valence[row, column] = place.valence[place.labels.index(event["emotion"])]
+            for item, ratio, _ in event.get("shown", []):
+                here[row, column] = True
+                minutes[row, column] += ratio * (duration[number[item]] if item in number else 0.0) / 60
+    treated = np.array(
+        [
+            [arm_of(plan, person, plan.start + day, known.get("arm")) == TREATED for day in range(plan.days)]
+            for person, known, _ in rows
+        ]
+    )
+    withdrew = sum(bool(known.get("arm")) and not known["consent"] for _, known, _ in all_of_them)
+    people, group = np.array([person for person, *_ in rows]), np.array([known["group"] or "" for _, known, _ in rows])
+    return Observed(people, group, valence, minutes, here, treated, plan.baseline_days, withdrew)
+
+
+def _within(events: list[dict[str, object]], first: int, end: int) -> bool:
+    return any(first <= int(str(event["day"])) < end and ("shown" in event or "emotion" in event) for event in events)
