@@ -229,15 +229,18 @@ def load(artifact: Artifact, options: argparse.Namespace, folder: Path) -> None:
         time.sleep(1)
     server.stop()
     count = sum(map(len, took.values()))
-    print(
-        f"{options.clients} clients, {options.workers} workers, {options.seconds} s: {count / options.seconds:.0f} requests a second"
+    who = (
+        f"{options.clients} clients who pause {options.pause:g} s"
+        if options.pause
+        else f"{options.clients} clients without a pause"
     )
+    print(f"{who}, {options.workers} workers, {options.seconds} s: {count / options.seconds:.0f} requests a second")
     for path, seconds in took.items():
         print(f"{path}: {figures(seconds)}")
     late = np.array(memory[len(memory) // 3 :])
     slope = np.polyfit(late[:, 0], late[:, 1], 1)[0] if len(late) > 2 else np.nan
     print(
-        f"answers by status: {status}; memory {memory[-1][1]:.0f} MiB, slope after a third of the time {60 * slope:+.2f} MiB a minute"
+        f"answers by status: {status}; memory {memory[-1][1]:.0f} MiB, after a third of the time {60 * slope:+.2f} MiB a minute"
     )
 
 
@@ -299,11 +302,10 @@ def privacy(artifact: Artifact, options: argparse.Namespace, folder: Path) -> No
     in_files = [path.name for path in files if person.encode() in path.read_bytes() or sealed.encode() in path.read_bytes()]
     memory = dumped(server.process.pid)
     server.stop()
-    report = f'"emotion":"{emotion}"'.encode()
+    reports = [f'emotion":{space}"{emotion}'.encode() for space in ("", " ")]
+    found = memory.count(person.encode()), sum(map(memory.count, reports))
     print(f"{len(files)} files searched: {len(in_files)} name the person ({', '.join(in_files) or 'none'})")
-    print(
-        f"{len(memory) / 2**20:.0f} MiB of memory: the person's id {memory.count(person.encode())} times, the reports {memory.count(report)} times"
-    )
+    print(f"{len(memory) / 2**20:.0f} MiB of memory searched: the person's id {found[0]} times, a report {found[1]} times")
 
 
 def dumped(process: int) -> bytes:
