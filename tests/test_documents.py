@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import runpy
 import shlex
 import shutil
+import socket
+import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from argparse import _SubParsersAction
 from pathlib import Path
 
@@ -66,7 +72,7 @@ PYTHON = [
 
 
 @pytest.mark.parametrize(("page", "place", "block"), PYTHON, ids=[f"{page.stem}-{place}" for page, place, _ in PYTHON])
-def test_the_python_of_the_documents_runs(page, place, block, trained, smaller, monkeypatch):
+def test_the_python_of_the_documents_runs(page, place, block, trained, artifact, smaller, monkeypatch):
     """As it stands there, with a small model for ``saved/ESMR.pth`` and the values that a reader has at hand."""
     result, (_, _, dataset, *_) = trained
     Path("saved").mkdir()
@@ -79,7 +85,7 @@ def test_the_python_of_the_documents_runs(page, place, block, trained, smaller, 
     slates = np.tile(np.arange(4), (5, 1))
     morning = Observation(1, everybody, np.full(5, 4), np.ones(len(items), dtype=bool))
     evening = Feedback(1, everybody, slates, np.full((5, 4), 0.5), nothing, {})
-    space = {"users": users, "items": items, "observation": morning, "feedback": evening}
+    space = {"artifact": artifact, "users": users, "items": items, "observation": morning, "feedback": evening}
     given, checkpoints = set(space), set(Path("saved").iterdir())
     exec(compile(block, page.name, "exec"), space)
     made = {name: value for name, value in space.items() if name not in given and name != "__builtins__"}
@@ -88,10 +94,43 @@ def test_the_python_of_the_documents_runs(page, place, block, trained, smaller, 
         assert made["slates"].shape == (5, 4) and (made["slates"] >= 0).all()
     elif page.stem == "encoder":
         assert made["seen"].tomorrow.shape[0] == len(names[dataset.uid_field])
+    elif page.stem == "serving":
+        assert len(made["slate"].items) == 5 and len(made["new"]) == 1 and made["slate"].items[0] in made["document"]
     elif page.stem == "worlds":
         assert made["hours"].shape == (1000,) and not made["terminated"].any()
     else:  # it trains
         assert set(Path("saved").iterdir()) > checkpoints
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/serving.md"])
+def test_a_feed_is_served_as_the_documents_say(page, trained, tmp_path, monkeypatch):
+    """Export and serve as printed, on a free port; what curl sends is sent."""
+    monkeypatch.chdir(tmp_path)
+    Path("saved").mkdir()
+    shutil.copy(trained[0]["checkpoint"], "saved/ESMR.pth")
+    text = (ROOT / page).read_text(encoding="utf-8").partition("pip install 'recbole-esmr[serve]'")[2]
+    lines = re.findall(r"^    recbole-esmr ((?:export|serve) .*)$", text, re.MULTILINE)
+    export, serve = map(shlex.split, lines[:2])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert main(export) == 0
+    process = subprocess.Popen([sys.executable, "-m", "recbole_esmr", *serve, f"--port={port}"], stderr=subprocess.PIPE)
+    try:
+        answers = []
+        for url, body in re.findall(r"curl -s localhost:8000(\S+) .*?-d '(.*?)'", text, re.DOTALL):
+            asked = urllib.request.Request(f"http://127.0.0.1:{port}{url}", body.encode(), {"Content-Type": "application/json"})
+            for _ in range(400):
+                try:
+                    answers.append(json.loads(urllib.request.urlopen(asked).read()))
+                    break
+                except urllib.error.URLError:  # it is not there yet
+                    assert process.poll() is None, process.stderr.read().decode()
+                    time.sleep(0.1)
+        assert answers[0] == {"new": 1, "known": 0, "profile": None} and len(answers[1]["items"]) == 3
+    finally:
+        process.terminate()
+        assert process.wait(30) in (0, -15, 143)
 
 
 def test_the_tutorial_is_walked(monkeypatch, capsys):

@@ -137,7 +137,7 @@ def test_every_room_is_in_the_table():
     at_the_right = {
         *("__init__", "__main__", "terminal", "check", "forget", "quick_start", "trained_models", "forecasting"),
         *("tuning", "cells", "comparison", "deployment", "closed_loop", "ceilings", "power", "explanation", "audit"),
-        *("arguments", "parser", "actions", "cli"),
+        *("arguments", "parser", "actions", "cli", "trial_design", "trial_in_world"),
     }
     rooms = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
     assert rooms - at_the_right == set(MAY)
