@@ -139,6 +139,10 @@ def budget(artifact: Artifact, options: argparse.Namespace, folder: Path) -> Non
     print(f"200 at once by the multiplier that was reached: {share:.4f}")
 
 
+WARM = 10
+"""Seconds of load that are not measured: each process loads what it needs at its first request."""
+
+
 # -- over HTTP ---------------------------------------------------------------------------------------------------------------
 
 
@@ -198,7 +202,8 @@ def load(artifact: Artifact, options: argparse.Namespace, folder: Path) -> None:
     server = Server(options.artifact, folder, options.workers)
     took: dict[str, list[float]] = {"/v1/recommend": [], "/v1/events": []}
     status: dict[int, int] = {}
-    end = time.monotonic() + options.seconds
+    begin = time.monotonic() + WARM
+    end = begin + options.seconds
 
     def client(number: int) -> None:
         rng, line, turn = np.random.default_rng(number), http.client.HTTPConnection("127.0.0.1", server.port, timeout=60), 0
@@ -206,7 +211,8 @@ def load(artifact: Artifact, options: argparse.Namespace, folder: Path) -> None:
         def ask(path: str, body: dict) -> dict:
             start = time.perf_counter()
             code, found = talk(line, "POST", path, body)
-            took.get(path, []).append(time.perf_counter() - start)
+            if time.monotonic() > begin:
+                took.get(path, []).append(time.perf_counter() - start)
             status[code] = status.get(code, 0) + 1
             return found
 

@@ -38,8 +38,8 @@ LARGEST = 4_000_000
 ENVIRONMENT = "RECBOLE_ESMR_SERVE"
 """Variable by which worker processes are told how to serve."""
 
-THREADS = 4
-"""Requests that are worked on at once in a process."""
+THREADS = 1
+"""Requests that are worked on at once in a process: several would take turns at the interpreter's lock, and all be late."""
 
 LABELS = 20_000
 """Texts whose labels are remembered."""

@@ -62,6 +62,7 @@ def serve(options: argparse.Namespace, keys: Sequence[str], say: Callable[[str],
         uvicorn.run(
             "recbole_esmr.serving.app:from_environment", factory=True, host=options.host, port=options.port,
             workers=options.workers, access_log=False, log_config=_LOG, timeout_graceful_shutdown=GRACE, server_header=False,
+            http="recbole_esmr.serving.prompt:Prompt",
         )  # fmt: skip
 
 
