@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=30, help="that are judged (default: %(default)s)")
     parser.add_argument("--warm", type=int, default=10, help="days before them (default: %(default)s)")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, Work.at(folder) as work:
+    with tempfile.TemporaryDirectory() as folder, Work.at(Path(folder)) as work:
         platform = logged(load_world(options.world), options.users, options.items, 30, options.seed, work, (), True)
         config, model, dataset, *_ = load_data_and_model(platform.trained("ESMR"), {"state": "ERROR"})
         artifact = exported(model, dataset, config)

@@ -86,8 +86,9 @@ def simulate_trial(
 
 def _trial(platform: Platform, artifact: Artifact, plan: Plan, assignments: int) -> dict[str, Any]:
     names = [f"u{number + 1}" for number in range(platform.environment.users)]
-    either = [_lived(platform, artifact, plan, np.full((len(names), plan.days), treated)) for treated in (False, True)]
-    control, treated = either
+    shape = (len(names), plan.days)
+    control = _lived(platform, artifact, plan, np.zeros(shape, dtype=bool))
+    treated = _lived(platform, artifact, plan, np.ones(shape, dtype=bool)) if artifact.rankers.acts else control
     before = control.outcome(plan.primary, slice(0, control.baseline))
     strata = strata_of(before, control.group)
     after = slice(control.baseline, None)
