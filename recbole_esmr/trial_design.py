@@ -48,18 +48,19 @@ def designed(options: Any) -> tuple[Plan, dict[str, float]]:
 def spread_in(dataset: str, outcome: str, days: int, baseline_days: int) -> tuple[float, float]:
     """SD of an outcome between the people of a log over its last days, and its correlation with the days before them.
 
-    A log that is shorter than the trial is cut where the pre-period would end.
+    Of a longer log the last days are read; one that is shorter than the trial is cut where the pre-period would end.
 
     Raises:
         ConfigError: nobody has the outcome.
     """
     trace = load_split(Config(MODEL_NAME, dataset, config_dict={"state": "WARNING"}, arguments=[])).trace
-    before = max(round(trace.days * baseline_days / max(days + baseline_days, 1)), 1)
+    first = max(trace.days - days - baseline_days, 0)
+    before = round((trace.days - first) * baseline_days / (days + baseline_days))
     rows = np.flatnonzero(trace.consent & trace.present.any(axis=1))
     rows = rows[rows > 0]
     log = Observed(
-        people=rows, group=np.full(len(rows), ""), valence=np.asarray(trace.valence)[rows],
-        minutes=60 * np.asarray(trace.engagement)[rows], here=np.asarray(trace.present)[rows],
+        people=rows, group=np.full(len(rows), ""), valence=np.asarray(trace.valence)[rows, first:],
+        minutes=60 * np.asarray(trace.engagement)[rows, first:], here=np.asarray(trace.present)[rows, first:],
         treated=np.zeros((len(rows), 0), dtype=bool), baseline=before,
     )  # fmt: skip
     after = log.outcome(outcome, slice(before, None))

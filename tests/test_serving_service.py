@@ -65,7 +65,8 @@ def test_a_profile_that_is_kept_here_and_one_that_is_kept_there_give_the_same_sl
         here.accept("p1", None, [event])
         sealed = there.accept(None, sealed, [{**event, "slate": other.receipt}])["profile"]
         assert here.multiplier() == there.multiplier()
-    assert changed and here.profile("p1", None)["profile"] == there.profile(None, sealed)["profile"]
+    mine = there.profile(None, sealed)["profile"]
+    assert changed and mine.pop("unit") and here.profile("p1", None)["profile"] == mine
     for word in (b"p1", b"lonely", *(item.encode() for item in ("v1", "v2"))):
         assert word not in b"".join(path.read_bytes() for path in tmp_path.glob("there.sqlite*")), (
             "of who brings one nothing is kept"
@@ -180,6 +181,56 @@ def test_of_who_withdraws_no_emotion_stays_in_any_file(service, tmp_path):
     assert b"disappointed" not in _kept(tmp_path), "nor is it taken in without consent"
 
 
+def test_consent_counts_when_something_is_said(service, tmp_path):
+    """In one request: what was felt before the consent, or before a withdrawal that was taken back, is not kept."""
+    service.accept("p1", None, [{"id": "a", "day": 1, "emotion": "lonely"}, {"id": "b", "day": 1, "consent": True}])
+    assert "emotion" not in service.profile("p1", None)["events"][0]
+    service.accept("p1", None, [{"id": "c", "day": 2, "emotion": "disappointed"}])
+    said = [
+        {"id": "d", "day": 3, "emotion": "anxious"},
+        {"id": "e", "day": 3, "consent": False},
+        {"id": "f", "day": 3, "consent": True},
+    ]
+    service.accept("p1", None, [*said, {"id": "g", "day": 4, "emotion": "happy"}])
+    felt = [event.get("emotion") for event in service.profile("p1", None)["events"]]
+    assert felt == [None, None, None, None, None, None, "happy"] and b"disappointed" not in _kept(tmp_path)
+
+
+def test_two_who_keep_their_own_profile_are_two(service):
+    """Their slates have receipts of their own, and draws of their own."""
+    served = [service.recommend(None, service.sealed(), Request(2, 20)) for _ in range(6)]
+    assert len({one.slate.items for one in served}) > 1
+    for one in served:
+        shown = [{"item": one.slate.items[0], "watch_ratio": 0.5}]
+        service.accept(None, service.sealed(), [{"id": "x", "day": 2, "shown": shown, "slate": one.receipt}])
+    with service._store.reading() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM receipts").scalar() == 6
+
+
+def test_another_artifact_reads_what_was_stored(service, artifact, tmp_path):
+    """A shorter window, and an item that it does not know."""
+    consenting(service)
+    for day in range(2, 12):
+        service.accept("p1", None, [a_day(service, day)[1]])
+    service.put_items([{"item": "new", "emotion": "happy"}])
+    service.withdraw_items(["new"])
+    later = Service(replace(artifact, window=3), Store(tmp_path / "people.sqlite"), Seal.of_file(tmp_path / "key"))
+    assert later.recommend("p1", None, Request(12, 5)).slate.items and later.ready()
+
+
+@pytest.mark.parametrize(
+    "days", [[{"day": 3, "behaviour": 5}], [{"day": 3, "shown": [["v1", 0.5]]}], [{"day": 3, "emotion": ["happy"]}]]
+)
+def test_an_odd_document_is_refused_or_served(service, days):
+    from recbole_esmr.serving.profile import Profile
+
+    try:
+        sealed = service.sealed({**Profile().as_dict(), "consent": True, "days": days})
+    except DataError:
+        return
+    assert service.recommend(None, sealed, Request(4, 5)).slate.items
+
+
 def test_of_who_is_deleted_nothing_stays_in_any_file(service, tmp_path):
     consenting(service, PERSON)
     consenting(service, "p2")
@@ -225,6 +276,7 @@ def test_items_come_change_and_go_while_it_serves(service, artifact, tmp_path):
     [
         ({}, "item is None"),
         ({"item": ""}, "has no name"),
+        ({"item": "x", "emotion": ["happy"]}, "there is no emotion"),
         ({"item": "x", "emotion": "hapy"}, "no emotion 'hapy'. Did you mean 'happy'"),
         ({"item": "x", "share": {"happy": 0.5}}, "add up to 0.5; expected 1"),
         ({"item": "x", "share": {"happy": 1.0}, "emotion": "lonely"}, "both 'emotion' and 'share'"),

@@ -10,6 +10,7 @@ import statsmodels.api as sm
 
 from recbole_esmr.cli import main
 from recbole_esmr.errors import ConfigError, DataError
+from recbole_esmr.label.labeller import Label
 from recbole_esmr.serving.core import Request
 from recbole_esmr.serving.sealing import Seal
 from recbole_esmr.serving.service import Service
@@ -107,7 +108,7 @@ def test_the_power_is_as_designed():
         before = rng.normal(size=count)
         arm = rng.random(count) < 0.5
         outcome = 0.6 * before + 0.8 * rng.normal(size=count) + 0.5 * arm
-        estimate, error = lin(outcome, arm, before[:, None])
+        estimate, error, _ = lin(outcome, arm, before[:, None])
         found += abs(estimate / error) > 1.96
     assert found / 2000 == pytest.approx(0.8, abs=0.04)
 
@@ -175,8 +176,8 @@ def test_the_estimate_is_lins_by_an_independent_implementation():
     arm, before = rng.random(300) < 0.4, rng.normal(size=300)
     outcome = before + 0.3 * arm + rng.normal(size=300)
     centred = before - before.mean()
-    fit = sm.OLS(outcome, np.column_stack([np.ones(300), arm, centred, arm * centred])).fit(cov_type="HC2")
-    assert lin(outcome, arm, before[:, None]) == pytest.approx((fit.params[1], fit.bse[1]))
+    fit = sm.OLS(outcome, np.column_stack([np.ones(300), arm, centred, arm * centred])).fit(cov_type="HC3")
+    assert lin(outcome, arm, before[:, None]) == pytest.approx((fit.params[1], fit.bse[1], 296))
 
 
 def test_person_days_by_an_independent_implementation():
@@ -243,6 +244,34 @@ def test_a_harmed_subgroup_is_named():
     assert found["harmed"] == ["pre-period third 3"] and found["outcomes"]["negative_days"]["difference"] < 0
 
 
+@pytest.mark.parametrize(("people", "groups"), [(40, 4), (100, 8)])
+def test_small_strata_raise_no_false_positives(people, groups):
+    """Many groups of few people, some without a pre-period, no effect: about one in twenty is found."""
+    plan, found = replace(PLAN, primary="valence", secondary=()), []
+    for seed in range(400):
+        trial = made(people, 0.0, seed)
+        trial.valence[: people // 5, :5] = np.nan
+        group = np.random.default_rng(seed).integers(0, groups, people).astype(str)
+        found.append(difference(plan, replace(trial, group=group), "valence")["p"] < 0.05)
+    assert np.mean(found) == pytest.approx(0.05, abs=0.03)
+
+
+def test_a_look_before_its_time_is_refused():
+    trial = made(60)
+    trial.valence[:, 12:], trial.here[:, 12:] = np.nan, False
+    assert trial.days_lived == 7 and analysed(PLAN, trial, 1)["days"] == 5
+    with pytest.raises(DataError, match="look 2 reads 10 days of the trial, and 7 have been lived"):
+        analysed(PLAN, trial)
+
+
+def test_a_subgroup_of_whom_nothing_is_known_stops_nothing():
+    trial = made(200)
+    group = np.where(np.arange(200) < 60, "silent", "heard")
+    trial.valence[:60, 5:] = np.nan
+    found = analysed(PLAN, replace(trial, group=group))
+    assert {one["subgroup"] for one in found["subgroups"]} >= {"group heard"} and "group silent" not in str(found["subgroups"])
+
+
 def test_an_empty_arm_is_said():
     trial = made(50)
     with pytest.raises(DataError, match="nothing is known of one of the arms"):
@@ -287,6 +316,10 @@ def test_each_arm_gets_its_feed_in_the_days_of_the_trial(artifact, store, tmp_pa
     assert not any(acted[CONTROL]) and np.mean(acted[TREATED]) > 0.2
     before = [service.recommend(person, None, Request(9, 5)).slate.acted for person in people]
     assert any(before), "outside its days the trial changes nothing"
+    label = [Label({"happy" if place % 2 else "lonely": 1.0}) for place in range(20)]
+    moved = {name: [service.posts(person, label, 12).acted for person in people if arm[person] == name] for name in acted}
+    assert not any(moved[CONTROL]) and any(moved[TREATED]), "posts follow the arm, too"
+    assert not any(service.explain(person, None, Request(12, 5))["acted"] for person in people if arm[person] == CONTROL)
     drawn = [place for person in people for place in service.recommend(person, None, Request(12, 5)).slate.drawn]
     assert 0 < np.mean(drawn) < 0.3 and len(drawn) == 120
 
@@ -303,6 +336,8 @@ def test_what_a_server_has_logged_is_what_is_analysed(artifact, store, tmp_path)
     slate = next(event["shown"] for event in service.profile("p1", None)["events"] if event["day"] == 7)
     duration = artifact.stock.catalogue.duration[artifact.stock.numbers([item for item, *_ in slate], "")]
     assert trial.minutes[0, 1] == pytest.approx(0.5 * duration.sum() / 60)
+    with pytest.raises(DataError, match="people were served in 10 days of the trial"):
+        assign(PLAN, store, artifact)
     for row, person in enumerate(trial.people):
         assert trial.treated[row].all() == (arm_of(PLAN, person, 11) == TREATED)
 

@@ -93,7 +93,7 @@ class EventsRequest(Person):
         json_schema_extra={"examples": [{"person": "p1", "events": [{"id": "e1", "day": "2026-03-01", "consent": True}]}]}
     )
 
-    events: list[EventIn] = Field(max_length=1000)
+    events: list[EventIn] = Field(max_length=500)
 
 
 class EventsResponse(BaseModel):

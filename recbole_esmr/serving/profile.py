@@ -11,7 +11,7 @@ from typing import Any
 from recbole_esmr.data.reading.schema import LAST_DAY
 from recbole_esmr.errors import DataError
 from recbole_esmr.model.ranking import goals_of
-from recbole_esmr.serving.artifact import Artifact
+from recbole_esmr.serving.artifact import LONGEST_WINDOW, Artifact
 from recbole_esmr.serving.checks import a_list, in_range, known_fields, one_line, one_of, whole
 from recbole_esmr.serving.stock import LONGEST_NAME
 
@@ -60,6 +60,7 @@ class Profile:
         group: of the groups that the training knew (the column ``profile`` of ``.user``), None where it is not said.
         goal: what they ask for, as of :func:`~recbole_esmr.model.ranking.rank`.
         arm: of a trial, None outside.
+        unit: an id by lot, of who keeps their own profile; None of others.
         since: the first day of which anything is known, None before it.
         days: in order, a window long.
         earlier: items watched before these days, the last ones, the oldest first.
@@ -70,6 +71,7 @@ class Profile:
     group: str | None = None
     goal: str | None = None
     arm: str | None = None
+    unit: str | None = None
     since: int | None = None
     days: tuple[Day, ...] = ()
     earlier: tuple[str, ...] = ()
@@ -92,6 +94,7 @@ class Profile:
             "group": self.group,
             "goal": self.goal,
             "arm": self.arm,
+            **({"unit": self.unit} if self.unit else {}),
             "since": self.since,
             "days": days,
             "earlier": list(self.earlier),
@@ -115,16 +118,18 @@ class Profile:
         Raises:
             DataError: it is none; the message says where.
         """
-        known_fields(said, where, Profile().as_dict())
+        known_fields(said, where, (*Profile().as_dict(), "unit"))
         if said.get("schema_version") != SCHEMA:
             raise DataError(f"{where}: schema_version is {said.get('schema_version')!r}; expected {SCHEMA}.")
         number, numbers = artifact.stock.number, artifact.behaviour
         days = []
-        for place, one in enumerate(a_list(said.get("days", []), f"{where}.days", artifact.window + 1)):
+        for place, one in enumerate(a_list(said.get("days", []), f"{where}.days", LONGEST_WINDOW + 1)):
             at = f"{where}.days[{place}]"
             known_fields(one, at, ("day", "shown", "emotion", "behaviour"))
             shown = [_shown(pair, f"{at}.shown") for pair in a_list(one.get("shown", []), f"{at}.shown", MOST_A_DAY)]
-            emotion, behaviour = one.get("emotion"), known_fields(one.get("behaviour", {}), at, one.get("behaviour", {}))
+            emotion, behaviour = one.get("emotion"), one.get("behaviour", {})
+            if not isinstance(behaviour, Mapping):
+                raise DataError(f"{at}.behaviour: expected numbers by column.")
             days.append(
                 Day(
                     day=whole(one.get("day"), f"{at}.day", -int(LAST_DAY), int(LAST_DAY)),
@@ -138,10 +143,15 @@ class Profile:
         earlier = [one_line(name, f"{where}.earlier", LONGEST_NAME) for name in a_list(said.get("earlier", []), where, 10_000)]
         events = [one_line(name, f"{where}.events", LONGEST_NAME) for name in a_list(said.get("events", []), where, REMEMBERED)]
         since = said.get("since")
+        if days:
+            since = (
+                days[0].day if since is None else min(whole(since, f"{where}.since", -int(LAST_DAY), int(LAST_DAY)), days[0].day)
+            )
         profile = cls(
             consent=_yes_or_no(said.get("consent"), f"{where}.consent"),
             group=None if said.get("group") is None else one_line(said["group"], f"{where}.group", LONGEST_NAME),
             goal=None if said.get("goal") is None else one_line(said["goal"], f"{where}.goal", LONGEST_NAME),
+            unit=None if said.get("unit") is None else one_line(said["unit"], f"{where}.unit", LONGEST_NAME),
             arm=None if said.get("arm") is None else one_line(said["arm"], f"{where}.arm", LONGEST_NAME),
             since=None if since is None else whole(since, f"{where}.since", -int(LAST_DAY), int(LAST_DAY)),
             days=tuple(days),

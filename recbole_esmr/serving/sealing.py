@@ -60,9 +60,16 @@ class Seal:
         return cls(*lines)
 
     def closed(self, kind: str, document: Any) -> str:
-        """A document, sealed; ``kind`` says what it is, and it can be opened as nothing else."""
+        """A document, sealed; ``kind`` says what it is, and it can be opened as nothing else.
+
+        Raises:
+            DataError: it is larger than what :meth:`opened` takes.
+        """
         text = json.dumps([kind, document], separators=(",", ":"), allow_nan=False).encode()
-        return str(self._key.encrypt(zlib.compress(text)).decode())
+        sealed = str(self._key.encrypt(zlib.compress(text)).decode())
+        if len(text) > LARGEST or len(sealed) > LONGEST:
+            raise DataError(f"a {kind} of {len(text):,} bytes is too large to be sealed. Send fewer items with shorter names.")
+        return sealed
 
     def opened(self, kind: str, sealed: Any, where: str) -> Any:
         """The document.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -17,10 +18,11 @@ from recbole_esmr.serving.artifact import Artifact
 from recbole_esmr.serving.checks import a_list, one_line
 from recbole_esmr.serving.core import Request, Slate, beliefs_of, explained, log_of, rank_for, update
 from recbole_esmr.serving.posts import RankedPosts, rank_posts
+from recbole_esmr.serving.profile import REMEMBERED as REMEMBERED_EVENTS
 from recbole_esmr.serving.profile import Event, Profile
 from recbole_esmr.serving.sealing import Seal
 from recbole_esmr.serving.spending import Receipt, Spending
-from recbole_esmr.serving.stock import Stock
+from recbole_esmr.serving.stock import FIELDS, Stock
 from recbole_esmr.serving.store import ITEMS, SPENDING, Store
 from recbole_esmr.serving.trial.assignment import arm_of
 from recbole_esmr.serving.trial.plan import TREATED, Plan
@@ -29,8 +31,8 @@ from recbole_esmr.serving.trial.registered import hold_to
 PROFILE, RECEIPT = "profile", "receipt"
 """Kinds of sealed documents."""
 
-MOST_EVENTS = 1_000
-"""Of a request."""
+MOST_EVENTS = REMEMBERED_EVENTS
+"""Of a request: of who keeps their own profile no more are remembered."""
 
 REMEMBERED = 1_000
 """People whose beliefs of the day are remembered, where the server keeps their profile."""
@@ -97,11 +99,8 @@ class Service:
         with self._store.reading() as connection:
             artifact, spending = self._current(connection), self._spending(connection)
             known, document = self._read(connection, artifact, person, profile)
-        request = replace(request, explore=self.explore)
-        if person is not None and self.plan is not None and self.plan.runs_on(request.day):
-            acts = arm_of(self.plan, person, request.day, known.arm) == TREATED
-            request = replace(request, rerank=request.rerank and acts, explore=max(self.plan.explore, self.explore))
-        asked = json.dumps([document, request.day, request.size, request.items, request.goal, request.rerank, salt])
+        request = self._by_plan(replace(request, explore=self.explore), person, known)
+        asked = json.dumps([self._items, document, request.day, request.size, request.items, request.goal, request.rerank, salt])
         draw = hashlib.sha256(f"{artifact.fingerprint}{person or ''}{asked}".encode()).hexdigest()
         request = replace(request, draw=draw)
         beliefs = self._remembered(artifact, person, known, request.day) if person is not None else None
@@ -119,7 +118,7 @@ class Service:
         with self._store.reading() as connection:
             artifact, spending = self._current(connection), self._spending(connection)
             known, _ = self._read(connection, artifact, person, profile)
-        return explained(artifact, known, request, spending)
+        return explained(artifact, known, self._by_plan(request, person, known), spending)
 
     def posts(self, person: str, labels: Sequence[Label], day: int) -> RankedPosts:
         """An order of posts that the server has never seen, for a person whose profile it keeps.
@@ -130,6 +129,8 @@ class Service:
         with self._store.reading() as connection:
             artifact = self._current(connection)
             known, _ = self._read(connection, artifact, person, None)
+        if not self._by_plan(Request(day), person, known).rerank:
+            return RankedPosts(tuple(range(len(labels))), False)
         return rank_posts(artifact, known, labels, day)
 
     # -- events ----------------------------------------------------------------------------------------------------------
@@ -164,17 +165,21 @@ class Service:
             after, new = update(artifact, known, [event for event, _ in pairs])
             kept = {event.id for event in new}
             counted = {event.id: (event, receipt) for event, receipt in reversed(pairs) if event.id in kept}
-            self._spend(connection, artifact, [counted[event.id] for event in new], after.consent)
+            consents = consent_of_each(known.consent, new)
+            self._spend(connection, artifact, [(*counted[event.id], told) for event, told in zip(new, consents, strict=True)])
             result: dict[str, Any] = {"new": len(new), "known": len(read) - len(new)}
             if person is None:
                 return {**result, "profile": self._seal.closed(PROFILE, after.as_dict())}
             withdrawn = any(event.consent is False for event in new)
-            bodies = [_body(event, counted[event.id][1], after.consent) for event in new]
-            self._store.keep_events(connection, person, bodies)
-            if withdrawn and not after.consent:
+            if withdrawn:
                 self._store.forget_emotions(connection, person)
+            bodies = [_body(event, counted[event.id][1], told) for event, told in zip(new, consents, strict=True)]
+            self._store.keep_events(connection, person, bodies)
             self._store.keep_profile(connection, person, after.to_json())
         if withdrawn:
+            with self._lock:
+                self._beliefs.pop(person, None)
+        if withdrawn or self._store.unwiped:
             self._store.wipe()
         return result
 
@@ -201,6 +206,7 @@ class Service:
             DataError: the document is no profile.
         """
         known = Profile() if document is None else Profile.of_dict(document, self.artifact())
+        known = replace(known, unit=known.unit or secrets.token_hex(8))
         return self._seal.closed(PROFILE, known.as_dict())
 
     def delete(self, person: str) -> bool:
@@ -243,12 +249,13 @@ class Service:
         return len(said)
 
     def ready(self) -> bool:
-        """Whether the store can be read.
+        """Whether the store can be read, and its items are those of this artifact's kind.
 
         Raises:
             StoreError: it cannot.
         """
         with self._store.reading() as connection:
+            self._current(connection)
             return self._store.kept(connection, "schema") is not None
 
     def multiplier(self) -> float:
@@ -257,6 +264,13 @@ class Service:
             return self._spending(connection).multiplier
 
     # -- parts -----------------------------------------------------------------------------------------------------------
+
+    def _by_plan(self, request: Request, person: str | None, known: Profile) -> Request:
+        """The request as a person's arm of the trial has it; outside its days, and of who keeps their own profile, as it is."""
+        if person is None or self.plan is None or not self.plan.runs_on(request.day):
+            return request
+        acts = arm_of(self.plan, person, request.day, known.arm) == TREATED
+        return replace(request, rerank=request.rerank and acts, explore=max(self.plan.explore, request.explore))
 
     def _current(self, connection: Any) -> Artifact:
         """The artifact with the items as they stand; made anew where another process has changed them."""
@@ -270,16 +284,14 @@ class Service:
                 self._beliefs.clear()
         return self._artifact
 
-    def _spending(self, connection: Any) -> Spending:
-        kept = self._store.kept(connection, SPENDING)
+    def _spending(self, connection: Any, change: bool = False) -> Spending:
+        kept = self._store.kept(connection, SPENDING, change)
         return self._start if kept is None or kept["artifact"] != self._first.fingerprint else self._start.restored(kept)
 
-    def _spend(
-        self, connection: Any, artifact: Artifact, pairs: Sequence[tuple[Event, dict[str, Any] | None]], consent: bool
-    ) -> None:
+    def _spend(self, connection: Any, artifact: Artifact, rows: Sequence[tuple[Event, dict[str, Any] | None, bool]]) -> None:
         """Let what came of slates count, each slate once."""
-        spending, changed = self._spending(connection), False
-        for event, receipt in pairs:
+        spending, changed = self._spending(connection, change=True), False
+        for event, receipt, consent in rows:
             if receipt is None or not event.shown or self._store.spent(connection, receipt["slate"]):
                 continue
             of_slate = Receipt.of_dict({name: receipt[name] for name in Receipt.__dataclass_fields__})
@@ -329,14 +341,30 @@ class Service:
 def current_stock(store: Store, connection: Any, artifact: Artifact) -> Stock:
     """The items of an artifact with what a store says of them since."""
     changed = store.changed_items(connection)
-    added = [{key: v for key, v in said.items() if key != "withdrawn"} for said in changed.values() if _says(said)]
-    stock = artifact.stock.with_items(added, artifact.taxonomy)
-    return stock.without([name for name, said in changed.items() if said.get("withdrawn")])
+    stock = artifact.stock.with_items([_of_kind(said, artifact) for said in changed.values() if _says(said)], artifact.taxonomy)
+    return stock.without([name for name, said in changed.items() if said.get("withdrawn") and name in stock.number])
+
+
+def _of_kind(said: Mapping[str, Any], artifact: Artifact) -> dict[str, Any]:
+    """What is said of an item, as far as the artifact knows such fields and emotions: another one may have been served before."""
+    fields = {key: value for key, value in said.items() if key in (*FIELDS, *artifact.stock.catalogue.columns)}
+    labels = {fields.get("emotion"), *(fields.get("share") or {})} - {None}
+    return {key: v for key, v in fields.items() if key not in ("emotion", "share") or labels <= set(artifact.taxonomy.labels)}
 
 
 def _says(said: Mapping[str, Any]) -> bool:
     """Whether anything is said of an item but that it is withdrawn."""
     return bool(said.keys() - {"item", "withdrawn"}) or not said.get("withdrawn")
+
+
+def consent_of_each(before: bool, events: Sequence[Event]) -> list[bool]:
+    """Whether what each event says of a mood may be kept: with the person's consent then, and no withdrawal after it."""
+    found, now = [], before
+    for event in events:
+        now = now if event.consent is None else event.consent
+        found.append(now)
+    last = max((place for place, event in enumerate(events) if event.consent is False), default=-1)
+    return [told and place > last for place, told in enumerate(found)]
 
 
 def _body(event: Event, receipt: Mapping[str, Any] | None, consent: bool) -> dict[str, Any]:

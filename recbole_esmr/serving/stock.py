@@ -138,7 +138,7 @@ class Stock:
         if share is not None and label is not None:
             raise DataError(f"{where}: has both 'emotion' and 'share'. Give one of them.")
         if label is not None:
-            share = {label: 1.0}
+            share = {str(label): 1.0}
         if share is None:
             return np.zeros(len(taxonomy))
         if not isinstance(share, Mapping):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -50,7 +51,7 @@ class Store:
         self._sql, url = sql, str(where)
         if "://" not in url:
             url = f"sqlite:///{Path(url).absolute()}"
-        self._lite = url.startswith("sqlite")
+        self._lite, self.unwiped = url.startswith("sqlite"), False
         try:
             arguments = {"timeout": PATIENCE} if self._lite else {}
             self._engine = sql.create_engine(url, connect_args=arguments, pool_pre_ping=not self._lite)
@@ -150,14 +151,17 @@ class Store:
         return gone > 0
 
     def wipe(self) -> None:
-        """Leave nothing of what was deleted in SQLite's log of changes."""
-        if self._lite:
-            with self._reaching():
-                connection = self._engine.raw_connection()
-                try:
-                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                finally:
-                    connection.close()
+        """Leave nothing of what was deleted in SQLite's log of changes; while others read it, that waits for the next time."""
+        if not self._lite:
+            return
+        self.unwiped = True
+        connection = self._engine.raw_connection()
+        try:
+            self.unwiped = bool(connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+        except sqlite3.Error:  # what was to be done is done; this waits
+            return
+        finally:
+            connection.close()
 
     def everybody(self, connection: Connection) -> Iterator[tuple[str, dict[str, Any], list[dict[str, Any]]]]:
         """Each person with their profile and events, by name."""
@@ -174,9 +178,10 @@ class Store:
         connection.execute(self._sql.insert(receipts).values(slate=slate))
         return False
 
-    def kept(self, connection: Connection, name: str) -> Any:
-        """What is kept under a name, None where that is nothing."""
-        found = connection.execute(self._sql.select(self.state.c.body).where(self.state.c.name == name)).scalar()
+    def kept(self, connection: Connection, name: str, change: bool = False) -> Any:
+        """What is kept under a name, None where that is nothing; with ``change`` nobody else may change it until the end."""
+        wanted = self._sql.select(self.state.c.body).where(self.state.c.name == name)
+        found = connection.execute(wanted.with_for_update() if change else wanted).scalar()
         return None if found is None else json.loads(found)
 
     def keep(self, connection: Connection, name: str, value: Any) -> None:
@@ -187,7 +192,7 @@ class Store:
         """Write what some items are, None for one that is withdrawn."""
         for name, said in items.items():
             self._put(connection, self.items, {"item": name}, {"body": _text(said)})
-        self.keep(connection, ITEMS, (self.kept(connection, ITEMS) or 0) + 1)
+        self.keep(connection, ITEMS, (self.kept(connection, ITEMS, change=True) or 0) + 1)
 
     def changed_items(self, connection: Connection) -> dict[str, Any]:
         """What has been said of items since the artifact was made, None for one that is withdrawn."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import norm
+from scipy.stats import t as student
 
 from recbole_esmr.checkpoint.content import package_versions
 from recbole_esmr.errors import DataError
@@ -38,9 +39,15 @@ def analysed(plan: Plan, trial: Observed, look: int | None = None) -> dict[str, 
     if not 1 <= look <= len(plan.looks):
         raise DataError(f"look {look}: the plan has {len(plan.looks)} looks. Name one of them.")
     days = max(round(plan.looks[look - 1] * plan.days), 1)
+    if trial.days_lived < days:
+        raise DataError(
+            f"look {look} reads {days} days of the trial, and {trial.days_lived} have been lived. Wait until they are over: a "
+            "look before its time raises the chance of a false positive."
+        )
     part = trial.until(days)
     bound = bounds(plan.looks[:look], plan.alpha)[-1]
-    outcomes = {name: difference(plan, part, name) for name in (plan.primary, *plan.secondary)}
+    known = [name for name in plan.secondary if min(_known(part, name)) >= 2]  # nobody may have reported
+    outcomes = {name: difference(plan, part, name) for name in (plan.primary, *known)}
     primary = outcomes[plan.primary]
     subgroups = _subgroups(plan, part)
     return {
@@ -63,8 +70,9 @@ def analysed(plan: Plan, trial: Observed, look: int | None = None) -> dict[str, 
 def difference(plan: Plan, trial: Observed, name: str, rows: np.ndarray | None = None) -> dict[str, float]:
     r"""Means of the arms and their difference, treated less control, with a 1 − α interval.
 
-    People: least squares of the outcome on the arm, the covariates c (centred: the outcome in the pre-period, whether there is
-    one, strata) and their products with the arm (Lin 2013; with one covariate this is CUPED), and HC2 standard errors.
+    People: least squares of the outcome on the arm, the outcome in the pre-period and whether there is one (centred), their
+    products with the arm (Lin 2013; with one covariate this is CUPED), and strata of ten people and more; HC3 standard errors,
+    and the quantiles of t.
     Person-days: with means of persons and days taken off (two-way within), clustered by person.
 
     Args:
@@ -79,41 +87,48 @@ def difference(plan: Plan, trial: Observed, name: str, rows: np.ndarray | None =
         use = use & np.isfinite(outcome)
         before = trial.outcome(name, slice(0, trial.baseline))
         primary = trial.outcome(plan.primary, slice(0, trial.baseline))
-        covariates = _covariates(before, strata_of(primary, trial.group) if rows is None else [""] * len(use), use)
-        estimate, error = lin(outcome[use], arm[use], covariates)
+        covariates, strata = _covariates(before, strata_of(primary, trial.group) if rows is None else [""] * len(use), use)
+        estimate, error, freedom = lin(outcome[use], arm[use], covariates, strata)
         means = [float(outcome[use & (arm == one)].mean()) if (use & (arm == one)).any() else np.nan for one in (False, True)]
         people = int(use.sum())
     else:
         outcome, arm = trial.of_days(name)[:, after], trial.treated
         cells = np.isfinite(outcome) & use[:, None]
         estimate, error = within(outcome, arm, cells)
+        freedom = max(int(cells.any(axis=1).sum()) - 1, 1)
         means = [float(outcome[cells & (arm == one)].mean()) if (cells & (arm == one)).any() else np.nan for one in (False, True)]
         people = int(cells.any(axis=1).sum())
     if not np.isfinite(estimate):
         raise DataError(f"{name}: nothing is known of one of the arms. Wait until people of both have reported.")
-    reach, z = norm.ppf(1 - plan.alpha / 2) * error, estimate / error if error > 0 else 0.0
+    reach = student.ppf(1 - plan.alpha / 2, freedom) * error
+    p = float(2 * student.sf(abs(estimate) / error, freedom)) if error > 0 else 1.0
+    z = float(np.sign(estimate) * norm.isf(max(p, 1e-300) / 2))  # as far out as the t is
     return {
         "people": people, CONTROL: means[0], TREATED: means[1], "difference": estimate, "low": estimate - reach,
-        "high": estimate + reach, "error": error, "z": float(z), "p": float(2 * norm.sf(abs(z))),
+        "high": estimate + reach, "error": error, "z": z, "p": p,
     }  # fmt: skip
 
 
-def lin(outcome: np.ndarray, arm: np.ndarray, covariates: np.ndarray) -> tuple[float, float]:
-    """Lin's estimate of a mean effect and its HC2 standard error; NaN where an arm is empty.
+def lin(
+    outcome: np.ndarray, arm: np.ndarray, covariates: np.ndarray, strata: np.ndarray | None = None
+) -> tuple[float, float, int]:
+    """Lin's estimate of a mean effect, its HC3 standard error and degrees of freedom; NaN where an arm is empty.
 
     Args:
-        outcome: (N,). arm: (N,) bool. covariates: (N, C).
+        outcome: (N,). arm: (N,) bool. covariates: (N, C), with products with the arm; strata: (N, S), without.
     """
     if not arm.any() or arm.all():
-        return np.nan, np.nan
+        return np.nan, np.nan, 1
     centred = covariates - covariates.mean(axis=0)
-    table = np.column_stack([np.ones(len(arm)), arm, centred, arm[:, None] * centred]).astype(float)
+    beside = np.zeros((len(arm), 0)) if strata is None else strata
+    table = np.column_stack([np.ones(len(arm)), arm, centred, arm[:, None] * centred, beside]).astype(float)
     inverse = np.linalg.pinv(table.T @ table)
     weight = inverse @ (table.T @ outcome)
     leverage = np.clip(np.einsum("nc,cd,nd->n", table, inverse, table), 0, 1 - 1e-9)
-    scaled = table * ((outcome - table @ weight) / np.sqrt(1 - leverage))[:, None]
+    scaled = table * ((outcome - table @ weight) / (1 - leverage))[:, None]
     variance = inverse @ (scaled.T @ scaled) @ inverse
-    return float(weight[1]), float(np.sqrt(max(variance[1, 1], 0.0)))
+    freedom = max(len(arm) - int(np.linalg.matrix_rank(table)), 1)
+    return float(weight[1]), float(np.sqrt(max(variance[1, 1], 0.0))), freedom
 
 
 def within(outcome: np.ndarray, arm: np.ndarray, cells: np.ndarray) -> tuple[float, float]:
@@ -146,12 +161,27 @@ def _two_way(value: np.ndarray, cells: np.ndarray, rounds: int = 200) -> np.ndar
     return found
 
 
-def _covariates(before: np.ndarray, stratum: list[str], use: np.ndarray) -> np.ndarray:
+def _known(trial: Observed, name: str, rows: np.ndarray | None = None) -> tuple[int, int]:
+    """How many people of each arm an outcome is known of in the trial; of person-days everybody is in both."""
+    known = np.isfinite(trial.outcome(name, slice(trial.baseline, None))) & (True if rows is None else rows)
+    return int((known & ~trial.treated.all(axis=1)).sum()), int((known & trial.treated.any(axis=1)).sum())
+
+
+def _covariates(before: np.ndarray, stratum: list[str], use: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is known of people beforehand, (N, C), and the strata that are large enough, (N, S), of who counts."""
     known = np.isfinite(before)
     usual = before[use & known].mean() if (use & known).any() else 0.0
-    names = sorted({one for one, here in zip(stratum, use.tolist(), strict=True) if here})
-    dummies = [np.array([one == name for one in stratum]) for name in names[1:]]
-    return np.column_stack([np.where(known, before, usual), ~known, *dummies])[use].astype(float)
+    columns = [np.where(known, before, usual)]
+    if 0 < (use & ~known).sum() < use.sum():
+        columns.append(~known)
+    names, count = np.unique(np.array(stratum, dtype=str)[use], return_counts=True)
+    large = names[count >= LEAST]
+    large = (
+        large[1:] if count[count >= LEAST].sum() == use.sum() else large
+    )  # one of them, or the small ones together, is the rest
+    dummies = [np.array([one == name for one in stratum]) for name in large]
+    strata = np.column_stack([np.zeros((len(use), 0)), *dummies])
+    return np.column_stack(columns)[use].astype(float), strata[use].astype(float)
 
 
 def _subgroups(plan: Plan, trial: Observed) -> list[dict[str, Any]]:
@@ -161,9 +191,7 @@ def _subgroups(plan: Plan, trial: Observed) -> list[dict[str, Any]]:
     parts |= {f"group {name}": trial.group == name for name in np.unique(trial.group) if name}
     found = []
     for name, rows in parts.items():
-        arm = trial.treated[rows]
-        enough = min(int(arm.any(axis=1).sum()), int((~arm).any(axis=1).sum())) if len(arm) else 0
-        if enough < LEAST:
+        if min(_known(trial, plan.primary, rows)) < LEAST:
             continue
         one = difference(plan, trial, plan.primary, rows)
         side = HARM[plan.primary]

@@ -36,6 +36,12 @@ class Observed:
     baseline: int
     withdrew: int = 0
 
+    @property
+    def days_lived(self) -> int:
+        """Days of the trial until the last one of which anything is known."""
+        lived = np.flatnonzero((self.here | np.isfinite(self.valence))[:, self.baseline :].any(axis=0))
+        return int(lived.max()) + 1 if len(lived) else 0
+
     def outcome(self, name: str, days: slice) -> np.ndarray:
         """An outcome of each person over some of the days, (N,), NaN where it is not known."""
         valence = self.valence[:, days]

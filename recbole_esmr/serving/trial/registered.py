@@ -36,7 +36,7 @@ def hold_to(plan: Plan, store: Store) -> None:
 
 
 def assign(plan: Plan, store: Store, artifact: Artifact) -> dict[str, dict[str, int]]:
-    """Deal out arms to everybody who consents and was here in the pre-period, within strata; who has one keeps it.
+    """Deal out arms to everybody who consents and was here in the pre-period, within strata, once, before the trial begins.
 
     Strata are the group, and the third of the primary outcome in the pre-period. Who comes later is assigned by hash alone.
 
@@ -45,12 +45,16 @@ def assign(plan: Plan, store: Store, artifact: Artifact) -> dict[str, dict[str, 
 
     Raises:
         ConfigError: the plan assigns days, or the store belongs to another plan.
-        DataError: arms were dealt out already, or nobody was here.
+        DataError: arms were dealt out already, the trial has begun, or nobody was here.
     """
     if plan.unit != PERSON:
         raise ConfigError("the plan assigns each day of a person by hash: there is nothing to deal out.")
     hold_to(plan, store)
     people = observed(store, artifact, plan)
+    if people.days_lived:
+        raise DataError(
+            f"people were served in {people.days_lived} days of the trial, by their lots. Assign once, before its first day."
+        )
     before = people.outcome(plan.primary, slice(0, people.baseline))
     strata = strata_of(before, people.group)
     arms = dealt(plan, people.people.tolist(), strata)
