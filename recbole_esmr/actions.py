@@ -372,7 +372,7 @@ def _log(options: argparse.Namespace, _: list[str]) -> None:
     from recbole_esmr.serving.logged import write_log
     from recbole_esmr.serving.store import Store
 
-    rows = write_log(Store(options.store), load_artifact(options.artifact), options.output)
+    rows = write_log(Store.existing(options.store), load_artifact(options.artifact), options.output)
     options.say(log_lines(rows, str(options.output)))
 
 
@@ -405,7 +405,7 @@ def _trial(options: argparse.Namespace, _: list[str]) -> None:
         options.say(simulated_table(result))
     else:
         _require(options, "artifact")
-        store, artifact = Store(options.store), load_artifact(options.artifact)
+        store, artifact = Store.existing(options.store), load_artifact(options.artifact)
         if options.what == "assign":
             options.say(assigned_table(assign(plan, store, artifact)))
             return

@@ -111,16 +111,17 @@ def _trial(platform: Platform, artifact: Artifact, plan: Plan, assignments: int)
 
     first = assigned(0)
     lived = seen(first, treated if plan.unit == PERSON else _lived(platform, artifact, plan, first))
-    found = analysed(plan, lived)
+    found = _looks(plan, lived)[-1]
     primary = found["outcomes"][plan.primary]
     crossed, false, covered = [], [], []
     for number in range(assignments):
         arm = assigned(number)
         if plan.unit == PERSON:
-            one = analysed(plan, seen(arm, treated))["outcomes"][plan.primary]
-            crossed.append(_found(plan, seen(arm, treated)))
+            looks = _looks(plan, seen(arm, treated))
+            one = looks[-1]["outcomes"][plan.primary]
+            crossed.append(any(look["crossed"] for look in looks))
             covered.append(one["low"] <= truth <= one["high"])
-        false.append(_found(plan, replace(control, treated=arm)))
+        false.append(any(look["crossed"] for look in _looks(plan, replace(control, treated=arm))))
     if plan.unit != PERSON:  # of days that are assigned anew nobody knows what the others would have brought
         crossed = [found["crossed"]]
     sd, correlation = spread_of(control.outcome(plan.primary, after), before)
@@ -145,9 +146,9 @@ def _trial(platform: Platform, artifact: Artifact, plan: Plan, assignments: int)
     }
 
 
-def _found(plan: Plan, trial: Observed) -> bool:
-    """Whether any of the planned looks crosses its bound."""
-    return any(analysed(plan, trial, look + 1)["crossed"] for look in range(len(plan.looks)))
+def _looks(plan: Plan, trial: Observed) -> list[dict[str, Any]]:
+    """What each of the planned looks says."""
+    return [analysed(plan, trial, look + 1) for look in range(len(plan.looks))]
 
 
 def _lived(platform: Platform, artifact: Artifact, plan: Plan, treated: np.ndarray) -> Observed:

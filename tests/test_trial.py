@@ -368,6 +368,25 @@ def test_a_trial_is_planned_on_the_command_line(data_path, tmp_path, capsys):
     assert main([*line[:-1], f"--output={tmp_path / 'b.yaml'}"]) == 2 and "needs --dataset" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["trial", "rehearsal"])
+def test_results_of_trials_have_a_page(kind):
+    from recbole_esmr.report.pages import page_of
+    from recbole_esmr.report.serving import simulated_table
+
+    one = {"truth": -0.04, "estimate": -0.05, "low": -0.09, "high": -0.01, "crossed": True, "people_needed": 300}
+    rehearsal = {"schema_version": 2, "world": "reference", "people": 200, "unit": "person", "acts": True, "trials": [one]}
+    rehearsal |= {"power": 0.4, "false_positives": 0.05, "covered": 0.95, "people_needed": 300}
+    page = page_of([analysed(PLAN, made(100)) if kind == "trial" else rehearsal])
+    tables = [table for section in page.sections for table in section.tables]
+    if kind == "trial":
+        assert page.title == "Trial t" and tables[0]["outcome"].tolist() == ["negative_days", *PLAN.secondary]
+    else:
+        assert tables[0]["estimate"].tolist() == ["-0.050 [-0.090, -0.010]"] and "Found 0.40" in page.headline[0]
+        assert "-0.040" in simulated_table(rehearsal) and "0.050, intervals that hold the truth 0.950" in simulated_table(
+            rehearsal
+        )
+
+
 @pytest.mark.slow
 def test_a_trial_in_a_world_finds_nothing_where_there_is_nothing(tmp_path):
     """In `null` no effect is proven, so both arms are the engagement ranking; at most a twentieth of assignments finds one."""

@@ -13,7 +13,7 @@ import pandas as pd
 from recbole_esmr.report import charts
 from recbole_esmr.report.comparison import LEVEL, caption, difference_frame, differs, main_frame, world_caption
 from recbole_esmr.report.page import Page, Section
-from recbole_esmr.report.serving import bound_line, outcome_frame, subgroup_frame
+from recbole_esmr.report.serving import bound_line, outcome_frame, rehearsal_frame, rehearsal_line, subgroup_frame
 from recbole_esmr.report.tables import (
     audit_frame,
     effect_frame,
@@ -76,6 +76,7 @@ _KEYS = {
     "run": ("test_result", "best_valid_result", "model"),
     "causal": ("effects", "moments", "graph"),
     "trial": ("plan_hash", "consort", "outcomes"),
+    "rehearsal": ("trials", "false_positives", "people_needed"),
     "power": ("sizes", "world", "enough"),
     "audit": ("policies", "log", "timings"),
 }
@@ -403,6 +404,13 @@ def _trial(result: Mapping[str, Any]) -> tuple[str, list[str], list[Section]]:
     return f"Trial {result['plan']}", words, sections
 
 
+def _rehearsal(result: Mapping[str, Any]) -> tuple[str, list[str], list[Section]]:
+    words = [rehearsal_line(result)]
+    if not result["acts"]:
+        words.append("No effect is proven on the log of this world, so both arms are the engagement ranking.")
+    return f"A trial rehearsed in the world {result['world']}", words, [Section("Trials", tables=[rehearsal_frame(result)])]
+
+
 _PAGES: dict[str, Callable[[Mapping[str, Any]], tuple[str, list[str], list[Section]]]] = {
     "comparison": _comparison,
     "rollout": _rollout,
@@ -411,6 +419,7 @@ _PAGES: dict[str, Callable[[Mapping[str, Any]], tuple[str, list[str], list[Secti
     "power": _power,
     "audit": _audit,
     "trial": _trial,
+    "rehearsal": _rehearsal,
 }
 
 

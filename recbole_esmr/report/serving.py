@@ -64,6 +64,14 @@ def trial_table(result: Mapping[str, Any]) -> str:
 
 def simulated_table(result: Mapping[str, Any]) -> str:
     """Trials in a world beside the truth."""
+    return (
+        f"{result['world']}, {result['people']:,} people, unit {result['unit']}\n\n"
+        f"{markdown(rehearsal_frame(result))}\n\n{rehearsal_line(result)}"
+    )
+
+
+def rehearsal_frame(result: Mapping[str, Any]) -> pd.DataFrame:
+    """Trials in a world beside the truth, a row each."""
     rows = {
         str(number + 1): {
             "truth": f"{one['truth']:+.3f}",
@@ -73,12 +81,13 @@ def simulated_table(result: Mapping[str, Any]) -> str:
         }
         for number, one in enumerate(result["trials"])
     }
+    return table_of(rows, "trial")
+
+
+def rehearsal_line(result: Mapping[str, Any]) -> str:
+    """How often the effect is found, and how often one that is not there."""
     covered = "" if result["covered"] is None else f", intervals that hold the truth {result['covered']:.3f}"
-    return (
-        f"{result['world']}, {result['people']:,} people, unit {result['unit']}\n\n"
-        f"{markdown(table_of(rows, 'trial'))}\n\n"
-        f"Found {result['power']:.2f}, found where both arms are the same {result['false_positives']:.3f}{covered}."
-    )
+    return f"Found {result['power']:.2f}, found where both arms are the same {result['false_positives']:.3f}{covered}."
 
 
 def bound_line(result: Mapping[str, Any]) -> str:

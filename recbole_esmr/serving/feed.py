@@ -52,7 +52,7 @@ class ServedFeed:
         slates = np.full((len(self.profiles), int(size.max(initial=0))), -1)
         offered = tuple(self._names[observation.pool & self._known].tolist())
         here = np.flatnonzero(observation.active & (size > 0)) if offered else np.zeros(0, dtype=int)
-        self._slates, self._day = {}, observation.day
+        self._slates = {}
         rerank = np.ones(len(size), dtype=bool) if self._rerank is None else self._rerank(observation.day)
         for wanted, acts in {(int(size[row]), bool(rerank[row])) for row in here}:
             rows = here[(size[here] == wanted) & (rerank[here] == acts)]
@@ -81,13 +81,6 @@ class ServedFeed:
         acted = np.zeros(len(self.profiles), dtype=bool)
         acted[[row for row, slate in self._slates.items() if slate.acted]] = True
         return acted
-
-    def propensities(self, shape: tuple[int, int]) -> np.ndarray:
-        """Chance of each item of the last slates to stand in its place, NaN where none does; of the shape of the slates."""
-        found = np.full(shape, np.nan)
-        for row, slate in self._slates.items():
-            found[row, : len(slate.propensity)] = slate.propensity
-        return found
 
     def _event(self, feedback: Feedback, row: int, day: int) -> Event | None:
         """What a person's client would send of the day; None of who was away and did nothing."""

@@ -85,6 +85,17 @@ class Store:
             elif found != VERSION:
                 raise ConfigError(f"--store: holds tables of version {found}, and this recbole-esmr reads {VERSION}.")
 
+    @classmethod
+    def existing(cls, where: str | Path) -> Store:
+        """A store that a server has written; none is made.
+
+        Raises:
+            ConfigError: there is no such file.
+        """
+        if "://" not in str(where) and not Path(where).is_file():
+            raise ConfigError(f"--store={where}: there is no such file. Give the store that `recbole-esmr serve` writes.")
+        return cls(where)
+
     @contextmanager
     def changing(self) -> Iterator[Connection]:
         """One transaction: what the block does is kept whole when it ends well, and not at all otherwise."""

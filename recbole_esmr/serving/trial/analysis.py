@@ -176,9 +176,8 @@ def _covariates(before: np.ndarray, stratum: list[str], use: np.ndarray) -> tupl
         columns.append(~known)
     names, count = np.unique(np.array(stratum, dtype=str)[use], return_counts=True)
     large = names[count >= LEAST]
-    large = (
-        large[1:] if count[count >= LEAST].sum() == use.sum() else large
-    )  # one of them, or the small ones together, is the rest
+    if len(large) == len(names):  # else the small ones together are the rest
+        large = large[1:]
     dummies = [np.array([one == name for one in stratum]) for name in large]
     strata = np.column_stack([np.zeros((len(use), 0)), *dummies])
     return np.column_stack(columns)[use].astype(float), strata[use].astype(float)
