@@ -59,7 +59,8 @@ def spread_in(dataset: str, outcome: str, days: int, baseline_days: int) -> tupl
     rows = np.flatnonzero(trace.consent & trace.present.any(axis=1))
     rows = rows[rows > 0]
     log = Observed(
-        people=rows, group=np.full(len(rows), ""), valence=np.asarray(trace.valence)[rows, first:],
+        people=rows, group=np.full(len(rows), ""), stratum=np.full(len(rows), ""),
+        valence=np.asarray(trace.valence)[rows, first:],
         minutes=60 * np.asarray(trace.engagement)[rows, first:], here=np.asarray(trace.present)[rows, first:],
         treated=np.zeros((len(rows), 0), dtype=bool), baseline=before,
     )  # fmt: skip

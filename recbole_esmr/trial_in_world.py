@@ -165,4 +165,4 @@ def _lived(platform: Platform, artifact: Artifact, plan: Plan, treated: np.ndarr
     valence = np.array([[valence_of.get(label, np.nan) for label in day.feedback.emotion.tolist()] for day in days]).T
     names = np.array([f"u{number + 1}" for number in range(people)])
     minutes, here = 60 * np.stack([day.hours for day in days], axis=1), np.stack([day.feedback.active for day in days], axis=1)
-    return Observed(names, np.full(people, ""), valence, minutes, here, treated, plan.baseline_days)
+    return Observed(names, np.full(people, ""), np.full(people, ""), valence, minutes, here, treated, plan.baseline_days)

@@ -44,6 +44,7 @@ def made(people=200, effect=0.0, seed=0, plan=PLAN, share=0.5):
     return Observed(
         names,
         np.full(people, ""),
+        np.full(people, ""),
         valence,
         rng.gamma(4, 1, (people, span)),
         rng.random((people, span)) < 0.8,
@@ -220,7 +221,21 @@ def test_intention_to_treat_counts_everybody_where_they_were_assigned():
     assert found["consort"]["never_came"] == 10 and found["consort"]["came_and_never_reported"] == 1
     assert found["consort"]["analysed"] == 89 and found["outcomes"]["days_here"]["people"] == 100
     arms = found["consort"]["arms"]
-    assert arms[CONTROL]["assigned"] + arms[TREATED]["assigned"] == 100
+    for name in ("assigned", "never_came", "came_and_never_reported", "analysed"):
+        assert arms[CONTROL][name] + arms[TREATED][name] == found["consort"][name]
+    left = analysed(PLAN, replace(trial, withdrew={CONTROL: 3, TREATED: 1}))["consort"]
+    assert left["assigned"] == 104 and left["withdrew"] == 4
+    assert left["arms"][CONTROL]["assigned"] == arms[CONTROL]["assigned"] + 3 and left["arms"][TREATED]["withdrew"] == 1
+
+
+def test_strata_are_those_of_the_assignment():
+    """Groups that people change into later, which the treatment may move, adjust nothing."""
+    trial, rng = made(200), np.random.default_rng(1)
+    dealt = replace(trial, group=rng.integers(0, 2, 200).astype(str), stratum=rng.choice(["a/0", "a/1", "b/0"], 200))
+    moved = replace(dealt, group=np.where(trial.treated[:, 0], "x", "y"))
+    assert difference(PLAN, dealt, "valence") == difference(PLAN, moved, "valence")
+    by_lot = [replace(one, stratum=np.full(200, "")) for one in (dealt, moved)]
+    assert difference(PLAN, by_lot[0], "valence") != difference(PLAN, by_lot[1], "valence")
 
 
 def test_a_look_reads_no_later_day():
@@ -340,6 +355,27 @@ def test_what_a_server_has_logged_is_what_is_analysed(artifact, store, tmp_path)
         assign(PLAN, store, artifact)
     for row, person in enumerate(trial.people):
         assert trial.treated[row].all() == (arm_of(PLAN, person, 11) == TREATED)
+
+
+def test_who_withdraws_is_counted_in_their_arm_and_groups_are_those_of_the_assignment(artifact, store, tmp_path):
+    service, people = service_of(artifact, store, tmp_path), [f"p{number}" for number in range(12)]
+    first, other = artifact.encoder.profiles[:2]
+    lived(service, people, 5)
+    for person in people:
+        service.accept(person, None, [{"id": "who", "day": 6, "group": first}])
+    assign(PLAN, store, artifact)
+    arm = {person: service.profile(person, None)["profile"]["arm"] for person in people}
+    lived(service, [*people, "p12", "p13"], 3, first=11)
+    service.accept("p14", None, [{"id": "no", "day": 12, "consent": False}])  # never was in it
+    for person in ("p0", "p1", "p13"):  # the last came later and was assigned by their lot
+        service.accept(person, None, [{"id": "no", "day": 20, "consent": False}])
+    service.accept("p2", None, [{"id": "now", "day": 14, "group": other}])
+    trial = observed(store, artifact, PLAN)
+    assert trial.people.tolist() == sorted([*people[2:], "p12"])
+    gone = [arm["p0"], arm["p1"], arm_of(PLAN, "p13", 11)]
+    assert trial.withdrew == {name: gone.count(name) for name in (CONTROL, TREATED)}
+    known = dict(zip(trial.people.tolist(), zip(trial.group.tolist(), trial.stratum.tolist(), strict=True), strict=True))
+    assert known["p2"][0] == first and known["p2"][1].startswith(f"{first}/") and known["p12"] == ("", "")
 
 
 def test_a_store_belongs_to_one_plan(artifact, store, tmp_path):

@@ -13,7 +13,7 @@ import pandas as pd
 from recbole_esmr.report import charts
 from recbole_esmr.report.comparison import LEVEL, caption, difference_frame, differs, main_frame, world_caption
 from recbole_esmr.report.page import Page, Section
-from recbole_esmr.report.serving import bound_line, outcome_frame, rehearsal_frame, rehearsal_line, subgroup_frame
+from recbole_esmr.report.serving import bound_line, consort_frame, outcome_frame, rehearsal_frame, rehearsal_line, subgroup_frame
 from recbole_esmr.report.tables import (
     audit_frame,
     effect_frame,
@@ -393,10 +393,9 @@ def _trial(result: Mapping[str, Any]) -> tuple[str, list[str], list[Section]]:
     means = [(other, {"mean": one["difference"], "low": one["low"], "high": one["high"]}) for other, one in rows]
     what = "difference, ESMR less engagement ranking"
     chart = charts.intervals(means, what, f"{what}: {said}.", f"{what.capitalize()}, each in its own unit.", True)
-    consort = pd.DataFrame([{key: value for key, value in result["consort"].items() if key != "arms"}])
     sections = [
         Section("Outcomes", charts=[chart], tables=[outcome_frame(result)]),
-        Section("People (CONSORT)", tables=[_rounded(consort)]),
+        Section("People (CONSORT)", tables=[consort_frame(result)]),
     ]
     if result["subgroups"]:
         sections.append(Section(f"{name} in subgroups", tables=[subgroup_frame(result)]))

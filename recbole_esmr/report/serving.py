@@ -50,10 +50,9 @@ def assigned_table(strata: Mapping[str, Mapping[str, int]]) -> str:
 
 def trial_table(result: Mapping[str, Any]) -> str:
     """A trial's CONSORT numbers, outcomes and subgroups."""
-    consort = {name: value for name, value in result["consort"].items() if name != "arms"}
     parts = [
         f"Trial {result['plan']}, look {result['look']} after {result['days']} days, plan {result['plan_hash'][:12]}",
-        ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in consort.items()),
+        markdown(consort_frame(result)),
         markdown(outcome_frame(result)),
         bound_line(result),
     ]
@@ -88,6 +87,17 @@ def rehearsal_line(result: Mapping[str, Any]) -> str:
     """How often the effect is found, and how often one that is not there."""
     covered = "" if result["covered"] is None else f", intervals that hold the truth {result['covered']:.3f}"
     return f"Found {result['power']:.2f}, found where both arms are the same {result['false_positives']:.3f}{covered}."
+
+
+def consort_frame(result: Mapping[str, Any]) -> pd.DataFrame:
+    """How many people were assigned, lost and analysed, a column for all of them and one an arm."""
+    consort = result["consort"]
+    parts = {"all": {name: value for name, value in consort.items() if name != "arms"}, **consort["arms"]}
+    rows = {
+        name.replace("_", " "): {part: f"{counts[name]:,}" if name in counts else "" for part, counts in parts.items()}
+        for name in parts["all"]
+    }
+    return table_of(rows, "people")
 
 
 def bound_line(result: Mapping[str, Any]) -> str:

@@ -59,7 +59,7 @@ class Profile:
         consent: whether their emotion and behaviour may be read; without it neither is kept.
         group: of the groups that the training knew (the column ``profile`` of ``.user``), None where it is not said.
         goal: what they ask for, as of :func:`~recbole_esmr.model.ranking.rank`.
-        arm: of a trial, None outside.
+        arm: of a trial, None outside. stratum: in which it was dealt out.
         unit: an id by lot, of who keeps their own profile; None of others.
         since: the first day of which anything is known, None before it.
         days: in order, a window long.
@@ -71,6 +71,7 @@ class Profile:
     group: str | None = None
     goal: str | None = None
     arm: str | None = None
+    stratum: str | None = None
     unit: str | None = None
     since: int | None = None
     days: tuple[Day, ...] = ()
@@ -94,6 +95,7 @@ class Profile:
             "group": self.group,
             "goal": self.goal,
             "arm": self.arm,
+            **({"stratum": self.stratum} if self.stratum else {}),
             **({"unit": self.unit} if self.unit else {}),
             "since": self.since,
             "days": days,
@@ -103,7 +105,7 @@ class Profile:
 
     def before(self, day: int) -> Profile:
         """What was known on the morning of a day."""
-        return replace(self, days=tuple(one for one in self.days if one.day < day), goal=None, arm=None, events=())
+        return replace(self, days=tuple(one for one in self.days if one.day < day), goal=None, arm=None, stratum=None, events=())
 
     def to_json(self) -> str:
         """The document as text."""
@@ -118,7 +120,7 @@ class Profile:
         Raises:
             DataError: it is none; the message says where.
         """
-        known_fields(said, where, (*Profile().as_dict(), "unit"))
+        known_fields(said, where, (*Profile().as_dict(), "stratum", "unit"))
         if said.get("schema_version") != SCHEMA:
             raise DataError(f"{where}: schema_version is {said.get('schema_version')!r}; expected {SCHEMA}.")
         number, numbers = artifact.stock.number, artifact.behaviour
@@ -153,6 +155,7 @@ class Profile:
             goal=None if said.get("goal") is None else one_line(said["goal"], f"{where}.goal", LONGEST_NAME),
             unit=None if said.get("unit") is None else one_line(said["unit"], f"{where}.unit", LONGEST_NAME),
             arm=None if said.get("arm") is None else one_line(said["arm"], f"{where}.arm", LONGEST_NAME),
+            stratum=None if said.get("stratum") is None else one_line(said["stratum"], f"{where}.stratum", 2 * LONGEST_NAME),
             since=None if since is None else whole(since, f"{where}.since", -int(LAST_DAY), int(LAST_DAY)),
             days=tuple(days),
             earlier=tuple(name for name in earlier if name in number),

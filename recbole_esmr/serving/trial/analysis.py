@@ -71,8 +71,8 @@ def difference(plan: Plan, trial: Observed, name: str, rows: np.ndarray | None =
     r"""Means of the arms and their difference, treated less control, with a 1 − α interval.
 
     People: least squares of the outcome on the arm, the outcome in the pre-period and whether there is one (centred), their
-    products with the arm (Lin 2013; with one covariate this is CUPED), and strata of ten people and more; HC3 standard errors,
-    and the quantiles of t.
+    products with the arm (Lin 2013; with one covariate this is CUPED), and strata of ten people and more, as they were when arms
+    were dealt out; HC3 standard errors, and the quantiles of t.
     Person-days: with means of persons and days taken off (two-way within), clustered by person.
 
     Args:
@@ -87,8 +87,10 @@ def difference(plan: Plan, trial: Observed, name: str, rows: np.ndarray | None =
         use = use & np.isfinite(outcome)
         before = trial.outcome(name, slice(0, trial.baseline))
         primary = trial.outcome(plan.primary, slice(0, trial.baseline))
-        covariates, strata = _covariates(before, strata_of(primary, trial.group) if rows is None else [""] * len(use), use)
-        estimate, error, freedom = lin(outcome[use], arm[use], covariates, strata)
+        now = strata_of(primary, trial.group)
+        strata = [kept or one for kept, one in zip(trial.stratum, now, strict=True)] if rows is None else [""] * len(use)
+        covariates, dummies = _covariates(before, strata, use)
+        estimate, error, freedom = lin(outcome[use], arm[use], covariates, dummies)
         means = [float(outcome[use & (arm == one)].mean()) if (use & (arm == one)).any() else np.nan for one in (False, True)]
         people = int(use.sum())
     else:
@@ -205,13 +207,20 @@ def _consort(plan: Plan, trial: Observed) -> dict[str, Any]:
     came = trial.here[:, trial.baseline :].any(axis=1)
     arms = {CONTROL: ~trial.treated[:, 0], TREATED: trial.treated[:, 0]} if plan.unit == PERSON else {}
     return {
-        "assigned": len(trial.people) + trial.withdrew,
-        "withdrew": trial.withdrew,
+        "assigned": len(trial.people) + sum(trial.withdrew.values()),
+        "withdrew": sum(trial.withdrew.values()),
         "never_came": int((~came).sum()),
         "came_and_never_reported": int((came & ~reported).sum()),
         "analysed": int(reported.sum()),
         "arms": {
-            name: {"assigned": int(rows.sum()), "analysed": int((rows & reported).sum())} for name, rows in arms.items()
+            name: {
+                "assigned": int(rows.sum()) + trial.withdrew.get(name, 0),
+                "withdrew": trial.withdrew.get(name, 0),
+                "never_came": int((rows & ~came).sum()),
+                "came_and_never_reported": int((rows & came & ~reported).sum()),
+                "analysed": int((rows & reported).sum()),
+            }
+            for name, rows in arms.items()
         },
         "planned": plan.people,
     }  # fmt: skip

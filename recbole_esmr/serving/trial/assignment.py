@@ -45,6 +45,11 @@ def strata_of(baseline: np.ndarray, group: Sequence[str] | np.ndarray) -> list[s
     return [f"{one}/{'none' if part < 0 else part}" for one, part in zip(group, third.tolist(), strict=True)]
 
 
+def group_of(stratum: str) -> str:
+    """The group of a stratum."""
+    return stratum.rpartition("/")[0]
+
+
 def thirds(baseline: np.ndarray) -> np.ndarray:
     """Third of the people (N,) that each belongs to by a number: 0, 1 or 2, −1 where it is not known."""
     known = np.isfinite(baseline)

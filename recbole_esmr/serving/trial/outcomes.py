@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ import numpy as np
 from recbole_esmr.errors import DataError
 from recbole_esmr.serving.artifact import Artifact
 from recbole_esmr.serving.store import Store
-from recbole_esmr.serving.trial.assignment import arm_of
-from recbole_esmr.serving.trial.plan import TREATED, Plan
+from recbole_esmr.serving.trial.assignment import arm_of, group_of
+from recbole_esmr.serving.trial.plan import ARMS, TREATED, Plan
 
 
 @dataclass(frozen=True)
@@ -19,22 +20,24 @@ class Observed:
     """N people over the pre-period and the trial, B + T days.
 
     Attributes:
-        people: (N,) ids. group: (N,) of which each is, "" where it is not known.
+        people: (N,) ids. group: (N,) of which each is, as of the assignment where one was dealt; "" where it is not known.
+        stratum: (N,) in which the arm was dealt out, "" of who was assigned by their lot.
         valence: (N, B + T) as reported, NaN without a report.
         minutes: (N, B + T) watched. here: (N, B + T) bool.
         treated: (N, T) bool, as assigned.
         baseline: B.
-        withdrew: how many have withdrawn their consent since they were assigned: nothing of them is analysed.
+        withdrew: by arm, how many of the trial have withdrawn their consent: nothing else of them is analysed.
     """
 
     people: np.ndarray
     group: np.ndarray
+    stratum: np.ndarray
     valence: np.ndarray
     minutes: np.ndarray
     here: np.ndarray
     treated: np.ndarray
     baseline: int
-    withdrew: int = 0
+    withdrew: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def days_lived(self) -> int:
@@ -80,8 +83,8 @@ def observed(store: Store, artifact: Artifact, plan: Plan) -> Observed:
     """
     first, span = plan.start - plan.baseline_days, plan.baseline_days + plan.days
     with store.reading() as connection:
-        all_of_them = list(store.everybody(connection))
-    consenting = [one for one in all_of_them if one[1]["consent"]]
+        everybody = list(store.everybody(connection))
+    consenting = [one for one in everybody if one[1]["consent"]]
     rows = [one for one in consenting if _within(one[2], first, plan.end)]
     if not rows:
         raise DataError("the store holds nobody who consents and was here in the days of the plan. Serve first.")
@@ -104,9 +107,30 @@ def observed(store: Store, artifact: Artifact, plan: Plan) -> Observed:
             for person, known, _ in rows
         ]
     )
-    withdrew = sum(bool(known.get("arm")) and not known["consent"] for _, known, _ in all_of_them)
-    people, group = np.array([person for person, *_ in rows]), np.array([known["group"] or "" for _, known, _ in rows])
-    return Observed(people, group, valence, minutes, here, treated, plan.baseline_days, withdrew)
+    gone = [
+        arm_of(plan, person, plan.start, known.get("arm")) for person, known, events in everybody if _left(known, events, plan)
+    ]
+    stratum = np.array([known.get("stratum") or "" for _, known, _ in rows])
+    return Observed(
+        people=np.array([person for person, *_ in rows]),
+        group=np.array([group_of(known["stratum"]) if known.get("stratum") else known["group"] or "" for _, known, _ in rows]),
+        stratum=stratum,
+        valence=valence,
+        minutes=minutes,
+        here=here,
+        treated=treated,
+        baseline=plan.baseline_days,
+        withdrew={arm: gone.count(arm) for arm in ARMS},
+    )
+
+
+def _left(known: Mapping[str, Any], events: list[dict[str, Any]], plan: Plan) -> bool:
+    """Whether somebody was of the trial, and has withdrawn their consent since: they were dealt an arm, or consented once and
+    were served in its days."""
+    if known["consent"]:
+        return False
+    consented = any(event.get("consent") for event in events)
+    return bool(known.get("arm")) or (consented and _within(events, plan.start, plan.end))
 
 
 def _within(events: list[dict[str, object]], first: int, end: int) -> bool:

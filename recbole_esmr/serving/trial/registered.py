@@ -59,11 +59,11 @@ def assign(plan: Plan, store: Store, artifact: Artifact) -> dict[str, dict[str, 
     strata = strata_of(before, people.group)
     arms = dealt(plan, people.people.tolist(), strata)
     with store.changing() as connection:
-        for person, arm in zip(people.people.tolist(), arms, strict=True):
+        for person, arm, stratum in zip(people.people.tolist(), arms, strata, strict=True):
             known = Profile.of_dict(store.profile(connection, person, change=True), artifact)
             if known.arm is not None:
                 raise DataError("arms were dealt out already. Assign once, before the first day of the trial.")
-            store.keep_profile(connection, person, replace(known, arm=arm).to_json())
+            store.keep_profile(connection, person, replace(known, arm=arm, stratum=stratum).to_json())
     table = np.array(list(zip(strata, arms, strict=True)))
     return {
         one: {arm: int(((table[:, 0] == one) & (table[:, 1] == arm)).sum()) for arm in sorted(set(arms))}
