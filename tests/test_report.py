@@ -204,7 +204,7 @@ def test_a_run_writes_its_page(quick, capsys):
     assert "Tomorrow&#39;s valence is foretold with a mean absolute error of" in text
 
 
-def _seen(*options):
+def seen_in_browser(*options):
     """What a browser makes of a page: its DOM, and what it says on the console."""
     command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
     done = subprocess.run(
@@ -228,7 +228,7 @@ def test_a_browser_draws_every_figure_and_has_nothing_to_say(width):
         "const out = [drawn.length, whole.scrollWidth, charts.length, silent.length];"
         "document.title = JSON.stringify(out); }</script>"
     )
-    dom, console = _seen(f"--window-size={max(width, 600) + 50},1000", f"file://{Path('frame.html').absolute()}")
+    dom, console = seen_in_browser(f"--window-size={max(width, 600) + 50},1000", f"file://{Path('frame.html').absolute()}")
     drawn, wide, charts, silent = json.loads(re.search(r"<title>(.*?)</title>", dom)[1])
     assert not console, console
     assert charts == wanted == drawn and wanted >= 7, "each figure has an svg of plotly's"

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import threading
+import time
+from contextlib import contextmanager
 from datetime import date
 
 import pytest
@@ -16,12 +20,14 @@ from fastapi.testclient import TestClient
 from recbole_esmr.errors import ConfigError
 from recbole_esmr.label.labeller import Label
 from recbole_esmr.serving.app import create_app
+from recbole_esmr.serving.core import Request
 from recbole_esmr.serving.posts import in_taxonomy, rank_posts
 from recbole_esmr.serving.profile import Profile
 from recbole_esmr.serving.running import _is_own, serving_keys
 from recbole_esmr.serving.sealing import Seal
 from recbole_esmr.serving.service import Service
 from recbole_esmr.serving.store import Store, StoreError
+from tests.test_report import BROWSER, seen_in_browser
 from tests.test_serving_core import lived
 
 TODAY = date(2026, 3, 10)
@@ -271,3 +277,46 @@ def test_keys_of_serving_alone_may_change():
 )
 def test_only_this_machine_is_served_without_keys(host, own):
     assert _is_own(host) is own
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def served(app):
+    """The app on a free port of this machine."""
+    import uvicorn
+
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium (Debian: apt-get install chromium)")
+def test_a_browser_shows_a_feed_and_what_changed_in_it(service, artifact):
+    """What stands on the page is what the API says, a link asks by itself, and nothing comes out on the console."""
+    for number in range(8):
+        with service._store.changing() as connection:
+            service._store.keep_profile(connection, f"p{number}", lived(artifact, seed=number).to_json())
+    slates = {f"p{number}": service.recommend(f"p{number}", None, Request(21, 6)).slate for number in range(8)}
+    person = next(name for name, slate in slates.items() if slate.acted)
+    slate = slates[person]
+    with served(create_app(service, today=lambda: TODAY)) as address:
+        dom, console = seen_in_browser(f"{address}/#person={person}&day=21&size=6")
+        wrong, _ = seen_in_browser(f"{address}/#person={person}&day=tomorrow")
+    assert not console, console
+
+    def column(name):
+        lines = re.findall(r"<li(.*?)</li>", re.search(rf'id="{name}">(.*?)</ol>', dom, re.DOTALL)[1])
+        return [(re.sub("<span.*", "", line.partition(">")[2]), "class=" in line) for line in lines]
+
+    assert column("feed") == [(item, item not in slate.usual) for item in slate.items]
+    assert column("usual") == [(item, item not in slate.items) for item in slate.usual]
+    assert "of the expected engagement is kept" in dom and "left out" in dom and "shown instead" in dom
+    assert re.search(r'id="said"[^>]*>Not shown: [^<]*day', wrong) and "<li" not in wrong
