@@ -35,7 +35,7 @@ class Informed(ESMRPolicy):
 
     def __init__(self, env: FeedEnv, model: ESMR, dataset: ESMRDataset, days: int, price: Price) -> None:
         super().__init__(model, dataset, FORECAST)
-        unguarded = replace(self._rankers.responses, elasticity=0.0)  # the price counts who does not come back
+        unguarded = replace(self._rankers.responses, elasticity=0.0, mood_cost=0.0)  # the price counts what comes of it
         self._rankers = replace(self._rankers, responses=unguarded)
         self._env, self._price, self._days = env, price, days
 

@@ -102,15 +102,32 @@ def test_the_multiplier_is_as_good_as_brute_force():
     assert cost >= least - 1e-5 and got == pytest.approx(best_at_this_cost, abs=1e-5)
 
 
+def test_what_a_better_mood_takes_is_paid_from_the_budget():
+    """Slates of one: the benefit costs 1 of 10 today, and 5 % of the usual 10 in the days to come."""
+    engagement, benefit = torch.tensor([[10.0, 9.0]] * 2), torch.tensor([[0.0, 2.0]] * 2)
+    size, toll = torch.tensor([1, 1]), torch.tensor([[0.01, 0.06], [-0.01, -0.06]])
+    slates = SlateBudget(engagement, benefit, size, toll=toll)
+    none, all_of_it = torch.zeros(2), torch.full((2,), 10.0)
+    assert slates.kept(none).tolist() == [10, 10]
+    assert slates.engagement(all_of_it).tolist() == [9, 9]
+    assert slates.kept(all_of_it).tolist() == pytest.approx([8.5, 9]), "a mood made worse earns nothing"
+    most = slates.largest_weights(0.5)
+    paid, refused = (slates.kept(most.clamp(max=slates.multiplier(most, floor))) for floor in (0.87, 0.88))
+    assert paid.tolist() == pytest.approx([8.5, 9]), "17.5 of 20 are kept, 17.4 were to be"
+    assert refused.tolist() == [10, 10], "17.6 were to be"
+
+
 def test_online_calibration_by_hand():
-    calibration = OnlineCalibration()
+    calibration = OnlineCalibration(2)
     assert calibration.correction().factor.tolist() == [1, 1, 1] and calibration.correction().distrust == 1
     many = 100 * int(PRIOR)
-    sign, usual = np.repeat([-1, 1, 1], many), np.repeat([True, True, False], many)
-    calibration.add(np.repeat([1.8, 1.0, 0.5], many), np.full(3 * many, 2.0), sign, usual)
+    emotion, usual = np.repeat([-1, 1, 1], many), np.repeat([True, True, False], many)
+    calibration.add(np.repeat([1.8, 1.0, 0.5], many), np.full(3 * many, 2.0), emotion, usual)
     found = calibration.correction()
-    assert found.factor == pytest.approx([0.9, 1.0, 0.5], abs=0.01) and found.factor[1] == 1, "nothing neutral was shown"
+    assert found.factor == pytest.approx([0.9, 1.0, 0.5], abs=0.01) and found.factor[1] == 1, (
+        "nothing of the first emotion was shown"
+    )
     assert found.distrust == pytest.approx(0.25 / 0.5, abs=0.01)
     for _ in range(60):  # the old days fade
-        calibration.add(np.full(3 * many, 2.0), np.full(3 * many, 2.0), sign, usual)
+        calibration.add(np.full(3 * many, 2.0), np.full(3 * many, 2.0), emotion, usual)
     assert calibration.correction().factor == pytest.approx([1, 1, 1], abs=0.01)

@@ -193,6 +193,8 @@ def _causal(**change):
         ({"elasticity": -1.0}, "elasticity is not in [0, 1]"),
         ({"elasticity": math.nan}, "elasticity is not in [0, 1]"),
         ({"elasticity": "0"}, "other_parameter.elasticity is a str"),
+        ({"mood_cost": -1.0}, "mood_cost is not a number from 0 on"),
+        ({"mood_cost": math.inf}, "mood_cost is not a number from 0 on"),
         ({"multiplier": {"views": 1.0}}, "multiplier is not of views and watch_time"),
         ({"multiplier": {"views": math.inf, "watch_time": None}}, "a multiplier is not finite"),
         ({"multiplier": {"views": -1.0, "watch_time": None}}, "or below 0"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_esmr.causal.responses import Responses, return_elasticity
+from recbole_esmr.causal.responses import Responses, mood_cost, return_elasticity
 from recbole_esmr.causal.reward import ItemEffects
 from recbole_esmr.data.impressions import Seen
 from recbole_esmr.data.item_past import ItemPast
@@ -383,6 +383,7 @@ def test_responses_are_learned_from_the_days_before_the_test_days(trained):
     trace.engagement[late] = 9.0
     again = _responses(other)
     assert np.array_equal(learned.susceptibility, again.susceptibility) and learned.elasticity == again.elasticity
+    assert learned.mood_cost == again.mood_cost
     trace.valence[trace.role < TEST] *= -1
     assert not np.array_equal(learned.susceptibility, _responses(other).susceptibility), "the test looks at something"
 
@@ -406,3 +407,22 @@ def test_the_elasticity_of_return_by_hand():
     assert return_elasticity(effects, present, hours, use) == pytest.approx(expected)
     assert return_elasticity([{**effects[0], "high": -0.01}], present, hours, use) == 0
     assert return_elasticity([], present, hours, use) == 0
+
+
+def test_what_a_better_mood_takes_from_watching_is_found_and_guarded():
+    """log hours = −0.2 v + person + day; a push of which 0.6 is left each day takes 0.5 of a day, a guard a little more."""
+    rng = np.random.default_rng(0)
+    valence = rng.uniform(-1, 1, (300, 20))
+    noise = rng.normal(0, 0.1, valence.shape)
+    own, calendar = rng.normal(0, 1, (300, 1)), rng.normal(0, 0.3, (1, 20))
+    hours = np.exp(-0.2 * valence + own + calendar + noise)
+    found = mood_cost(valence, hours, 0.6)
+    error = 0.1 / np.sqrt(valence.size / 3) / 0.4
+    assert 0.5 < found < 0.5 + 4 * error
+    assert mood_cost(-valence, hours, 0.6) == 0, "who feels better watches more: nothing is to be guarded"
+    valence[rng.random(valence.shape) < 0.95] = np.nan
+    assert mood_cost(valence, hours, 0.6) > found, "the less is known, the wider the guard"
+    valence[:] = np.nan
+    assert mood_cost(valence, hours, 0.6) == 0
+    valence[:, :3] = 0.5
+    assert mood_cost(valence, hours, 0.6) == 0, "moods that never vary say nothing"

@@ -27,7 +27,7 @@ def test_baselines_keep_esmrs_budget_and_are_reproducible(trained, baseline):
         slates = policy.recommend(morning)
         kept, usual = policy.ranking.engagement, policy.ranking.usual_engagement
         floor = policy.rule.floor(policy._rankers.responses.elasticity)
-        assert policy.acted().any() and float(kept.sum()) >= floor * float(usual.sum()) - 1e-4
+        assert policy.acted().any() and float(policy.ranking.kept.sum()) >= floor * float(usual.sum()) - 1e-4
         assert (kept >= policy.rule.min_engagement_slate * usual - 1e-5).all()
         assert bool((kept < floor * usual - 1e-3).any()), "the budget is shared: some spend more, others less"
         policy.observe(evening_of(slates, np.full(slates.shape, 0.5), {"churned": np.zeros(len(users))}, "lonely", 15))
@@ -42,7 +42,7 @@ def test_a_few_people_alone_keep_the_budget_too(trained, baseline):
     policy = BASELINES[baseline](model_of(trained, multiplier={"views": 1e6, "watch_time": 1e6}), trained[1][2])
     policy.reset(users, items)
     policy.recommend(morning_of(10, len(items), 5))
-    kept, usual = policy.ranking.engagement, policy.ranking.usual_engagement
+    kept, usual = policy.ranking.kept, policy.ranking.usual_engagement
     assert float(kept.sum()) >= policy.rule.floor(policy._rankers.responses.elasticity) * float(usual.sum()) - 1e-4
 
 

@@ -32,6 +32,8 @@ class SlateBudget:
             is predicted too well.
         limits: that every slate keeps, the usual one too; what they cost is no part of the budget. Where too few candidates are
             left the slate is filled with the best of those held back.
+        toll: (B, C) what an item in a slate takes from the engagement of the days to come, as a share of the usual one's: who
+            feels better may watch less. It counts in the budget over all people, not in the floor under a slate of today.
 
     Attributes:
         usual: (B, C) bool, the engagement ranking's slates.
@@ -39,8 +41,9 @@ class SlateBudget:
     """
 
     def __init__(
-        self, engagement: Tensor, benefit: Tensor, size: Tensor, distrust: float = 1.0, limits: Limits | None = None
-    ) -> None:
+        self, engagement: Tensor, benefit: Tensor, size: Tensor, distrust: float = 1.0, limits: Limits | None = None,
+        toll: Tensor | None = None,
+    ) -> None:  # fmt: skip
         width = min(int(size.max()) if len(size) else 0, engagement.shape[1])
         self._inside, self._limits = torch.arange(width) < size[:, None], limits
         best = (engagement - self._taken_off(engagement)).topk(width, dim=1).indices
@@ -48,6 +51,8 @@ class SlateBudget:
         self.usual_engagement = _total(engagement.gather(1, best), self._inside)
         self._engagement = torch.where(self.usual, engagement, min(distrust, 1.0) * engagement)
         self._benefit = benefit
+        self._toll = torch.zeros_like(engagement) if toll is None else toll * self.usual_engagement[:, None]
+        self._usual_toll = _total(self._toll.gather(1, best), self._inside, signed=True)
         real = engagement > -torch.inf
         spread = _spread(engagement, real) / _spread(benefit, real).clamp(min=1e-12)
         self._unit = torch.where(_spread(benefit, real) > 1e-12, spread, 0.0)
@@ -69,6 +74,15 @@ class SlateBudget:
         """Expected engagement of the slates, (B,)."""
         columns, inside = self.chosen(weight)
         return _total(self._engagement.gather(1, columns), inside)
+
+    def kept(self, weight: Tensor) -> Tensor:
+        """Expected engagement of the slates, less what they take from the days to come beyond the usual ones, (B,).
+
+        A slate that makes a mood worse earns nothing by it.
+        """
+        columns, inside = self.chosen(weight)
+        toll = _total(self._toll.gather(1, columns), inside, signed=True) - self._usual_toll
+        return _total(self._engagement.gather(1, columns), inside) - toll.clamp(min=0)
 
     def largest_weights(self, floor: float) -> Tensor:
         """The largest weight that keeps each slate's engagement at ``floor`` of the usual one's, (B,)."""
@@ -92,7 +106,7 @@ class SlateBudget:
         return self.largest_weights(floor).clamp(max=multiplier)
 
     def multiplier(self, most: Tensor, floor: float) -> float:
-        """The largest λ for which the slates of weights min(λ, most) keep ``floor`` of all usual engagement together.
+        """The largest λ for which the slates of weights min(λ, most) keep ``floor`` of all usual engagement together, tolls paid.
 
         Args:
             most: (B,) each slate's largest weight, 0 for who is to be left alone.
@@ -101,7 +115,7 @@ class SlateBudget:
         least = floor * float(self.usual_engagement.sum())
 
         def kept(weight: Tensor) -> float:
-            return float(self.engagement(weight).sum())
+            return float(self.kept(weight).sum())
 
         high = float(most.max()) if len(most) else 0.0
         if high <= 0 or kept(most) >= least:
@@ -143,8 +157,8 @@ def ascended(multiplier: float, kept: float, usual: float, floor: float) -> floa
     return multiplier * math.exp(RATE * min(max((kept / usual - floor) / (1 - floor), -1.0), 1.0))
 
 
-def _total(value: Tensor, inside: Tensor) -> Tensor:
-    return value.masked_fill(~inside, 0.0).clamp(min=0).sum(dim=1)
+def _total(value: Tensor, inside: Tensor, signed: bool = False) -> Tensor:
+    return value.masked_fill(~inside, 0.0).clamp(min=-torch.inf if signed else 0).sum(dim=1)
 
 
 def _spread(value: Tensor, real: Tensor) -> Tensor:

@@ -70,6 +70,7 @@ class Learned:
             "stack": self.stack,
             "susceptibility": self.responses.susceptibility,
             "elasticity": self.responses.elasticity,
+            "mood_cost": self.responses.mood_cost,
             "causal": self.causal,
             "multiplier": dict(self.multiplier),
             "diagnostics": self.diagnostics,
@@ -103,7 +104,7 @@ class Learned:
         return cls(
             watch=EngagementRanker.of_trees(trees.get("watch"), kept["columns"]),
             views=EngagementRanker.of_trees(trees.get("views"), kept["columns"]),
-            responses=Responses(kept["susceptibility"], float(kept["elasticity"])),
+            responses=Responses(kept["susceptibility"], float(kept["elasticity"]), float(kept["mood_cost"])),
             stack=kept["stack"],
             **{name: kept[name] for name in ("causal", "multiplier", "diagnostics", "done", "timings")},
         )
@@ -135,6 +136,7 @@ class _Kept(TypedDict):
     stack: tuple[float, float, float]
     susceptibility: np.ndarray
     elasticity: float
+    mood_cost: float
     causal: _Causal
     multiplier: dict[str, float | None]
     diagnostics: dict[str, Any]
@@ -148,6 +150,7 @@ def _conditions(kept: Any, users: int) -> Iterator[tuple[bool, str]]:
     yield set(kept["trees"]) <= {"watch", "views"}, "trees are of neither watch nor views"
     yield all(map(math.isfinite, kept["stack"])), "stack is not finite"
     yield 0 <= kept["elasticity"] <= 1, "elasticity is not in [0, 1]"
+    yield 0 <= kept["mood_cost"] < math.inf, "mood_cost is not a number from 0 on"
     susceptibility = kept["susceptibility"]
     yield susceptibility.shape == (users,), f"susceptibility is of {len(susceptibility)} people, and the data set has {users}"
     yield susceptibility.dtype == np.float64, "susceptibility is not of float64"

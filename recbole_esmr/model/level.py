@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -306,6 +307,7 @@ def _stacked(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     )
 
 
+@functools.cache
 def _hermite(nodes: int) -> tuple[Tensor, Tensor]:
     """Nodes and shares of a standard normal distribution's Gauss–Hermite quadrature, (nodes,) each."""
     place, share = np.polynomial.hermite_e.hermegauss(nodes)

@@ -181,15 +181,17 @@ class Correction:
     """What a feed has shown of the expected engagement of items: numbers to multiply it by.
 
     Attributes:
-        factor: (3,) for items of negative, no and positive valence.
+        factor: (E + 1,) for items without an emotion, and of each.
         distrust: for items that the engagement ranking would not show, beside ``factor``; at most 1.
     """
 
     factor: np.ndarray
     distrust: float
 
-
-UNCORRECTED = Correction(np.ones(3), 1.0)
+    @classmethod
+    def none(cls, emotions: int) -> Correction:
+        """Nothing has been shown yet."""
+        return cls(np.ones(emotions + 1), 1.0)
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,7 @@ class Ranking:
         slate: (B, K) columns of the candidates, best first, −1 after a slate's end.
         acted: (B,) bool, whether the slate is another than the engagement ranking's.
         engagement, usual_engagement: (B,) expected engagement of the slate and of the engagement ranking's, as corrected.
+        kept: (B,) the slate's, less what a better mood takes from the watch time of the days to come.
         shares: (B,) bool, whether the budget that is shared pays for the slate: not for who asks for a goal.
         multiplier: of that budget; None where it was not given and nobody could act.
     """
@@ -220,6 +223,7 @@ class Ranking:
     acted: Tensor
     engagement: Tensor
     usual_engagement: Tensor
+    kept: Tensor
     shares: Tensor
     multiplier: float | None
 
@@ -246,7 +250,7 @@ def rank(
     offered: np.ndarray | None = None,
     retrieved: Tensor | None = None,
     multiplier: float | None = None,
-    correction: Correction = UNCORRECTED,
+    correction: Correction | None = None,
     goal: np.ndarray | None = None,
     benefit: Benefit | None = None,
     batch: int = 128,
@@ -267,7 +271,7 @@ def rank(
         offered: (I,) bool, the items on offer; or by day, (days, I), a row for each that ``day`` names; all unless given.
         retrieved: (B, I) the retriever's scores, where they are known already.
         multiplier: of the budget; found over these people unless given.
-        correction: of the expected engagement.
+        correction: of the expected engagement; none unless given.
         goal: (B,) what each person asks for, one of :data:`GOALS`, a strategy to prefer or avoid, or empty. Who asks gets as
             much as the floor under a slate allows, by the proven effects, whatever the gate says, and takes nothing from the
             others' budget.
@@ -291,14 +295,16 @@ def rank(
     )
     per_slate, may_act = torch.cat([x for _, x, _ in parts]), torch.cat([x for _, _, x in parts])
     benefits = per_slate / torch.from_numpy(np.maximum(size, 1))[:, None]  # a slate is worth the mean of its items
-    consent, sign = beliefs.consent[row], np.sign(rankers.catalogue.valence).astype(int)[candidates.item.numpy()]
+    consent, emotion = beliefs.consent[row], rankers.catalogue.emotion[candidates.item.numpy()]
+    correction = correction or Correction.none(len(rankers.taxonomy))
     asks = torch.zeros(len(row), dtype=torch.bool)
     if goal is not None:
         asks = torch.from_numpy(goal != "")
         benefits = _asked(benefits, goal, consent, candidates, rankers)
-    factor = np.where(consent[:, None], correction.factor[sign + 1], 1.0)
+    factor = np.where(consent[:, None], correction.factor[emotion + 1], 1.0)
     corrected, limits = candidates.engagement * torch.from_numpy(factor), rule.guard.of(rankers.catalogue, candidates.item, size)
-    budget = SlateBudget(corrected, benefits, torch.from_numpy(size), correction.distrust, limits)
+    toll = rankers.responses.mood_cost * candidates.effect / torch.from_numpy(np.maximum(size, 1))[:, None]
+    budget = SlateBudget(corrected, benefits, torch.from_numpy(size), correction.distrust, limits, toll)
     floor = rule.floor(rankers.responses.elasticity)
     weight, shared = _weights(budget, may_act, ~asks, rule, floor, multiplier)
     if asks.any():
@@ -316,6 +322,7 @@ def rank(
         slate=columns.masked_fill(~inside, -1),
         acted=(~budget.usual.gather(1, columns) & inside).any(dim=1),
         engagement=budget.engagement(weight),
+        kept=budget.kept(weight),
         usual_engagement=budget.usual_engagement,
         shares=~asks,
         multiplier=shared,

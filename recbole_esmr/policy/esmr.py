@@ -86,7 +86,7 @@ class ESMRPolicy:
         self._number = np.full(len(self._unit), -1)
         self._number[self._item] = np.arange(len(items))
         self._number[0] = -1
-        self._calibration, self._multiplier = OnlineCalibration(), self._first_multiplier()
+        self._calibration, self._multiplier = OnlineCalibration(len(self._rankers.taxonomy)), self._first_multiplier()
         self._here, self.ranking, self._expected = np.zeros(0, dtype=int), None, None
         self.beliefs = self._believe(self.log)
 
@@ -184,7 +184,7 @@ class ESMRPolicy:
         shares, floor = ranking.shares, self.rule.floor(self._rankers.responses.elasticity)
         if self.rule.gate.rule == ALWAYS or not bool((ranking.weight[shares] > 0).any()):
             return multiplier
-        kept, usual = float(ranking.engagement[shares].sum()), float(ranking.usual_engagement[shares].sum())
+        kept, usual = float(ranking.kept[shares].sum()), float(ranking.usual_engagement[shares].sum())
         return ascended(multiplier, kept, usual, floor)
 
     def _calibrate(self, row: np.ndarray, item: np.ndarray, ratio: np.ndarray) -> None:
@@ -199,8 +199,8 @@ class ESMRPolicy:
         use = (key[place] == asked) & self.beliefs.consent[row]
         expected = found.engagement.reshape(-1).numpy()[place][use]
         usual = self.ranking.usual.reshape(-1).numpy()[place][use]
-        sign = np.sign(self._rankers.catalogue.valence[item[use]]).astype(int)
-        self._calibration.add(ratio[use] * self._unit[item[use]], expected, sign, usual)
+        emotion = self._rankers.catalogue.emotion[item[use]]
+        self._calibration.add(ratio[use] * self._unit[item[use]], expected, emotion, usual)
 
 
 def _goals(goal: str | Sequence[str | None] | None, users: int, strategies: Sequence[str]) -> np.ndarray:

@@ -251,7 +251,7 @@ def _slate(artifact: Artifact, ranking: Ranking, row: int, explore: float, draw:
     usual: list[int] = best[value[best].argsort(descending=True, stable=True)].tolist()
     shown = found.places
     receipt = Receipt(
-        kept=float(ranking.engagement[row]),
+        kept=float(ranking.kept[row]),
         usual=float(ranking.usual_engagement[row]),
         spends=bool(ranking.shares[row]) and bool(ranking.weight[row] > 0),
         expected={

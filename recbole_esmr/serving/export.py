@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recbole_esmr.causal.responses import Responses
 from recbole_esmr.errors import ConfigError
 from recbole_esmr.model.learned import STAGES
 from recbole_esmr.model.linear_retriever import distilled
@@ -41,7 +40,7 @@ def exported(model: ESMR, dataset: ESMRDataset, config: Any) -> Artifact:
     counts = np.stack([np.bincount(past.item, weights=weight, minlength=len(names)) for weight in past.counts])
     learned = replace(
         model.learned,
-        responses=Responses(np.ones(1), model.learned.responses.elasticity),
+        responses=replace(model.learned.responses, susceptibility=np.ones(1)),
         diagnostics={},
         timings={},
     )

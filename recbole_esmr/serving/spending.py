@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -69,14 +69,15 @@ class Spending:
     multiplier: float
     floor: float
     shared: bool
-    sums: OnlineCalibration = field(default_factory=OnlineCalibration)
+    sums: OnlineCalibration
     day: int | None = None
 
     @classmethod
     def of(cls, artifact: Artifact) -> Spending:
         """As the training has left it."""
         shared = artifact.rule.gate.rule != ALWAYS
-        return cls(artifact.learned.multiplier[WATCH_TIME] or 0.0, artifact.floor, shared)
+        sums = OnlineCalibration(len(artifact.taxonomy))
+        return cls(artifact.learned.multiplier[WATCH_TIME] or 0.0, artifact.floor, shared, sums)
 
     @property
     def correction(self) -> Correction:
@@ -106,10 +107,9 @@ class Spending:
             unit = np.ones(len(pairs)) if artifact.backbone else catalogue.duration[number]
             expected, usual = zip(*(receipt.expected[item] for item, _ in pairs), strict=True)
             observed = np.array([ratio for _, ratio in pairs]) * unit
-            sign = np.sign(catalogue.valence[number]).astype(int)
             later = self.day is not None and day > self.day
             sums = sums.copy()
-            sums.add(observed, np.array(expected), sign, np.array(usual), KEPT if later else 1.0)
+            sums.add(observed, np.array(expected), catalogue.emotion[number], np.array(usual), KEPT if later else 1.0)
         latest = day if self.day is None else max(day, self.day)
         return Spending(multiplier, self.floor, self.shared, sums, latest)
 
@@ -118,6 +118,7 @@ class Spending:
         return {"multiplier": self.multiplier, "day": self.day, "sums": self.sums.as_dict()}
 
     def restored(self, kept: Mapping[str, Any]) -> Spending:
-        """The state that :meth:`as_dict` gave, served by the floor of this one."""
+        """The state that :meth:`as_dict` gave, served by the floor of this one; sums over other kinds of items begin anew."""
         sums = OnlineCalibration.of_dict(kept["sums"])
+        sums = sums if sums.emotions == self.sums.emotions else self.sums
         return Spending(float(kept["multiplier"]), self.floor, self.shared, sums, kept["day"])

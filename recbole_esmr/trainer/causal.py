@@ -17,7 +17,7 @@ from recbole_esmr.causal.lagged import Worth
 from recbole_esmr.causal.moments import MomentAnalysis, effects_of_moments
 from recbole_esmr.causal.nowcast import nowcast
 from recbole_esmr.causal.panel import Panel, make_panel
-from recbole_esmr.causal.responses import Responses, return_elasticity
+from recbole_esmr.causal.responses import Responses, mood_cost, return_elasticity
 from recbole_esmr.causal.susceptibility import susceptibility_of
 from recbole_esmr.causal.traits import traits_of
 from recbole_esmr.data.impressions import Seen
@@ -116,7 +116,9 @@ def learn_responses(panel: Panel, effects: Sequence[Mapping[str, Any]], trace: T
         trace: people's days.
         use: (U, D) bool, the days that may be read.
     """
+    valence = np.where(use, trace.valence, np.nan)
     return Responses(
         susceptibility_of(panel, effects, trace.users),
         return_elasticity(effects, trace.present, trace.engagement, use),
+        mood_cost(valence, trace.engagement, carry_over(valence)),
     )
