@@ -6,12 +6,15 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from dowhy import CausalModel
+from dowhy.causal_refuter import test_significance as dowhy_significance
 from hypothesis import given
 from hypothesis import strategies as st
 from linearmodels.iv import IV2SLS
@@ -22,6 +25,7 @@ from recbole_esmr.causal.effects import Effect, Method, discounted, estimate_eff
 from recbole_esmr.causal.graph import domain_graph
 from recbole_esmr.causal.linear import fit_linear
 from recbole_esmr.causal.panel import Design, Panel
+from recbole_esmr.causal.refutation import SIGNIFICANCE, chance_of_nothing, identified, quiet, refute
 from recbole_esmr.causal.sensitivity import explain_away
 from recbole_esmr.causal.shrinkage import shrunk
 from recbole_esmr.data.importers import import_data
@@ -169,6 +173,47 @@ def test_the_cleaned_slope_is_the_estimate():
     y, x, w, person, z = _clustered(3)
     fit = fit_linear(y, x, w, person, z)
     assert [sm.OLS(fit.outcome, fit.cleaned[:, j]).fit().params[0] for j in range(3)] == pytest.approx(fit.estimate)
+
+
+@pytest.mark.parametrize(("slope", "rows", "simulations"), [(0.3, 400, 60), (0.0, 400, 60), (-2.0, 3000, 120), (0.05, 3000, 120)])
+def test_refuters_on_sums_of_products_say_what_dowhy_says(slope, rows, simulations):
+    """The same simulations by other random numbers: their means within four standard errors, their p-values alike."""
+    rng = np.random.default_rng(rows)
+    x = rng.gamma(2, 1, rows)
+    y = slope * x + rng.normal(0, 1, rows)
+    frame, error = pd.DataFrame({"treatment": x, "outcome": y}), 1 / np.sqrt(rows * x.var())
+    mine = refute(frame, slope, error, simulations, 0)
+    with quiet():
+        model = CausalModel(frame, "treatment", "outcome", graph=nx.DiGraph([("treatment", "outcome")]))
+        estimand = identified(model)
+        plain = model.estimate_effect(estimand, method_name="backdoor.linear_regression")
+        for name, ours, spread, options in (
+            ("placebo_treatment_refuter", "placebo_treatment", error * y.std(), {"placebo_type": "permute"}),
+            ("random_common_cause", "random_common_cause", error / np.sqrt(rows), {}),
+            ("data_subset_refuter", "data_subset", error / 2, {"subset_fraction": 0.8}),
+        ):
+            theirs = model.refute_estimate(
+                estimand, plain, method_name=name, num_simulations=simulations, random_state=np.random.RandomState(0), **options
+            )
+            assert mine[ours]["statistic"] == pytest.approx(theirs.new_effect, abs=4 * np.sqrt(2 / simulations) * spread), name
+            assert mine[ours]["passed"] is True, name
+            if name.startswith("placebo"):
+                assert theirs.refutation_result["p_value"] > SIGNIFICANCE
+
+
+@pytest.mark.parametrize("count", [20, 99, 100, 400])
+def test_the_placebos_p_value_is_dowhys(count):
+    simulated = np.random.default_rng(count).normal(0.1, 0.2, count)
+    theirs = dowhy_significance(SimpleNamespace(value=0.0), simulated)["p_value"]
+    assert chance_of_nothing(simulated) == pytest.approx(theirs, rel=1e-9)
+
+
+def test_refuters_notice_what_is_not_the_data():
+    """An estimate that the rows do not bear, and a placebo that is never nothing."""
+    rng = np.random.default_rng(0)
+    x = np.append(rng.normal(0, 0.01, 200), 50.0)
+    found = refute(pd.DataFrame({"treatment": x, "outcome": np.append(np.zeros(200), 1.0)}), 0.02, 1e-6, 30, 0)
+    assert not found["data_subset"]["passed"], "a single row carries it"
 
 
 def test_habituation_is_averaged_over_the_days_and_not_over_those_who_watch_most():

@@ -329,7 +329,7 @@ def test_recboles_own_models_load_from_the_safe_format(model, quick):
 
 def test_the_budgets_multiplier_is_found_anew_when_a_floor_changes(trained):
     """Served alone, a person gets the multiplier of the keys they are served by, not of those the model was trained with."""
-    from recbole_esmr.trainer.off_policy import find_multipliers
+    from recbole_esmr.trainer.off_policy import deployments, multipliers
 
     path = trained[0]["checkpoint"]
     loose, strict, same = (
@@ -337,7 +337,7 @@ def test_the_budgets_multiplier_is_found_anew_when_a_floor_changes(trained):
     )
     found = [model.learned.multiplier["watch_time"] for model in (loose, same, strict)]
     assert found[0] > found[1] > found[2] > 0
-    by_hand = find_multipliers(strict.log, strict.beliefs(), strict.rankers, strict.settings.serving)
+    by_hand = multipliers(deployments(strict.log, strict.beliefs(), strict.rankers, strict.settings.serving))
     assert strict.learned.multiplier == by_hand
     assert load_data_and_model(path)[1].learned.multiplier == trained[1][1].learned.multiplier, "nothing changed: as trained"
 

@@ -96,25 +96,19 @@ def _of(model):
     return model.log, model.beliefs(), model.rankers, replace(model.settings.serving, rank_by=WATCH_TIME)
 
 
-def test_a_policy_that_shows_what_was_logged_is_worth_what_was_logged(trained, monkeypatch):
+def test_a_policy_that_shows_what_was_logged_is_worth_what_was_logged(trained):
     """With propensity 1 and the logged slates chosen, SNIPS and DR are both the logged mean."""
     import torch
 
-    from recbole_esmr.trainer import off_policy
-
     model = model_of(trained)
     model.log.impressions.propensity[:] = 1.0
-    shown = held_out(model.log)
-
-    def logged(log, beliefs, rankers, rule, shown):
-        found = deploy(log, beliefs, rankers, rule, shown)
-        item = torch.from_numpy(SlateIndex(shown.user, shown.day).padded(shown.item))
-        ratio = torch.full(item.shape, 0.3)
-        slate = torch.arange(item.shape[1]).expand_as(item).masked_fill(item == 0, -1)
-        return replace(found, candidates=replace(found.candidates, item=item, ratio=ratio), slate=slate)
-
-    monkeypatch.setattr(off_policy, "deploy", logged)
-    said = off_policy_estimates(*_of(model))
+    log, beliefs, rankers, rule = _of(model)
+    shown = held_out(log)
+    found = deploy(log, beliefs, rankers, rule, shown)
+    item = torch.from_numpy(SlateIndex(shown.user, shown.day).padded(shown.item))
+    slate = torch.arange(item.shape[1]).expand_as(item).masked_fill(item == 0, -1)
+    candidates = replace(found.candidates, item=item, ratio=torch.full(item.shape, 0.3))
+    said = off_policy_estimates(log, beliefs, rankers, replace(found, candidates=candidates, slate=slate))
     assert said["matched"] == len(shown)
     watched = shown.watch_ratio * model.catalogue.duration[shown.item] / 60
     minutes = SlateIndex(shown.user, shown.day).padded(watched).sum(axis=1).mean()

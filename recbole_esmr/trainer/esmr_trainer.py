@@ -20,7 +20,7 @@ from recbole_esmr.data.user_days import shifted
 from recbole_esmr.model.beliefs import Beliefs
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import CAUSAL, ENCODER, ENGAGEMENT, FINAL, RERANKER, STAGES, Learned
-from recbole_esmr.model.ranking import Rankers
+from recbole_esmr.model.ranking import WATCH_TIME, Rankers
 from recbole_esmr.model.retriever import Retriever
 from recbole_esmr.progress import Progress, RandomStates, put_back
 from recbole_esmr.rl.double_q import fit_value
@@ -30,7 +30,7 @@ from recbole_esmr.trainer.checkpointing import SafeCheckpoints
 from recbole_esmr.trainer.emotion import fit_encoder
 from recbole_esmr.trainer.engagement import Asked, fit_rankers, fit_rankers_again
 from recbole_esmr.trainer.held_out import engagement_report
-from recbole_esmr.trainer.off_policy import find_multipliers, off_policy_estimates, value_report
+from recbole_esmr.trainer.off_policy import deployments, multipliers, off_policy_estimates, value_report
 from recbole_esmr.trainer.reranker import logged_transitions
 from recbole_esmr.trainer.retriever import fit_retriever
 from recbole_esmr.trainer.scalars import figures_in, noted_by
@@ -191,11 +191,13 @@ class ESMRTrainer(SafeCheckpoints):
         errors = fit_value(value, days, settings.reranker, self._generator(4), show_progress, progress, note)
         self._learned = self._learned.finished(RERANKER, 0.0)  # the gate may open in what follows
         rule, rankers = settings.serving, self.model.rankers
-        multiplier = find_multipliers(log, beliefs, rankers, rule)
+        deployed = deployments(log, beliefs, rankers, rule)
         diagnostics = value_report(rankers.value, transitions(6, VALID), errors)
         note(dict(figures_in(diagnostics["calibration"], "calibration_")), settings.reranker.epochs)
-        diagnostics["off_policy"] = off_policy_estimates(log, beliefs, rankers, rule)
-        self._learned = replace(self._learned, multiplier=multiplier, diagnostics={**self._learned.diagnostics, **diagnostics})
+        diagnostics["off_policy"] = off_policy_estimates(log, beliefs, rankers, deployed[WATCH_TIME])
+        self._learned = replace(
+            self._learned, multiplier=multipliers(deployed), diagnostics={**self._learned.diagnostics, **diagnostics}
+        )
         return True
 
     def _fit_again(self, train_data: Any, valid_data: Any, show_progress: bool, progress: Progress) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -41,17 +42,21 @@ def held_out(log: Log) -> Impressions:
     return log.impressions.take(role == (VALID if (role == VALID).any() else TRAIN))
 
 
-def find_multipliers(log: Log, beliefs: Beliefs, rankers: Rankers, rule: ServingRule) -> dict[str, float | None]:
-    """The engagement budget's multiplier over the held-out days, for either ranking; who is served alone is served by it."""
+def deployments(log: Log, beliefs: Beliefs, rankers: Rankers, rule: ServingRule) -> dict[str, Ranking]:
+    """The slates of the held-out days by either ranking, each under one engagement budget over all of them."""
     shown = held_out(log)
-    rules = {rank_by: replace(rule, rank_by=rank_by) for rank_by in (VIEWS, WATCH_TIME)}
-    return {by: deploy(log, beliefs, rankers, rule, shown).multiplier for by, rule in rules.items()}
+    return {by: deploy(log, beliefs, rankers, replace(rule, rank_by=by), shown) for by in (VIEWS, WATCH_TIME)}
+
+
+def multipliers(deployed: Mapping[str, Ranking]) -> dict[str, float | None]:
+    """The engagement budget's multiplier by each ranking's :func:`deployments`; who is served alone is served by it."""
+    return {by: ranking.multiplier for by, ranking in deployed.items()}
 
 
 def off_policy_estimates(
-    log: Log, beliefs: Beliefs, rankers: Rankers, rule: ServingRule, level: float = 0.95
+    log: Log, beliefs: Beliefs, rankers: Rankers, chosen: Ranking, level: float = 0.95
 ) -> dict[str, Any] | None:
-    """Value of the policy's slates on the held-out days, a day's total over the slate's items.
+    """Value of the policy's slates on the held-out days (``chosen``, by watch time), a day's total over the slate's items.
 
     An item's worth does not depend on its neighbours here, which is an assumption. The effects in ``uplift`` were estimated on
     the held-out days too: it says what the policy would do if they are right, not whether they are.
@@ -66,7 +71,6 @@ def off_policy_estimates(
     if not len(shown) or not known.all():
         return None
     slates = SlateIndex(shown.user, shown.day)
-    chosen = deploy(log, beliefs, rankers, replace(rule, rank_by=WATCH_TIME), shown)
     item, ratio = chosen.items, chosen.of_slate(chosen.candidates.ratio, 0.0).numpy()
     same = item[slates.row] == shown.item[:, None]
     match, place = same.any(axis=1), same.argmax(axis=1)

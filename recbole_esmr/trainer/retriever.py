@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from recbole.data.interaction import Interaction
 from recbole.data.utils import _create_sampler, get_dataloader
-from recbole.utils import EvaluatorType
+from recbole.utils import EvaluatorType, ModelType
 
 from recbole_esmr.data.dataset import ESMRDataset
 from recbole_esmr.model.retriever import Retriever
 from recbole_esmr.progress import BestWeights, Progress
 from recbole_esmr.trainer.checkpointing import get_trainer
+
+if TYPE_CHECKING:
+    from recbole.config import Config
 
 
 def fit_retriever(retriever: Retriever, data: ESMRDataset, valid_data: Any, show_progress: bool, progress: Progress) -> None:
@@ -18,13 +22,13 @@ def fit_retriever(retriever: Retriever, data: ESMRDataset, valid_data: Any, show
 
     It has its own loaders: in each of several processes it sees all of the data, and so becomes the same model.
     """
-    config = retriever.config
+    config, data = retriever.config, _as_it_reads(data, retriever.config)
     negatives = config["train_neg_sample_args"]
     sampler = _create_sampler(data, [data], negatives["distribution"], True, negatives["alpha"])
     loader = get_dataloader(config, "train")(config, data, sampler.set_phase("train") if sampler else None, shuffle=True)
     judge = None
     if valid_data and config["eval_type"] == EvaluatorType.RANKING:
-        judged = valid_data._dataset
+        judged = _as_it_reads(valid_data._dataset, config)
         sampler = _create_sampler(data, [data, judged, judged], "uniform", config["repeatable"]).set_phase("valid")
         judge = get_dataloader(config, "valid")(config, judged, sampler, shuffle=False)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, retriever.model)
@@ -41,3 +45,16 @@ def fit_retriever(retriever: Retriever, data: ESMRDataset, valid_data: Any, show
         for name in getattr(retriever.model, "other_parameter_name", ()):
             if name.startswith("restore_"):  # embeddings cached by RecBole's graph models
                 setattr(retriever.model, name, None)
+
+
+def _as_it_reads(data: ESMRDataset, config: Config) -> ESMRDataset:
+    """The rows with the columns that the retriever reads: a general model wants person, item and label.
+
+    RecBole cuts every batch out of all columns, and joins the features of people and items to it: most of an epoch of BPR.
+    """
+    if config["MODEL_TYPE"] != ModelType.GENERAL:
+        return data
+    names = (data.uid_field, data.iid_field, config["LABEL_FIELD"], config["RATING_FIELD"])
+    read = data.copy(Interaction({name: data.inter_feat[name] for name in names if name in data.inter_feat}))
+    read.user_feat = read.item_feat = None
+    return read
