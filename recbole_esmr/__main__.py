@@ -6,11 +6,14 @@ import signal
 import sys
 from contextlib import suppress
 
-from recbole_esmr import cli
+from recbole_esmr.neighbours import considerate
 
 
 def main() -> int:
     """Run the command of ``sys.argv``; returns its exit status."""
+    considerate()  # before anything that computes is imported
+    from recbole_esmr import cli
+
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # a closed one is None
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a name that the terminal cannot show

@@ -20,6 +20,7 @@ FOUNDATION = {
 MAY = {
     "errors": set(),
     "stopping": set(),
+    "neighbours": set(),
     "leftovers": set(),
     "values": {"errors"},
     "kinds": {"errors", "values"},
