@@ -131,7 +131,7 @@ def budget(artifact: Artifact, options: argparse.Namespace, folder: Path) -> Non
         kept[number], usual[number] = receipt.kept, receipt.usual
     last = slice(options.people // 5, None)
     print(
-        f"one by one: {kept.sum() / usual.sum():.4f} of the engagement is kept, after the first fifth "
+        f"one by one: {kept.sum() / usual.sum():.4f} is kept, what better moods take paid, after the first fifth "
         f"{kept[last].sum() / usual[last].sum():.4f} (floor {artifact.floor:.4f})"
     )
     crowd = rank_all(artifact, people, Request(31), replace(spending))

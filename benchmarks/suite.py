@@ -27,6 +27,8 @@ import numpy as np
 import pandas as pd
 import psutil
 
+from recbole_esmr.neighbours import considerate
+
 PEER_EPOCHS = 10
 """Epochs of a peer's training."""
 
@@ -63,6 +65,7 @@ def measured(dataset: str, data_path: str, peers: bool) -> dict[str, Any]:
     """All stages of one log, in this process."""
     from recbole.utils import init_seed
 
+    from recbole_esmr.checkpoint import threads
     from recbole_esmr.config import Config
     from recbole_esmr.data.trace import TRAIN
     from recbole_esmr.feed import Observation
@@ -71,7 +74,7 @@ def measured(dataset: str, data_path: str, peers: bool) -> dict[str, Any]:
     from recbole_esmr.trainer.checkpointing import get_trainer
 
     clock = Clock()
-    keys = {"data_path": data_path, "show_progress": False, "state": "ERROR", "checkpoint_dir": tempfile.mkdtemp()}
+    keys = {"data_path": data_path, "show_progress": False, "state": "ERROR"}
 
     def ready(name: str, **more: Any) -> tuple[Any, Any, Any, Any]:
         config = Config(name, dataset, config_dict={**keys, **more}, arguments=[])
@@ -96,7 +99,7 @@ def measured(dataset: str, data_path: str, peers: bool) -> dict[str, Any]:
     policy.reset(people, items)
 
     def morning(count: int) -> Observation:
-        return Observation(0, np.ones(count, bool), np.full(count, size), np.ones(len(items), bool))
+        return Observation(1, np.ones(count, bool), np.full(count, size), np.ones(len(items), bool))
 
     with clock.of("slates of everybody"):
         policy.recommend(morning(len(people)))
@@ -121,7 +124,7 @@ def measured(dataset: str, data_path: str, peers: bool) -> dict[str, Any]:
         "views": int(data.impressions.label.sum()), "training_days": int((data.trace.role == TRAIN).sum()),
     }  # fmt: skip
     p50, p99 = (1000 * np.quantile(took[20:], share) for share in (0.5, 0.99))
-    return {**shape, "parts": clock.parts, "one_person_ms": {"p50": p50, "p99": p99}}
+    return {**shape, "threads": threads(), "parts": clock.parts, "one_person_ms": {"p50": p50, "p99": p99}}
 
 
 def simulated(people: int, items: int, days: int, folder: Path) -> Path:
@@ -175,6 +178,7 @@ def main() -> None:
     parser.add_argument("--output", help="write the result as JSON to this file")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    considerate()
     if options.one:
         path = Path(options.one)
         print("RESULT " + json.dumps(measured(path.name, str(path.parent), options.peers == "yes")))
@@ -186,13 +190,13 @@ def main() -> None:
             simulated(size, options.items, options.days, Path(name)) for size in sizes
         ]  # fmt: skip
         for path in made:
-            line = [sys.executable, __file__, f"--one={path.absolute()}", f"--peers={options.peers}"]
-            done = subprocess.run(line, capture_output=True, text=True)
+            line = [sys.executable, str(Path(__file__).absolute()), f"--one={path.absolute()}", f"--peers={options.peers}"]
+            done = subprocess.run(line, capture_output=True, text=True, cwd=name)
             said = [text for text in done.stdout.splitlines() if text.startswith("RESULT ")]
             if not said:
                 raise SystemExit(done.stderr[-2000:])
             results.append(json.loads(said[-1].removeprefix("RESULT ")))
-    from recbole_esmr.checkpoint import package_versions, threads
+    from recbole_esmr.checkpoint import package_versions
 
     print(table(results).to_markdown())
     for result in results:
@@ -200,7 +204,7 @@ def main() -> None:
         told = "; ".join(f"{what} {value:,.2f}" for what, value in ratios(result).items())
         print(f"{result['people']:,} people: one person's slate p50 {one['p50']:.1f} ms, p99 {one['p99']:.1f} ms; {told}")
     kept = {"results": results, "exponents": exponents(results) if len(results) > 1 else {}, "versions": package_versions()}
-    kept |= {"threads": threads(), "cores": os.cpu_count()}
+    kept |= {"cores": os.cpu_count()}
     if options.output:
         Path(options.output).write_text(json.dumps(kept, indent=1), encoding="utf-8")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 
 QUOTA = "/sys/fs/cgroup/cpu.max"
@@ -30,3 +31,16 @@ def cores(quota: str | Path = QUOTA) -> int:
     except (OSError, ValueError):  # no container, or one without a quota ("max")
         pass
     return max(allowed, 1)
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Within the block torch computes on so many threads of the CPU."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

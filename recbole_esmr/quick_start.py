@@ -269,9 +269,9 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
     restore(model, checkpoint, model_file, dataset)
     served = flat_keys(ESMRSettings, SERVING)
     if isinstance(model, ESMR) and any(config[key] != checkpoint.config.get(key) for key in served):
-        from recbole_esmr.trainer.off_policy import deployments, multipliers
+        from recbole_esmr.trainer.off_policy import find_multipliers
 
-        model.learned = replace(model.learned, multiplier=multipliers(deployments(*model.parts(), config.esmr.serving)))
+        model.learned = replace(model.learned, multiplier=find_multipliers(*model.parts(), config.esmr.serving)[0])
     return config, model, dataset, train_data, valid_data, test_data
 
 

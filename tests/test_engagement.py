@@ -89,6 +89,22 @@ def test_with_a_backbone_the_order_is_its_own_and_the_policy_re_ranks_it(quick):
     assert set(result["test_result"]) >= {"recall@10", "ndcg@10"}
 
 
+@pytest.mark.parametrize("retriever", ["BPR", "DMF", "NeuMF"])
+def test_a_general_retriever_learns_the_same_from_the_columns_that_it_reads(retriever, quick, monkeypatch):
+    """Pairwise, by ratings and point by point: weights and epochs are those of a loader that cuts all columns."""
+    trained = []
+    for whole in (False, True):
+        with monkeypatch.context() as patch:
+            if whole:
+                patch.setattr("recbole_esmr.trainer.retriever._as_it_reads", lambda data, config: data)
+            keys = {**quick, "retriever": retriever, "epochs": 2}
+            checkpoint = run_recbole("ESMR", "small", config_dict=keys, arguments=[])["checkpoint"]
+        _, model, *_ = load_data_and_model(checkpoint)
+        trained.append(model.retriever.state_dict())
+    assert trained[0].keys() == trained[1].keys()
+    assert all(torch.equal(value, trained[1][name]) for name, value in trained[0].items())
+
+
 def test_the_last_fit_reads_all_of_recboles_training_rows_and_no_other(quick, monkeypatch):
     """What is chosen, is chosen by a retriever of the training days; what serves has seen every training row, and no test row."""
     seen, reported = [], []

@@ -19,7 +19,7 @@ from recbole_esmr.model.ranking import Rankers
 from recbole_esmr.model.reasons import DOUBT, ENGAGEMENT, LEARNED, _kinds
 from recbole_esmr.quick_start import load_data_and_model, run_recbole
 from recbole_esmr.trained_models import recommend
-from recbole_esmr.trainer.off_policy import deployments, multipliers
+from recbole_esmr.trainer.off_policy import find_multipliers
 from tests.conftest import QUICK
 
 
@@ -46,7 +46,7 @@ def planted(checkpoint):
     model.learned = replace(model.learned, causal={**model.learned.causal, "effects": effects})
     rule = replace(model.settings.serving, min_engagement=0.9, min_engagement_slate=0.7)
     model.settings = replace(model.settings, serving=rule)
-    model.learned = replace(model.learned, multiplier=multipliers(deployments(*model.parts(), rule)))
+    model.learned = replace(model.learned, multiplier=find_multipliers(*model.parts(), rule)[0])
     return model, dataset
 
 

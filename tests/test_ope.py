@@ -13,7 +13,7 @@ from recbole_esmr.model.ranking import WATCH_TIME
 from recbole_esmr.ope import ESTIMATORS, LoggedSlates, doubly_robust, ips, snips
 from recbole_esmr.ope.estimators import _ratio
 from recbole_esmr.trainer.off_policy import calibration, deploy, held_out, off_policy_estimates
-from tests.feeds import model_of
+from tests.feeds import PROVEN, model_of
 
 GOOD = {
     "slate": np.array([0, 0, 1]),
@@ -129,6 +129,11 @@ def test_deployed_slates_are_on_offer_and_keep_the_budget(trained):
     least = rule.floor(rankers.responses.elasticity) * float(usual.sum())
     assert found.acted.any() and float(kept.sum()) >= float(found.kept.sum()) >= least - 1e-4
     assert (kept >= rule.min_engagement_slate * usual - 1e-4).all()
+    proven = _of(model_of(trained, causal=PROVEN))[2]
+    dear = replace(proven, responses=replace(proven.responses, mood_cost=1.0))
+    cheap, charged = (deploy(log, beliefs, one, rule, shown) for one in (proven, dear))
+    assert float(charged.kept.sum()) < float(charged.engagement.sum()) and charged.multiplier < cheap.multiplier
+    assert float(charged.kept.sum()) >= least - 1e-4, "what a better mood takes is paid from the same budget"
     closed = deploy(log, beliefs, rankers, replace(rule, gate=replace(rule.gate, rule="never")), shown)
     assert (closed.engagement == closed.usual_engagement).all() and not closed.acted.any() and closed.multiplier is None
 

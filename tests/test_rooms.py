@@ -15,7 +15,7 @@ import recbole_esmr
 ROOT = Path(recbole_esmr.__file__).parent
 FOUNDATION = {
     *("errors", "values", "leftovers", "outputs", "writing", "folders", "files"),
-    *("settings", "memory", "progress", "protocol", "feed"),
+    *("settings", "memory", "progress", "protocol", "feed", "neighbours"),
 }
 MAY = {
     "errors": set(),

@@ -34,11 +34,6 @@ def test_effects_do_not_depend_on_the_hash_seed(tmp_path, data_path):
 
 
 @pytest.mark.slow
-def test_another_number_of_threads_moves_a_result_by_its_rounding_alone(tmp_path):
-    """The forecast stays within a thousandth, and a ranking, where a tie may fall the other way, within a few slates."""
+def test_another_number_of_threads_is_the_same_result(tmp_path):
     one, two = (_result(tmp_path / str(threads), "run", 0, threads, "--dataset=esmr-mini") for threads in (1, 2))
-    for name in ("valence_mae", "valence_r2", "brier", "ece"):
-        assert two["emotion"]["forecast"][name] == pytest.approx(one["emotion"]["forecast"][name], rel=1e-2), name
-    assert two["engagement"]["auc"] == pytest.approx(one["engagement"]["auc"], rel=1e-2)
-    for name in ("recall@10", "ndcg@10"):
-        assert two["test_result"][name] == pytest.approx(one["test_result"][name], abs=0.02), name
+    assert one == two

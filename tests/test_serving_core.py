@@ -294,6 +294,22 @@ def test_a_receipt_comes_back_as_it_was(artifact):
         Receipt.of_dict({**receipt.as_dict(), "kept": float("nan")})
 
 
+def test_what_a_better_mood_takes_is_on_the_receipt(artifact):
+    """The slate costs more than its own watch time, and a receipt comes back whatever it costs."""
+    dear = replace(artifact, learned=replace(artifact.learned, responses=replace(artifact.learned.responses, mood_cost=1.0)))
+    for seed in range(6):
+        profile = lived(artifact, seed=seed)
+        plain, charged = rank_for(artifact, profile, Request(21, 6)), rank_for(dear, profile, Request(21, 6))
+        if plain.acted and charged.items == plain.items:
+            assert charged.receipt.kept < plain.receipt.kept and charged.receipt.usual == plain.receipt.usual
+            break
+    else:
+        raise AssertionError("nobody's slate was changed")
+    back = Receipt.of_dict({**charged.receipt.as_dict(), "kept": -2.5})
+    spent = Spending.of(artifact)
+    assert spent.after(back, [], 21, artifact, True).multiplier < spent.multiplier
+
+
 def test_expectations_are_corrected_by_what_came(artifact):
     profile, spending = lived(artifact), Spending.of(artifact)
     slate = rank_for(artifact, profile, Request(21, 6), spending)

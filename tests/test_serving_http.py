@@ -288,14 +288,16 @@ def served(app):
     import uvicorn
 
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         assert thread.is_alive()
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium (Debian: apt-get install chromium)")
@@ -310,6 +312,7 @@ def test_a_browser_shows_a_feed_and_what_changed_in_it(service, artifact):
     with served(create_app(service, today=lambda: TODAY)) as address:
         dom, console = seen_in_browser(f"{address}/#person={person}&day=21&size=6")
         wrong, _ = seen_in_browser(f"{address}/#person={person}&day=tomorrow")
+        goal, _ = seen_in_browser(f"{address}/#person={person}&day=21&goal=prefer%20nothing-of-that-name")
     assert not console, console
 
     def column(name):
@@ -320,3 +323,4 @@ def test_a_browser_shows_a_feed_and_what_changed_in_it(service, artifact):
     assert column("usual") == [(item, item not in slate.items) for item in slate.usual]
     assert "of the expected engagement is kept" in dom and "left out" in dom and "shown instead" in dom
     assert re.search(r'id="said"[^>]*>Not shown: [^<]*day', wrong) and "<li" not in wrong
+    assert re.search(r'id="said"[^>]*>Not shown: [^<]*goal', goal) and "<li" not in goal, "a goal that there is not is said"

@@ -367,6 +367,11 @@ def test_who_withdraws_is_counted_in_their_arm_and_groups_are_those_of_the_assig
     arm = {person: service.profile(person, None)["profile"]["arm"] for person in people}
     lived(service, [*people, "p12", "p13"], 3, first=11)
     service.accept("p14", None, [{"id": "no", "day": 12, "consent": False}])  # never was in it
+    lived(service, ["p15"], 3)
+    service.accept("p15", None, [{"id": "no", "day": 9, "consent": False}])  # withdrew before it began, and was served after
+    slate = service.recommend("p15", None, Request(12, 5)).slate
+    service.accept("p15", None, [{"id": "seen", "day": 12, "shown": [{"item": slate.items[0], "watch_ratio": 1.0}]}])
+    service.accept("p12", None, [{"id": "who", "day": 10, "group": first}, {"id": "moved", "day": 13, "group": other}])
     for person in ("p0", "p1", "p13"):  # the last came later and was assigned by their lot
         service.accept(person, None, [{"id": "no", "day": 20, "consent": False}])
     service.accept("p2", None, [{"id": "now", "day": 14, "group": other}])
@@ -375,7 +380,8 @@ def test_who_withdraws_is_counted_in_their_arm_and_groups_are_those_of_the_assig
     gone = [arm["p0"], arm["p1"], arm_of(PLAN, "p13", 11)]
     assert trial.withdrew == {name: gone.count(name) for name in (CONTROL, TREATED)}
     known = dict(zip(trial.people.tolist(), zip(trial.group.tolist(), trial.stratum.tolist(), strict=True), strict=True))
-    assert known["p2"][0] == first and known["p2"][1].startswith(f"{first}/") and known["p12"] == ("", "")
+    assert known["p2"][0] == first and known["p2"][1].startswith(f"{first}/") and known["p12"] == (first, "")
+    assert service.profile("p0", None)["profile"].get("stratum") is None, "a third of the moods that were reported"
 
 
 def test_a_store_belongs_to_one_plan(artifact, store, tmp_path):

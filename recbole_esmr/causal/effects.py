@@ -329,7 +329,7 @@ def _refutations(
 ) -> dict[str, dict[str, Any]]:  # fmt: skip
     estimate, error = fit.estimate[j], fit.error[j]
     slope = pd.DataFrame({"treatment": fit.cleaned[:, j], "outcome": fit.outcome})
-    refutations = refute(slope, estimate, error, method.placebos, method.seed)
+    refutations = refute(slope, error, method.placebos, method.seed)
     for refutation in refutations.values():
         refutation["statistic"] *= UNIT
     if method.within_person:

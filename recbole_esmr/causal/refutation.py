@@ -28,7 +28,7 @@ ROWS = 30_000
 """User-days that refutations use at most: a random part of the rows beyond that. Estimates use all."""
 
 
-def refute(slope: pd.DataFrame, estimate: float, error: float, placebos: int, seed: int) -> dict[str, dict[str, Any]]:
+def refute(slope: pd.DataFrame, error: float, placebos: int, seed: int) -> dict[str, dict[str, Any]]:
     r"""DoWhy's refuters on a treatment and an outcome that the confounders have been taken out of.
 
     With one treatment and nothing else each of DoWhy's simulations is the slope of a line, so that all of them together are sums
@@ -42,7 +42,7 @@ def refute(slope: pd.DataFrame, estimate: float, error: float, placebos: int, se
 
     Args:
         slope: columns ``treatment`` and ``outcome``, (N, 2): the slope of one on the other is the estimate.
-        estimate, error: the estimate and its standard error (clustered), per unit.
+        error: standard error of the estimate (clustered), per unit.
         placebos: simulations of each refuter.
         seed: of the refuters.
 

@@ -60,9 +60,9 @@ def return_elasticity(effects: Iterable[Mapping[str, Any]], present: np.ndarray,
 
 
 def mood_cost(valence: np.ndarray, hours: np.ndarray, kept: float) -> float:
-    r"""Share of the usual watch time that a unit of push to the mood takes over the days that it lasts, at least 0.
+    r"""Share of the usual watch time that a unit of push to the mood takes over the days that it lasts, in [0, 1].
 
-    .. math:: κ = \frac{\max(0, -β)}{1 - φ}, \quad \log hours_{ut} = β\, v_{ut} + a_u + b_t
+    .. math:: κ = \min\Big(1, \frac{\max(0, -β)}{1 - φ}\Big), \quad \log hours_{ut} = β\, v_{ut} + a_u + b_t
 
     Some feeds hold people most where they feel worst; whoever feels better watches less of them. β compares each person with
     themself, on days of the calendar that are alike, and is taken at the lower end of its 95 % interval: an association, so a
@@ -83,4 +83,4 @@ def mood_cost(valence: np.ndarray, hours: np.ndarray, kept: float) -> float:
         fit = fit_linear(np.log(watched), valence[person, day][:, None], calendar, person, within_person=True)
     except IdentificationError:  # moods never vary
         return 0.0
-    return float(max(-fit.interval(0.95)[0][0], 0.0) / (1 - kept))
+    return float(min(max(-fit.interval(0.95)[0][0], 0.0) / (1 - kept), 1.0))

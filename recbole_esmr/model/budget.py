@@ -22,7 +22,7 @@ class SlateBudget:
 
     with the expected engagement h and the benefit q; with w = 0 it is the engagement ranking's. The engagement of the slate never
     rises with w, so that a floor under it, or under the sum over people, is met by bisection (a Lagrange multiplier, Everett
-    1963).
+    1963). What is ``kept`` beside that need not fall with every step of w; the floor holds of it all the same.
 
     Args:
         engagement: (B, C) expected engagement of each candidate, at least 0, in any unit; −inf for what is no candidate.
@@ -51,7 +51,8 @@ class SlateBudget:
         self.usual_engagement = _total(engagement.gather(1, best), self._inside)
         self._engagement = torch.where(self.usual, engagement, min(distrust, 1.0) * engagement)
         self._benefit = benefit
-        self._toll = torch.zeros_like(engagement) if toll is None else toll * self.usual_engagement[:, None]
+        taken = torch.zeros_like(engagement) if toll is None else toll * self.usual_engagement[:, None]
+        self._toll = taken.masked_fill(engagement == -torch.inf, 0.0)
         self._usual_toll = _total(self._toll.gather(1, best), self._inside, signed=True)
         real = engagement > -torch.inf
         spread = _spread(engagement, real) / _spread(benefit, real).clamp(min=1e-12)
@@ -106,7 +107,7 @@ class SlateBudget:
         return self.largest_weights(floor).clamp(max=multiplier)
 
     def multiplier(self, most: Tensor, floor: float) -> float:
-        """The largest λ for which the slates of weights min(λ, most) keep ``floor`` of all usual engagement together, tolls paid.
+        """The λ up to which the slates of weights min(λ, most) keep ``floor`` of all usual engagement together, tolls paid.
 
         Args:
             most: (B,) each slate's largest weight, 0 for who is to be left alone.

@@ -150,7 +150,7 @@ def _conditions(kept: Any, users: int) -> Iterator[tuple[bool, str]]:
     yield set(kept["trees"]) <= {"watch", "views"}, "trees are of neither watch nor views"
     yield all(map(math.isfinite, kept["stack"])), "stack is not finite"
     yield 0 <= kept["elasticity"] <= 1, "elasticity is not in [0, 1]"
-    yield 0 <= kept["mood_cost"] < math.inf, "mood_cost is not a number from 0 on"
+    yield 0 <= kept["mood_cost"] <= 1, "mood_cost is not in [0, 1]"
     susceptibility = kept["susceptibility"]
     yield susceptibility.shape == (users,), f"susceptibility is of {len(susceptibility)} people, and the data set has {users}"
     yield susceptibility.dtype == np.float64, "susceptibility is not of float64"

@@ -92,10 +92,6 @@ class LevelModel(nn.Module):
         self.register_buffer("weights", torch.tensor(UNFITTED, dtype=torch.float64))
         self.register_buffer("coarseness", torch.tensor((COARSE * 0.25) ** 2, dtype=torch.float64))
 
-    @property
-    def _fitted(self) -> bool:
-        return not torch.equal(self.weights.cpu(), torch.tensor(UNFITTED, dtype=torch.float64))
-
     def fit(self, tables: Sequence[np.ndarray]) -> None:
         """Fit the hyperparameters to the reports of people; too few (no person with two) leave them as they are.
 
@@ -124,8 +120,7 @@ class LevelModel(nn.Module):
             return float(total.detach()), slope.numpy()
 
         bounds = [(centre - FURTHEST, centre + FURTHEST) for centre in prior]
-        start = np.clip(self.weights.cpu().numpy(), *np.transpose(bounds)) if self._fitted else prior  # of fewer days, say
-        best = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 60, "ftol": 1e-7})
+        best = minimize(loss, prior, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 60, "ftol": 1e-7})
         self.weights.copy_(torch.as_tensor(best.x))
 
     @torch.no_grad()

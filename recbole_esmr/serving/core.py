@@ -136,7 +136,7 @@ def explained(artifact: Artifact, profile: Profile, request: Request, spending: 
     columns: list[int] = ranking.slate[0][ranking.slate[0] >= 0].tolist()
     return {
         "acted": slate.acted,
-        "engagement_kept": slate.receipt.kept / max(slate.receipt.usual, 1e-12),
+        "engagement_kept": float(ranking.engagement[0] / ranking.usual_engagement[0].clamp(min=1e-12)),
         "chance_of_a_negative_day": float(beliefs.risk[0, artifact.window]) if profile.consent else None,
         "items": [reasons.of_item(0, column, name) for column, name in zip(columns, slate.items, strict=True)],
         "left_out": [name for name in slate.usual if name not in slate.items],

@@ -288,8 +288,8 @@ def _after(profile: Profile, event: Event, window: int, longest: int) -> Profile
 
 
 def _without_emotion(profile: Profile) -> Profile:
-    """The profile of who does not consent: what was watched, and nothing that was felt or done."""
-    return replace(profile, goal=None, days=tuple(replace(day, emotion=None, behaviour={}) for day in profile.days))
+    """The profile of who does not consent: what was watched, and nothing that was felt or done (a stratum tells of moods)."""
+    return replace(profile, goal=None, stratum=None, days=tuple(replace(day, emotion=None, behaviour={}) for day in profile.days))
 
 
 def day_number(said: Any, where: str) -> int:

@@ -22,7 +22,8 @@ class Receipt:
     """What a slate was expected to bring.
 
     Attributes:
-        kept, usual: expected engagement of the slate, and of the engagement ranking's.
+        kept, usual: expected engagement of the slate, less what a better mood takes from the days to come, and of the engagement
+            ranking's.
         spends: whether it is paid for by the budget that is shared, and takes anything of it.
         expected: of each item shown the engagement that was expected, and whether the engagement ranking would have shown it.
     """
@@ -45,7 +46,10 @@ class Receipt:
             DataError: it is none.
         """
         known_fields(said, where, cls.__dataclass_fields__)
-        kept, usual = (in_range(said.get(name), f"{where}.{name}", 0, 1e12) for name in ("kept", "usual"))
+        kept, usual = (
+            in_range(said.get("kept"), f"{where}.kept", -1e12, 1e12),
+            in_range(said.get("usual"), f"{where}.usual", 0, 1e12),
+        )
         expected = said.get("expected")
         if not isinstance(expected, Mapping) or not isinstance(said.get("spends"), bool):
             raise DataError(f"{where}: is no receipt of a slate. Send back what came with the slate.")
@@ -118,7 +122,6 @@ class Spending:
         return {"multiplier": self.multiplier, "day": self.day, "sums": self.sums.as_dict()}
 
     def restored(self, kept: Mapping[str, Any]) -> Spending:
-        """The state that :meth:`as_dict` gave, served by the floor of this one; sums over other kinds of items begin anew."""
+        """The state that :meth:`as_dict` gave, served by the floor of this one."""
         sums = OnlineCalibration.of_dict(kept["sums"])
-        sums = sums if sums.emotions == self.sums.emotions else self.sums
         return Spending(float(kept["multiplier"]), self.floor, self.shared, sums, kept["day"])

@@ -20,8 +20,9 @@ from recbole_esmr.data.user_days import shifted
 from recbole_esmr.model.beliefs import Beliefs
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import CAUSAL, ENCODER, ENGAGEMENT, FINAL, RERANKER, STAGES, Learned
-from recbole_esmr.model.ranking import WATCH_TIME, Rankers
+from recbole_esmr.model.ranking import Rankers
 from recbole_esmr.model.retriever import Retriever
+from recbole_esmr.neighbours import torch_threads
 from recbole_esmr.progress import Progress, RandomStates, put_back
 from recbole_esmr.rl.double_q import fit_value
 from recbole_esmr.rl.transitions import Transitions
@@ -30,7 +31,7 @@ from recbole_esmr.trainer.checkpointing import SafeCheckpoints
 from recbole_esmr.trainer.emotion import fit_encoder
 from recbole_esmr.trainer.engagement import Asked, fit_rankers, fit_rankers_again
 from recbole_esmr.trainer.held_out import engagement_report
-from recbole_esmr.trainer.off_policy import deployments, multipliers, off_policy_estimates, value_report
+from recbole_esmr.trainer.off_policy import find_multipliers, off_policy_estimates, value_report
 from recbole_esmr.trainer.reranker import logged_transitions
 from recbole_esmr.trainer.retriever import fit_retriever
 from recbole_esmr.trainer.scalars import figures_in, noted_by
@@ -45,6 +46,9 @@ class ESMRTrainer(SafeCheckpoints):
     1. emotion encoder, 2. retriever and LightGBM, 3. causal effects, 4. offline-RL re-ranker, 5. retriever and LightGBM once
     more, on all rows that may be learned from, when everything has been chosen on held-out days. A stage that the data cannot
     feed is left out with a warning: without people's emotions the second and the last one run, and ESMR ranks for engagement.
+
+    Its own networks compute on one thread of the CPU. Their batches are small, so that more threads bring nothing, and sums that
+    are made in another order would make the result depend on the machine.
     """
 
     model: ESMR
@@ -62,7 +66,8 @@ class ESMRTrainer(SafeCheckpoints):
 
         Args and returns are those of RecBole's ``Trainer.fit``; ``callback_fn`` is called once, after the last stage.
         """
-        with self.stoppable(saved):
+        self._threads = torch.get_num_threads()
+        with self.stoppable(saved), torch_threads(1):
             self._begin(train_data._dataset, saved)
             self.eval_collector.data_collect(train_data)
             if not self._has_ended():
@@ -73,6 +78,11 @@ class ESMRTrainer(SafeCheckpoints):
                     if verbose:
                         self.logger.info(f"Saving current: {self.saved_model_file}")
             return self.best_valid_score, self.best_valid_result
+
+    def evaluate(self, *arguments: Any, **options: Any) -> Any:
+        """RecBole's evaluation, on one thread like the training."""
+        with torch_threads(1):
+            return super().evaluate(*arguments, **options)
 
     def _fit_stages(self, train_data: Any, valid_data: Any, verbose: bool, saved: bool, show_progress: bool) -> None:
         stages: dict[str, Callable[[Progress], bool]] = {
@@ -154,7 +164,13 @@ class ESMRTrainer(SafeCheckpoints):
         found = answers(question, settings, show_progress, progress)
         causal = found.as_dict()
         responses = learn_responses(question[0], causal["effects"], log.trace, use)
-        self._learned = replace(self._learned, causal=causal, responses=responses)
+        price = {"elasticity": responses.elasticity, "mood_cost": responses.mood_cost}
+        diagnostics = {**self._learned.diagnostics, "price": price}
+        self._learned = replace(self._learned, causal=causal, responses=responses, diagnostics=diagnostics)
+        self.logger.info(
+            "The budget pays beside watch time what a better mood may take from it (mood_cost "
+            f"{responses.mood_cost:.3f}) and who may not come back (elasticity {responses.elasticity:.3f})."
+        )
         told = [effect for effect in found.effects if effect.state == "all" and effect.outcome == "valence"]
         noted_by(self, "causal")({effect.treatment: effect.estimate for effect in told}, 0)
         for left_out in found.skipped:
@@ -191,13 +207,11 @@ class ESMRTrainer(SafeCheckpoints):
         errors = fit_value(value, days, settings.reranker, self._generator(4), show_progress, progress, note)
         self._learned = self._learned.finished(RERANKER, 0.0)  # the gate may open in what follows
         rule, rankers = settings.serving, self.model.rankers
-        deployed = deployments(log, beliefs, rankers, rule)
+        multiplier, chosen = find_multipliers(log, beliefs, rankers, rule)
         diagnostics = value_report(rankers.value, transitions(6, VALID), errors)
         note(dict(figures_in(diagnostics["calibration"], "calibration_")), settings.reranker.epochs)
-        diagnostics["off_policy"] = off_policy_estimates(log, beliefs, rankers, deployed[WATCH_TIME])
-        self._learned = replace(
-            self._learned, multiplier=multipliers(deployed), diagnostics={**self._learned.diagnostics, **diagnostics}
-        )
+        diagnostics["off_policy"] = off_policy_estimates(log, beliefs, rankers, chosen)
+        self._learned = replace(self._learned, multiplier=multiplier, diagnostics={**self._learned.diagnostics, **diagnostics})
         return True
 
     def _fit_again(self, train_data: Any, valid_data: Any, show_progress: bool, progress: Progress) -> bool:
@@ -217,9 +231,10 @@ class ESMRTrainer(SafeCheckpoints):
         return True
 
     def _fit_retriever(self, data: ESMRDataset, valid_data: Any, show_progress: bool, progress: Progress) -> None:
-        """A new retriever, trained on these rows."""
+        """A new retriever, trained on these rows, on as many threads as there are: it is RecBole's model."""
         self.model.retriever = retriever = Retriever(self.model.retriever.config, data)
-        fit_retriever(retriever, data, valid_data, show_progress, progress)
+        with torch_threads(self._threads):
+            fit_retriever(retriever, data, valid_data, show_progress, progress)
         retriever.trained = True
 
     def _back_to_training_days(self, data: ESMRDataset) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -42,15 +41,16 @@ def held_out(log: Log) -> Impressions:
     return log.impressions.take(role == (VALID if (role == VALID).any() else TRAIN))
 
 
-def deployments(log: Log, beliefs: Beliefs, rankers: Rankers, rule: ServingRule) -> dict[str, Ranking]:
-    """The slates of the held-out days by either ranking, each under one engagement budget over all of them."""
+def find_multipliers(log: Log, beliefs: Beliefs, rankers: Rankers, rule: ServingRule) -> tuple[dict[str, float | None], Ranking]:
+    """The engagement budget's multiplier over the held-out days, for either ranking; who is served alone is served by it.
+
+    Returns:
+        the multipliers, and the held-out days' slates by watch time.
+    """
     shown = held_out(log)
-    return {by: deploy(log, beliefs, rankers, replace(rule, rank_by=by), shown) for by in (VIEWS, WATCH_TIME)}
-
-
-def multipliers(deployed: Mapping[str, Ranking]) -> dict[str, float | None]:
-    """The engagement budget's multiplier by each ranking's :func:`deployments`; who is served alone is served by it."""
-    return {by: ranking.multiplier for by, ranking in deployed.items()}
+    views = deploy(log, beliefs, rankers, replace(rule, rank_by=VIEWS), shown).multiplier
+    chosen = deploy(log, beliefs, rankers, replace(rule, rank_by=WATCH_TIME), shown)
+    return {VIEWS: views, WATCH_TIME: chosen.multiplier}, chosen
 
 
 def off_policy_estimates(

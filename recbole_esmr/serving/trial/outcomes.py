@@ -20,7 +20,7 @@ class Observed:
     """N people over the pre-period and the trial, B + T days.
 
     Attributes:
-        people: (N,) ids. group: (N,) of which each is, as of the assignment where one was dealt; "" where it is not known.
+        people: (N,) ids. group: (N,) of which each is, as of the assignment; "" where it is not known.
         stratum: (N,) in which the arm was dealt out, "" of who was assigned by their lot.
         valence: (N, B + T) as reported, NaN without a report.
         minutes: (N, B + T) watched. here: (N, B + T) bool.
@@ -108,12 +108,14 @@ def observed(store: Store, artifact: Artifact, plan: Plan) -> Observed:
         ]
     )
     gone = [
-        arm_of(plan, person, plan.start, known.get("arm")) for person, known, events in everybody if _left(known, events, plan)
+        arm_of(plan, person, plan.start, known.get("arm"))
+        for person, known, events in everybody
+        if _left(known, events, first, plan)
     ]
     stratum = np.array([known.get("stratum") or "" for _, known, _ in rows])
     return Observed(
         people=np.array([person for person, *_ in rows]),
-        group=np.array([group_of(known["stratum"]) if known.get("stratum") else known["group"] or "" for _, known, _ in rows]),
+        group=np.array([_group(known, events, plan) for _, known, events in rows]),
         stratum=stratum,
         valence=valence,
         minutes=minutes,
@@ -124,13 +126,26 @@ def observed(store: Store, artifact: Artifact, plan: Plan) -> Observed:
     )
 
 
-def _left(known: Mapping[str, Any], events: list[dict[str, Any]], plan: Plan) -> bool:
-    """Whether somebody was of the trial, and has withdrawn their consent since: they were dealt an arm, or consented once and
-    were served in its days."""
+def _left(known: Mapping[str, Any], events: list[dict[str, Any]], first: int, plan: Plan) -> bool:
+    """Whether somebody was of the trial, and has withdrawn since: they were dealt an arm, or were known with their consent in the
+    days of the plan and withdrew it after its first day."""
     if known["consent"]:
         return False
-    consented = any(event.get("consent") for event in events)
-    return bool(known.get("arm")) or (consented and _within(events, plan.start, plan.end))
+    consents, counted, withdrew = False, False, plan.start - 1
+    for event in events:
+        consents = consents if event.get("consent") is None else event["consent"]
+        withdrew = event["day"] if event.get("consent") is False else withdrew
+        counted |= consents and _within([event], first, plan.end)
+    return bool(known.get("arm")) or (counted and withdrew >= plan.start)
+
+
+def _group(known: Mapping[str, Any], events: list[dict[str, Any]], plan: Plan) -> str:
+    """The group somebody was of when they were assigned: as dealt, else as said before the first day, else as said first."""
+    if known.get("stratum"):
+        return group_of(known["stratum"])
+    said = [(event["day"], event["group"]) for event in events if event.get("group")]
+    before = [group for day, group in said if day < plan.start]
+    return str(before[-1] if before else said[0][1] if said else known["group"] or "")
 
 
 def _within(events: list[dict[str, object]], first: int, end: int) -> bool:
