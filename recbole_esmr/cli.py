@@ -8,7 +8,8 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from recbole_esmr.actions import ACTIONS, page_of_command
+from recbole_esmr.actions import ACTIONS
+from recbole_esmr.actions.written import page_of_command
 from recbole_esmr.outputs import check_output, on_a_terminal
 from recbole_esmr.parser import make_parser
 from recbole_esmr.stopping import Watch, going_on

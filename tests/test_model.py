@@ -409,7 +409,7 @@ def test_the_elasticity_of_return_by_hand():
     assert return_elasticity([], present, hours, use) == 0
 
 
-def test_what_a_better_mood_takes_from_watching_is_found_and_guarded():
+def test_what_a_better_mood_takes_from_watching_is_found_and_guarded(monkeypatch):
     """log hours = −0.2 v + person + day; a push of which 0.6 is left each day takes 0.5 of a day, a guard a little more."""
     rng = np.random.default_rng(0)
     valence = rng.uniform(-1, 1, (300, 20))
@@ -420,6 +420,9 @@ def test_what_a_better_mood_takes_from_watching_is_found_and_guarded():
     error = 0.1 / np.sqrt(valence.size / 3) / 0.4
     assert 0.5 < found < 0.5 + 4 * error
     assert mood_cost(-valence, hours, 0.6) == 0, "who feels better watches more: nothing is to be guarded"
+    with monkeypatch.context() as patch:  # of a long log a part of the people tells
+        patch.setattr("recbole_esmr.causal.responses.CELLS", 20 * 1500)
+        assert 0.5 < mood_cost(valence, hours, 0.6) < 0.5 + 8 * error and mood_cost(valence, hours, 0.6) != found
     valence[rng.random(valence.shape) < 0.95] = np.nan
     assert mood_cost(valence, hours, 0.6) > found, "the less is known, the wider the guard"
     valence[:] = np.nan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,9 @@ import numpy as np
 from recbole_esmr.causal.effects import UNIT
 from recbole_esmr.causal.linear import fit_linear
 from recbole_esmr.errors import IdentificationError
+
+CELLS = 20_000_000
+"""Of the table of user-days by days of the calendar that :func:`mood_cost` makes, at most."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,11 @@ def mood_cost(valence: np.ndarray, hours: np.ndarray, kept: float) -> float:
     person, day = np.nonzero(np.isfinite(valence))
     watched = np.asarray(hours[person, day])
     person, day, watched = (value[watched > 0] for value in (person, day, watched))
+    most = CELLS // valence.shape[1]
+    if len(person) > most:  # a column a day of the calendar: of a long log some people, evenly spaced, tell
+        some = np.unique(person)
+        chosen = np.isin(person, some[:: math.ceil(len(person) / most)])
+        person, day, watched = person[chosen], day[chosen], watched[chosen]
     calendar = (day[:, None] == np.unique(day)[1:]).astype(float)
     if len(person) <= len(np.unique(person)) + calendar.shape[1] + 2:  # nothing is left to compare
         return 0.0
