@@ -33,7 +33,7 @@ CALLED = (
         "recbole_esmr.config:ConfigOfRecBole",
         "reads the plug-in's yaml files and data sets",
     ),
-    ("recbole.trainer.trainer", "Collector", "recbole_esmr.evaluator.metrics:Collector", "gathers what the metrics need"),
+    ("recbole.trainer.trainer", "Collector", "recbole_esmr.evaluator.collector:Collector", "gathers what the metrics need"),
     ("recbole.trainer.trainer", "DistributedDataParallel", "recbole_esmr.trainer.checkpointing:distributed_model", "CPU"),
     ("recbole.utils", "get_trainer", "recbole_esmr.trainer.checkpointing:get_trainer", "checkpoints torch ≥ 2.6 loads"),
     ("recbole.quick_start.quick_start", "get_trainer", "recbole_esmr.trainer.checkpointing:get_trainer", "the same"),
@@ -155,6 +155,8 @@ METHODS = (
 
 METRICS = (
     # name, where it is, what it needs of RecBole's collector, whether smaller is better; all are rankings' metrics
+    ("AveragePopularity", "popularity", ("rec.items", "data.count_items"), True),
+    ("TailPercentage", "popularity", ("rec.items", "data.count_items"), False),
     ("NegativeExposure", "metrics", ("rec.items", "data.item_negative"), True),
     ("ExpectedValence", "metrics", ("rec.items", "data.item_tone"), False),
     ("LikedRecall", "felt", ("rec.felt",), False),

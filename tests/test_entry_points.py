@@ -166,7 +166,7 @@ def test_resume_runs_only_the_stages_that_are_missing(quick, monkeypatch):
     assert model.learned.done == STAGES[:2]
     _, again, second, train, valid, test = _made(quick)
     second.resume_checkpoint(trainer.saved_model_file)
-    assert again.learned.done == STAGES[:2] and again.learned.views.booster is not None
+    assert again.learned.done == STAGES[:2] and again.learned.views.trees is not None
     second.fit(train, valid)
     assert again.learned.done == STAGES
     _, _, whole, train, valid, test = _made(quick)

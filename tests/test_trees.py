@@ -1,6 +1,8 @@
-"""LightGBM's trees as arrays: they predict to the last digit what LightGBM does, and no array that is no tree reaches it."""
+"""LightGBM's trees as arrays: they predict to the last digit what LightGBM does, and no array that is no tree is walked."""
 
 from __future__ import annotations
+
+from dataclasses import fields
 
 import lightgbm
 import numpy as np
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recbole_esmr.errors import CheckpointError
+from recbole_esmr.model import tree_walk
 from recbole_esmr.model.trees import Trees
 
 COLUMNS = 4
@@ -66,17 +69,18 @@ def _by_hand(trees: Trees, table: np.ndarray) -> np.ndarray:
 def test_trees_predict_what_lightgbm_does_to_the_last_digit(parameters):
     booster = _trained(**parameters)
     trees = Trees.of(booster)
-    again = Trees.of_dict(trees.as_dict()).booster()
-    assert np.array_equal(again.predict(_table(seed=1)), booster.predict(_table(seed=1)))
-    assert again.num_feature() == COLUMNS and again.num_trees() == booster.num_trees()
-    assert all(np.array_equal(value, getattr(trees, name)) for name, value in Trees.of(again).as_dict().items())
+    again = Trees.of_dict(trees.as_dict())
+    said = booster.predict(_table(seed=1), raw_score=True)
+    assert np.array_equal(again._walk(_table(seed=1)), said)
+    np.testing.assert_array_max_ulp(again.predict(_table(seed=1)), booster.predict(_table(seed=1)), maxulp=2)
+    assert again.features == COLUMNS and len(again.leaves) == booster.num_trees()
 
 
 def test_only_the_rounds_up_to_the_best_are_kept():
     booster = _trained()
     booster.best_iteration = 3
     assert len(Trees.of(booster).leaves) == 3
-    assert np.array_equal(Trees.of(booster).booster().predict(_table()), booster.predict(_table()))
+    assert np.array_equal(Trees.of(booster)._walk(_table()), booster.predict(_table(), raw_score=True))
 
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=64)
@@ -108,7 +112,7 @@ def any_trees(draw):
         np.array(counts),
         numbers(st.integers(0, COLUMNS - 1), splits, "int32"),
         numbers(FINITE | st.just(np.inf), splits, "float64"),
-        numbers(st.sampled_from([8, 10]), splits, "int8"),
+        numbers(st.sampled_from([0, 2, 8, 10]), splits, "int8"),
         np.array(left, dtype="int32"),
         np.array(right, dtype="int32"),
         numbers(st.floats(-50, 50), splits + len(counts), "float64"),
@@ -119,13 +123,45 @@ def any_trees(draw):
 @given(any_trees())
 def test_any_trees_predict_what_they_say(trees):
     table = _table(30)
-    assert trees.booster().predict(table) == pytest.approx(_by_hand(trees, table), rel=1e-12)
+    assert trees.predict(table) == pytest.approx(_by_hand(trees, table), rel=1e-12)
+
+
+def test_numbers_at_and_beside_a_threshold_go_where_lightgbm_sends_them():
+    edges = np.unique(TREES.threshold[np.isfinite(TREES.threshold)]).astype(np.float32)
+    beside = np.concatenate([edges, np.nextafter(edges, np.float32(-np.inf)), np.nextafter(edges, np.float32(np.inf))])
+    table = np.repeat(np.concatenate([beside, [0, -np.inf, np.inf, np.nan, 1e38]]).astype(np.float32)[:, None], COLUMNS, axis=1)
+    assert np.array_equal(TREES._walk(table), BOOSTER.predict(table, raw_score=True))
+
+
+def test_many_rows_are_walked_in_parts_to_the_same_end(monkeypatch):
+    monkeypatch.setattr(tree_walk, "_PART", 100)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert np.array_equal(TREES._walk(_table(1001)), BOOSTER.predict(_table(1001), raw_score=True))
+    assert len(TREES._walk(_table(0))) == 0
+
+
+def test_a_machine_where_nothing_may_be_written_walks_all_the_same(monkeypatch):
+    """numba finds no place for its cache, as in a container that is only read."""
+    from numba.core.caching import _CacheLocator
+
+    for locator in _CacheLocator.__subclasses__() + [x for y in _CacheLocator.__subclasses__() for x in y.__subclasses__()]:
+        monkeypatch.setattr(locator, "from_function", classmethod(lambda *_: None))
+    found = tree_walk._compiled.__wrapped__()
+    total, walk = np.zeros(400), TREES._walk
+    parts = (getattr(walk, field.name) for field in fields(walk))
+    found(_table(), *parts, total)
+    assert np.array_equal(total, walk(_table()))
+
+
+def test_a_table_of_other_columns_is_refused():
+    with pytest.raises(CheckpointError, match=r"read 4 columns; the table is of shape \(400, 3\)"):
+        TREES.predict(_table()[:, :3])
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_changed_arrays_are_no_trees_or_trees_that_predict(data):
-    """Where the change leaves trees they are LightGBM's to read, and it comes back with an answer."""
+    """Where the change leaves trees, they come back with the answer that they hold."""
     kept = {name: np.copy(value) for name, value in TREES.as_dict().items()}
     kept["features"] = COLUMNS
     name = data.draw(st.sampled_from([name for name in kept if name != "features"]))
@@ -145,7 +181,7 @@ def test_changed_arrays_are_no_trees_or_trees_that_predict(data):
     except CheckpointError as error:
         assert "LightGBM's trees" in str(error)
         return
-    assert trees.booster().predict(_table(20)) == pytest.approx(_by_hand(trees, _table(20)), rel=1e-12)
+    assert trees.predict(_table(20)) == pytest.approx(_by_hand(trees, _table(20)), rel=1e-12)
 
 
 def _with(**change):

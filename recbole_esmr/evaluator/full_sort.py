@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from logging import getLogger
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 import torch
+from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
 from recbole.data.dataloader.general_dataloader import FullSortEvalDataLoader as RecBoleLoader
 from recbole.data.interaction import Interaction
+from recbole.utils import ModelType
 from torch import Tensor
 
 from recbole_esmr.data.recbole.sequences import TEST, rows_to_answer, seen_before
@@ -18,30 +22,85 @@ from recbole_esmr.errors import ConfigError, DataError, nearest
 _PARTS = {"train": 0, "valid": 1, "test": TEST}
 
 
+LEAST, MOST = 1 << 20, 1 << 24
+"""Scores that are asked for at once: of as many people of a general model, of no more rows of a sequential one."""
+
+ROWS = 256
+"""Rows of a sequential model at once on a CPU, at most: what it makes of their histories stays in the processor's cache."""
+
+
 class FullSortEvalDataLoader(RecBoleLoader):
-    """RecBole's loader for full ranking; with ``repeatable: False`` no model is asked for what was seen before.
+    """RecBole's loader for full ranking, by tables; with ``repeatable: False`` no model is asked for what was seen before.
 
     RecBole leaves out, for general models, what a person had in the parts before, unless it is to be found in this part. The same
     is left out here for sequential models, ESMR included, which RecBole refuses with that key.
+
+    RecBole asks a general model for ``eval_batch_size`` scores at once, which are those of four people where there are a thousand
+    items, and a sequential one for as many rows, which are gigabytes where there are many items. Here it is at least
+    :data:`LEAST` scores for the one and at most :data:`MOST` for the other, of at most :data:`ROWS` rows on a CPU. The figures
+    are the same.
+
+    Attributes:
+        asked, unasked: (U, I) what is to be found, and what is not asked for; the second None where everything is.
     """
 
     def __init__(self, config: Any, dataset: Any, sampler: Any, shuffle: bool = False) -> None:
-        super().__init__(config, dataset, sampler, shuffle=shuffle)
-        self.unasked = None
-        if self.is_sequential and not config["repeatable"] and hasattr(dataset, "plain"):
-            user, item = seen_before(dataset, _PARTS[getattr(sampler, "phase", None) or "test"])
-            rows = dataset.inter_feat
-            self.unasked = _pairs(dataset, user, item)
-            asked = _pairs(dataset, rows[dataset.uid_field].numpy(), rows[dataset.iid_field].numpy())
-            self.unasked -= self.unasked.multiply(asked)
-            self.unasked.eliminate_zeros()
+        rows, self.unasked = dataset.inter_feat, None
+        self.asked = _pairs(dataset, rows[dataset.uid_field].numpy(), rows[dataset.iid_field].numpy())
+        if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+            super().__init__(config, dataset, sampler, shuffle=shuffle)
+            if config["repeatable"] or not hasattr(dataset, "plain"):
+                return
+            had = seen_before(dataset, _PARTS[getattr(sampler, "phase", None) or "test"])
+        else:
+            self._of_people(config, dataset, sampler)
+            had = _used(sampler.used_ids)
+        self.unasked = _pairs(dataset, *had)
+        self.unasked -= self.unasked.multiply(self.asked)
+        self.unasked.eliminate_zeros()
+
+    def _of_people(self, config: Any, dataset: Any, sampler: Any) -> None:
+        """RecBole's preparation for a general model, without its loop over interactions."""
+        self.logger, self.is_sequential = getLogger(), False
+        self.uid_field, self.iid_field = dataset.uid_field, dataset.iid_field
+        dataset.sort(by=self.uid_field, ascending=True)
+        self.uid2items_num = np.diff(self.asked.indptr).astype(np.int64)
+        self.uid_list = torch.from_numpy(np.flatnonzero(self.uid2items_num))
+        self.user_df = dataset.join(Interaction({self.uid_field: self.uid_list}))
+        self.sample_size = len(self.user_df)
+        AbstractDataLoader.__init__(self, config, dataset, sampler, shuffle=False)
+
+    def _init_batch_size_and_step(self) -> None:
+        asked, items = int(self.config["eval_batch_size"]), self._dataset.item_num
+        if self.is_sequential:
+            on_cpu = torch.device(self.config["device"]).type == "cpu"
+            self.step = max(min(asked, MOST // items, ROWS if on_cpu else asked), 1)
+            self.set_batch_size(self.step)
+        else:
+            self.step = max(max(asked, LEAST) // items, 1)
+            self.set_batch_size(self.step * items)
 
     def collate_fn(self, index: Any) -> tuple[Any, ...]:
-        rows, history, positive_user, positive_item = super().collate_fn(index)
+        if self.is_sequential:
+            rows, history, positive_user, positive_item = super().collate_fn(index)
+        else:
+            rows, history = self.user_df[np.array(index)], None
+            positive_user, positive_item = self._of_rows(self.asked, rows)
         if self.unasked is not None:
-            place, item = self.unasked[rows[self.uid_field].numpy()].nonzero()
-            history = torch.from_numpy(place).long(), torch.from_numpy(item).long()
+            history = self._of_rows(self.unasked, rows)
         return rows, history, positive_user, positive_item
+
+    def _of_rows(self, pairs: scipy.sparse.csr_matrix, rows: Interaction) -> tuple[Tensor, Tensor]:
+        """The pairs of the rows' people: place among the rows, and item."""
+        place, item = pairs[rows[self.uid_field].numpy()].nonzero()
+        return torch.from_numpy(place).long(), torch.from_numpy(item).long()
+
+
+def _used(used_ids: Sequence[set[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Person and item of RecBole's sets of items, a set a person."""
+    count = [len(items) for items in used_ids]
+    item = np.fromiter(itertools.chain.from_iterable(used_ids), dtype=np.int64, count=sum(count))
+    return np.repeat(np.arange(len(count)), count), item
 
 
 def _pairs(dataset: Any, user: np.ndarray, item: np.ndarray) -> scipy.sparse.csr_matrix:
@@ -149,9 +208,7 @@ def had_before(test_data: Any, user: np.ndarray) -> tuple[np.ndarray, np.ndarray
         place, item = test_data.unasked[user].nonzero()
         return place, item
     tested = dataset.inter_feat[dataset.uid_field].numpy(), dataset.inter_feat[dataset.iid_field].numpy()
-    used = [np.fromiter(test_data._sampler.used_ids[person], dtype=np.int64) for person in user]
-    row = np.repeat(np.arange(len(user)), [len(items) for items in used])
-    item = np.concatenate(used)
+    row, item = _used([test_data._sampler.used_ids[person] for person in user])
     kept = np.asarray(_pairs(dataset, *tested)[user[row], item]).ravel() == 0
     return row[kept], item[kept]
 

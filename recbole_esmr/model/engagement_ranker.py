@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,9 +17,6 @@ from recbole_esmr.data.trace import Trace
 from recbole_esmr.data.user_days import eve
 from recbole_esmr.model.trees import Trees
 from recbole_esmr.settings import setting
-
-if TYPE_CHECKING:
-    import lightgbm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,12 +126,12 @@ class EngagementRanker:
     """A LightGBM model of what is watched.
 
     Attributes:
-        booster: the trained model, or None before training.
+        trees: the trained model, or None before training.
         columns: of the features that it uses, the first so many; None for all. With one it is a rising curve of the
             retriever's score and keeps the retriever's order.
     """
 
-    booster: lightgbm.Booster | None = None
+    trees: Trees | None = None
     columns: int | None = None
 
     @classmethod
@@ -176,29 +172,18 @@ class EngagementRanker:
             valid_sets=judge,
             callbacks=[lightgbm.early_stopping(settings.stopping_rounds, verbose=False)] if judged else None,
         )
-        return cls(booster, columns)
+        return cls(Trees.of(booster), columns)
 
     @property
     def rounds(self) -> int:
         """Boosting rounds that it uses."""
-        best = self.booster.best_iteration if self.booster else 0
-        return int(best if best > 0 or not self.booster else self.booster.current_iteration())
+        return len(self.trees.leaves) if self.trees else 0
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Expected label, shape (N,), in (0, 1); 0.5 before training."""
-        if self.booster is None or len(features) == 0:
+        if self.trees is None:
             return np.full(len(features), 0.5)
-        return np.asarray(self.booster.predict(features[:, : self.columns]))
-
-    @property
-    def trees(self) -> Trees | None:
-        """What it uses of LightGBM, for a checkpoint; None before training."""
-        return Trees.of(self.booster) if self.booster else None
-
-    @classmethod
-    def of_trees(cls, trees: Trees | None, columns: int | None) -> EngagementRanker:
-        """The inverse of :attr:`trees`."""
-        return cls(trees.booster() if trees else None, columns)
+        return self.trees.predict(features[:, : self.columns])
 
 
 class _SumsBefore:

@@ -102,8 +102,8 @@ class Learned:
                     "Use the data set it was trained on, or train again."
                 )
         return cls(
-            watch=EngagementRanker.of_trees(trees.get("watch"), kept["columns"]),
-            views=EngagementRanker.of_trees(trees.get("views"), kept["columns"]),
+            watch=EngagementRanker(trees.get("watch"), kept["columns"]),
+            views=EngagementRanker(trees.get("views"), kept["columns"]),
             responses=Responses(kept["susceptibility"], float(kept["elasticity"]), float(kept["mood_cost"])),
             stack=kept["stack"],
             **{name: kept[name] for name in ("causal", "multiplier", "diagnostics", "done", "timings")},

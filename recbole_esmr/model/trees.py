@@ -1,18 +1,21 @@
-"""LightGBM's trees as arrays: what a checkpoint keeps of them, checked, and given back to LightGBM as text of our own.
+"""LightGBM's trees as arrays: what training leaves, a checkpoint keeps, and ranking asks.
 
 LightGBM trusts the text that it reads: a crafted one makes it crash, or walk in a circle for ever. So no text from a file
-reaches it.
+reaches it: LightGBM trains, and these arrays, once checked, predict (:mod:`~recbole_esmr.model.tree_walk`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import expit
 
 from recbole_esmr.checkpoint.schema import check_types
 from recbole_esmr.errors import CheckpointError
+from recbole_esmr.model.tree_walk import TreeWalk
 
 if TYPE_CHECKING:
     import lightgbm
@@ -83,15 +86,25 @@ class Trees:
         yield not (np.isfinite(bounds).all() and np.isfinite(self.leaf_value).all()), "a number is not finite"
         yield (self.feature < 0).any() or (self.feature >= self.features).any(), f"a column is none of the {self.features}"
         yield not np.isin(self.decision, _DECISIONS).all(), f"a decision is none of {', '.join(map(str, _DECISIONS))}"
-        per_tree = self.leaves - 1
-        before, own = np.repeat(per_tree.cumsum() - per_tree, per_tree), np.repeat(per_tree, per_tree)
-        place, tree = np.arange(splits) - before, np.repeat(np.arange(trees), per_tree)
-        ends = np.zeros(0, dtype=np.int64)
+        own = np.repeat(self.leaves - 1, self.leaves - 1)
+        place = np.arange(splits) - self._before()
         for side in (self.left.astype(np.int64), self.right.astype(np.int64)):
             yield ((side >= 0) & ((side <= place) | (side >= own))).any(), "a split leads to itself, back or out of its tree"
             yield (side < -1 - own).any(), "a split leads to a leaf that there is not"
-            ends = np.concatenate([ends, np.where(side >= 0, before + side, splits + before + tree - 1 - side)])
+        ends = np.concatenate(self.ends())
         yield len(np.unique(ends)) != 2 * splits, "two splits lead to the same place"
+
+    def ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where splits lead on the left and on the right, (N,) each: a split's number, or N + a leaf's, over all trees."""
+        before, tree = self._before(), np.repeat(np.arange(len(self.leaves)), self.leaves - 1)
+        sides, splits = (self.left.astype(np.int64), self.right.astype(np.int64)), len(self.feature)
+        left, right = (np.where(side >= 0, before + side, splits + before + tree - 1 - side) for side in sides)
+        return left, right
+
+    def _before(self) -> np.ndarray:
+        """How many splits the trees before each split's own have, (N,)."""
+        per_tree = self.leaves - 1
+        return np.repeat(per_tree.cumsum() - per_tree, per_tree)
 
     @classmethod
     def of(cls, booster: lightgbm.Booster) -> Trees:
@@ -106,25 +119,20 @@ class Trees:
         leaves = np.array([int(tree["num_leaves"]) for tree in trees])
         return cls(booster.num_feature(), leaves, *(joined(name) for name in _NAMES))
 
-    def booster(self) -> lightgbm.Booster:
-        """LightGBM's model of these trees, which predicts to the last digit what they were made from."""
-        import lightgbm
+    def predict(self, table: np.ndarray) -> np.ndarray:
+        """The chance of each row of a table (N, features) in single precision, (N,), as LightGBM's cross-entropy gives it.
 
-        ends = (self.leaves - 1).cumsum()
-        parts = {name: np.split(getattr(self, name), ends[:-1]) for name in _NAMES if name != "leaf_value"}
-        parts["leaf_value"] = np.split(self.leaf_value, self.leaves.cumsum()[:-1])
-        lines = [
-            *("tree", "version=v4", "num_class=1", "num_tree_per_iteration=1", "label_index=0"),
-            *(f"max_feature_idx={self.features - 1}", "objective=cross_entropy"),
-            "feature_names=" + " ".join(f"Column_{column}" for column in range(self.features)),
-            "feature_infos=" + " ".join(["none"] * self.features),
-            "",
-        ]
-        for number, leaves in enumerate(self.leaves.tolist()):
-            lines += [f"Tree={number}", f"num_leaves={leaves}", "num_cat=0"]
-            lines += [f"{word}={' '.join(map(repr, parts[name][number].tolist()))}" for name, word in _NAMES.items()]
-            lines += ["is_linear=0", "shrinkage=1", "", ""]
-        return lightgbm.Booster(model_str="\n".join([*lines, "end of trees", ""]))
+        Raises:
+            CheckpointError: a table of other columns.
+        """
+        if table.ndim != 2 or table.shape[1] != self.features:
+            raise CheckpointError(f"LightGBM's trees read {self.features} columns; the table is of shape {table.shape}.")
+        chance: np.ndarray = expit(self._walk(table))
+        return chance
+
+    @cached_property
+    def _walk(self) -> TreeWalk:
+        return TreeWalk.of(self)
 
     @classmethod
     def of_dict(cls, kept: Any) -> Trees:

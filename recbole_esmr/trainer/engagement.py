@@ -71,7 +71,7 @@ def fit_rankers(
             return made.as_dict() if made else None
 
         def read(made: Any) -> EngagementRanker:
-            return EngagementRanker.of_trees(made and Trees.of_dict(made), rankers.watch.columns)
+            return EngagementRanker(made and Trees.of_dict(made), rankers.watch.columns)
 
         return progress.step(name, trees, read)
 

@@ -261,7 +261,7 @@ def _blocks() -> dict[str, Block]:
         **{name: np.array(values, dtype=np.int32) for name, values in whole.items()},
         **{name: np.array(values) for name, values in numbers.items()},
     )
-    learned = Learned(EngagementRanker(trees.booster()), EngagementRanker(), Responses(np.ones(4)), done=STAGES[:2])
+    learned = Learned(EngagementRanker(trees), EngagementRanker(), Responses(np.ones(4)), done=STAGES[:2])
     other = {**learned.to_parameters(), "retriever": {"w": scipy.sparse.lil_matrix(np.eye(3)), "text": "x" * 5000}}
     training = {"epoch": 3, "cur_step": 0, "best_valid_score": -np.inf}
     optimizer = {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 0.1, "betas": (0.9, 0.99), "params": [0]}]}
