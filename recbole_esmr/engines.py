@@ -12,6 +12,9 @@ from recbole_esmr.errors import ConfigError, nearest
 LOCAL, RAY = "local", "ray"
 ENGINES = (LOCAL, RAY)
 
+DIED = "died"
+"""Under which a process that ended without an answer is spoken of."""
+
 Piece = TypeVar("Piece")
 Done = Callable[[Piece], dict[str, Any]]
 
@@ -39,6 +42,7 @@ def each(
     engine: str = LOCAL,
     address: str | None = None,
     cores: int = 1,
+    tries: int = 1,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """What ``function`` returns of each piece, with its place, in the order in which they are done.
 
@@ -49,21 +53,25 @@ def each(
         engine: ``local`` or ``ray``.
         address: of a Ray cluster, which then says how many work at once; None for one of this machine alone.
         cores: that a Ray cluster gives to each piece.
+        tries: how often a piece is tried whose process dies.
 
     Returns:
         by piece what the function returned. Of one whose process died, ``{"failed": why}``.
     """
     if engine == RAY:
-        yield from _on_ray(function, pieces, processes, address, cores)
+        yield from _on_ray(function, pieces, processes, address, cores, tries)
     elif processes == 1 or len(pieces) < 2:
         yield from ((place, function(piece)) for place, piece in enumerate(pieces))
     else:
-        yield from _in_processes(function, pieces, processes)
+        yield from _in_processes(function, pieces, processes, tries)
 
 
-def _in_processes(function: Done[Piece], pieces: Sequence[Piece], processes: int) -> Iterator[tuple[int, dict[str, Any]]]:
+def _in_processes(
+    function: Done[Piece], pieces: Sequence[Piece], processes: int, tries: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """A process of its own for each piece: what one leaves in memory, or dies of, is nothing to the others."""
     context, waiting = multiprocessing.get_context("spawn"), list(enumerate(pieces))[::-1]
+    died = [0] * len(pieces)
     running: dict[Any, tuple[int, Any]] = {}
     try:
         while waiting or running:
@@ -76,7 +84,12 @@ def _in_processes(function: Done[Piece], pieces: Sequence[Piece], processes: int
                 running[ours] = place, process
             for ready in wait(list(running)):
                 place, process = running.pop(ready)
-                yield place, _received(ready, process)
+                found = _received(ready, process)
+                died[place] += DIED in found
+                if DIED not in found or died[place] >= tries:
+                    yield place, {"failed": found[DIED]} if DIED in found else found
+                else:
+                    waiting.append((place, pieces[place]))
     finally:
         for _, process in running.values():
             process.terminate()
@@ -96,14 +109,14 @@ def _received(end: Any, process: Any) -> dict[str, Any]:
         process.join()
         code = process.exitcode
         killed = f"was killed by signal {-code}, perhaps for want of memory" if code < 0 else f"ended with exit status {code}"
-        return {"failed": f"its process {killed}"}
+        return {DIED: f"its process {killed}"}
     finally:
         end.close()
         process.join()
 
 
 def _on_ray(
-    function: Done[Piece], pieces: Sequence[Piece], processes: int, address: str | None, cores: int
+    function: Done[Piece], pieces: Sequence[Piece], processes: int, address: str | None, cores: int, tries: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     ray = _ray()
     ours = not ray.is_initialized()
@@ -114,7 +127,7 @@ def _on_ray(
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise ConfigError(f"no Ray cluster answers at {address or 'this machine'}: {' '.join(str(error).split())}") from error
     try:
-        task = ray.remote(num_cpus=cores, max_retries=0, max_calls=1)(_registered).remote
+        task = ray.remote(num_cpus=cores, max_retries=tries - 1, max_calls=1)(_registered).remote
         places = {task(function, piece): place for place, piece in enumerate(pieces)}
         while places:
             for ready in ray.wait(list(places))[0]:

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recbole_esmr.errors import ConfigError, DataError
+from recbole_esmr.errors import ConfigError, DataError, MissingPackageError
 from recbole_esmr.folders import replaced_whole
 from recbole_esmr.outputs import naming
 from recbole_esmr.values import MAX_FILE, read_yaml_text, yaml_text
@@ -112,6 +112,39 @@ def write_atomic_files(
                 frame.to_csv(file, sep="\t", index=False, quoting=csv.QUOTE_NONE, lineterminator="\n")
         with naming(Path(folder) / f"{name}.yaml"):
             (new / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+
+def check_table(path: str | Path) -> None:
+    """Refuse, before long work, a file of Parquet where no library for it is installed.
+
+    Raises:
+        MissingPackageError: pyarrow is not installed, or does not go with numpy.
+    """
+    if not _is_parquet(path):
+        return
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError as error:  # or too new for this numpy
+        raise MissingPackageError(
+            f"{path}: Parquet needs pyarrow ({error}). Run `pip install 'recbole-esmr[parquet]'`, or let the file end in .csv."
+        ) from error
+
+
+def write_table(path: str | Path, frame: pd.DataFrame) -> None:
+    """Write a table as Parquet where the file's name ends so, as CSV otherwise; ids as they are, for programs.
+
+    Raises:
+        OutputError: the file cannot be written; what was there is intact.
+    """
+    with written_whole(path) as temporary:
+        if _is_parquet(path):
+            frame.to_parquet(temporary, index=False, engine="pyarrow")
+        else:
+            frame.to_csv(temporary, index=False)
+
+
+def _is_parquet(path: str | Path) -> bool:
+    return Path(path).suffix.lower() == ".parquet"
 
 
 def _check_cells(name: str, frame: pd.DataFrame) -> None:

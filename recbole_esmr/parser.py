@@ -206,7 +206,14 @@ def make_parser() -> argparse.ArgumentParser:
     show.add_argument("--checkpoint", type=of_line.path, required=True, help="of any model that recbole-esmr trained")
     show.add_argument("--users", help="ids, separated by commas, or @FILE with one a line (default: everybody)")
     show.add_argument("--topk", type=of_line.positive, default=10, help="items for each (default: %(default)s)")
-    show.add_argument("--output", type=of_line.new_file, help="write user, rank, item and score as CSV to this file")
+    show.add_argument(
+        "--output",
+        type=of_line.new_file,
+        help="write user, rank, item and score to this file: CSV, or Parquet if it ends in .parquet",
+    )
+    show.add_argument("--processes", type=of_line.positive, default=1, help="cores that rank at once (default: %(default)s)")
+    show.add_argument("--engine", choices=ENGINES, default=LOCAL, help="where they are (default: %(default)s)")
+    show.add_argument("--address", help="--engine=ray: of the cluster, as of ray.init (default: one on this machine)")
     _takes_keys(show)
 
     check = _command(

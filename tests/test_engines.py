@@ -41,6 +41,31 @@ def test_a_process_that_dies_says_so_and_the_others_go_on():
     assert found[2] == {"failed": "its process ended with exit status 3"}
 
 
+def work_after_deaths(piece):
+    """Its process is killed until so many marks lie there; then it says how many processes came."""
+    folder, deaths = Path(piece[0]), piece[1]
+    came = len(list(folder.iterdir()))
+    (folder / str(came)).touch()
+    if came < deaths:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"came": came + 1}
+
+
+@pytest.mark.parametrize("engine", [LOCAL, pytest.param(RAY, marks=pytest.mark.slow)])
+def test_a_piece_whose_process_dies_is_tried_again(tmp_path, engine, monkeypatch):
+    if engine == RAY:
+        pytest.importorskip("ray")
+        monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    pieces = []
+    for deaths in (0, 2, 5):
+        folder = tmp_path / str(deaths)
+        folder.mkdir()
+        pieces.append((str(folder), deaths))
+    found = dict(each(work_after_deaths, pieces, processes=2, engine=engine, tries=3))
+    assert found[0] == {"came": 1} and found[1] == {"came": 3} and "failed" in found[2]
+    assert len(list((tmp_path / "5").iterdir())) == 3, "and no more"
+
+
 def test_who_stops_listening_leaves_no_process_behind():
     pieces = each(work, list(range(6)), processes=2)
     place, row = next(pieces)

@@ -28,7 +28,7 @@ from recbole_esmr.model.level import LevelModel
 from recbole_esmr.model.ranking import pair_table, rank
 from recbole_esmr.quick_start import load_data_and_model, run_recbole
 from recbole_esmr.trainer.causal import causal_question, learn_responses
-from recbole_esmr.trainer.emotion import batches_by_length, fit_encoder
+from recbole_esmr.trainer.emotion import _spread, batches_by_length, fit_encoder
 from tests.feeds import PROVEN
 
 
@@ -344,6 +344,31 @@ def test_shorter_batches_give_the_same_beliefs():
     cut = join_states(encoder.encode_batches(days, [(users, 3), (torch.tensor([0]), 8)]), 8)
     assert torch.allclose(cut.forecast[:2, :3], whole.forecast[users, :3], atol=1e-6) and (cut.forecast[:2, 3:] == 0).all()
     assert torch.allclose(cut.hidden[2], whole.hidden[0], atol=1e-6)
+
+
+def test_an_epoch_of_many_people_is_a_random_part_of_them(trained, monkeypatch):
+    """40 people by 4 would be 10 steps; 3 are taken, of other people each time, and 12 people judge."""
+    encoder = copy.deepcopy(trained[1][1].encoder)
+    trace = copy.deepcopy(trained[1][1].log.trace)
+    settings = replace(trained[1][1].settings.encoder, batch_users=4, epoch_batches=3, epochs=2, stopping_step=9)
+    read, forward = {True: [], False: []}, type(encoder).forward
+
+    def watched(self, days):
+        read[self.training].append(days.known.shape[0])
+        return forward(self, days)
+
+    monkeypatch.setattr(type(encoder), "forward", watched)
+    losses = []
+    fit_encoder(encoder, [trace], settings, torch.Generator().manual_seed(1), note=lambda said, epoch: losses.append(said))
+    assert len(read[True]) == 6 and max(read[True] + read[False]) <= 4
+    assert len(read[False]) >= 6 and len(read[False]) % 3 == 0, "each time all who judge, in three batches"
+    assert [name for said in losses for name in said] == ["train_loss", "valid_loss"] * 2
+
+
+def test_people_who_judge_are_spread_over_all():
+    people = np.arange(100) * 2
+    assert _spread(people, 100) is people and _spread(people, 3).tolist() == [0, 100, 198]
+    assert len(set(_spread(people, 99))) == 99
 
 
 def test_reports_of_test_days_change_no_trained_weight(trained):

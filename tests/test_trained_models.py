@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -10,13 +12,16 @@ import pandas as pd
 import pytest
 import torch
 
-from recbole_esmr import __version__
+from recbole_esmr import __version__, trained_models
 from recbole_esmr.cli import main
+from recbole_esmr.engines import RAY
+from recbole_esmr.errors import ESMRError
 from recbole_esmr.evaluator.full_sort import full_sort_topk
 from recbole_esmr.quick_start import load_data_and_model, run_recbole
 from recbole_esmr.trained_models import evaluate, recommend
 from recbole_esmr.tuning import tune
 
+RANKED = trained_models._ranked
 FEW = {"state": "ERROR", "show_progress": False, "epochs": 2}
 
 
@@ -57,6 +62,62 @@ def test_lists_of_everybody_go_into_a_file(bpr, capsys):
     lists = pd.read_csv("lists.csv")
     assert Path("lists.csv").read_text().startswith("user,rank,item,score\n")
     assert len(lists) == 120 and lists["user"].nunique() == 40 and "120 items for 40 people" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("which", ["ESMR", "BPR"])
+def test_lists_made_in_two_processes_are_the_same_to_the_last_digit(which, trained, bpr, monkeypatch):
+    path = (trained[0] if which == "ESMR" else bpr)["checkpoint"]
+    monkeypatch.setattr(trained_models, "AT_ONCE", 8)
+    alone, together = recommend(path, topk=5), recommend(path, topk=5, processes=2)
+    pd.testing.assert_frame_equal(alone, together, check_exact=True)
+    assert alone["user"].nunique() == 40 and len(alone) == 200
+
+
+def test_a_part_that_dies_three_times_is_named(bpr, monkeypatch):
+    monkeypatch.setattr(trained_models, "AT_ONCE", 8)
+    monkeypatch.setattr(trained_models, "_ranked", _dies)
+    with pytest.raises(ESMRError, match="part 1 of 2 of the people was not ranked for: its process was killed by signal 9"):
+        recommend(bpr["checkpoint"], processes=2)
+
+
+def _dies(part):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_lists_of_a_ray_cluster_of_which_a_worker_is_killed(trained, monkeypatch, tmp_path):
+    pytest.importorskip("ray")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setattr(trained_models, "AT_ONCE", 8)
+    alone = recommend(trained[0]["checkpoint"], topk=5)
+    monkeypatch.setenv("ESMR_TEST_KILLED", str(tmp_path / "killed"))
+    monkeypatch.setattr(trained_models, "_ranked", _dies_once)
+    together = recommend(trained[0]["checkpoint"], topk=5, processes=2, engine=RAY)
+    pd.testing.assert_frame_equal(alone, together, check_exact=True)
+    assert (tmp_path / "killed").exists()
+
+
+def _dies_once(part):
+    """The first process that comes here is killed."""
+    mark = Path(os.environ["ESMR_TEST_KILLED"])
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return RANKED(part)
+    return os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_lists_as_parquet(bpr, monkeypatch, capsys):
+    command = ["recommend", f"--checkpoint={bpr['checkpoint']}", "--topk=3"]
+    assert main([*command, "--output=lists.parquet"]) == 0 and main([*command, "--output=lists.csv"]) == 0
+    tables = pd.read_parquet("lists.parquet"), pd.read_csv("lists.csv")
+    assert tables[0].columns.tolist() == ["user", "rank", "item", "score"] and len(tables[0]) == 120
+    assert tables[0]["item"].tolist() == tables[1]["item"].tolist()
+    assert tables[0]["score"].to_numpy() == pytest.approx(tables[1]["score"].to_numpy(), rel=1e-5)
+    capsys.readouterr()
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    assert main([*command, "--output=other.parquet"]) == 2 and not Path("other.parquet").exists()
+    assert "other.parquet: Parquet needs pyarrow" in capsys.readouterr().err
 
 
 def test_what_is_not_to_be_shown_again_is_left_out(data_path, tmp_path):

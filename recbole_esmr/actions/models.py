@@ -86,17 +86,20 @@ def _evaluate(options: argparse.Namespace, keys: list[str]) -> None:
 
 
 def _recommend(options: argparse.Namespace, keys: list[str]) -> None:
+    from recbole_esmr.files import check_table, write_table
     from recbole_esmr.forget import names_of
     from recbole_esmr.trained_models import recommend
-    from recbole_esmr.writing import written_whole
 
+    if options.output:
+        check_table(options.output)
     users = sorted(names_of(options.users)) if options.users else None
-    lists = recommend(options.checkpoint, users, options.topk, changes_of(keys))
+    lists = recommend(
+        options.checkpoint, users, options.topk, changes_of(keys), options.processes, options.engine, options.address
+    )
     if not options.output:
         options.say(lists.to_string(index=False))
         return
-    with written_whole(options.output) as temporary:
-        lists.to_csv(temporary, index=False)  # ids as they are, for programs
+    write_table(options.output, lists)
     options.say(f"Written: {options.output}, {len(lists)} items for {lists['user'].nunique()} people")
 
 

@@ -44,6 +44,7 @@ class EncoderSettings(EncoderShape):
     weight_decay: float = setting("weight decay of the encoder", low=0, high=10)
     calibrate: bool = setting("calibrate on the validation days")
     batch_users: int = setting("people in a batch", low=1, high=1_000_000)
+    epoch_batches: int = setting("batches of an epoch, at most", low=1, high=1_000_000)
     horizon: int = setting("reach of the episode forecast", low=1, high=60, unit="days", key="forecast_horizon")
     pretrained: str | None = setting("file of `recbole-esmr pretrain` to begin from", key="pretrained_encoder")
     baselines: str = setting(

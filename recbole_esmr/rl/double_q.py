@@ -54,7 +54,7 @@ def fit_value(
     value.reset(generator)
     days = days.to(next(value.parameters()).device)
     known = days.known
-    optimizer = torch.optim.Adam(value.online.parameters(), lr=settings.learning_rate)
+    optimizer = torch.optim.Adam(value.online.parameters(), lr=settings.learning_rate, fused=True)
     errors, progress = Numbers(), progress or Progress()
     epochs = progress.through(settings.epochs, value=value, optimizer=optimizer, errors=errors, numbers=RandomStates(generator))
     bar = tqdm(epochs, "4 Re-ranker", settings.epochs, unit="epoch", disable=not show_progress, initial=progress.done)

@@ -34,6 +34,9 @@ def fit_encoder(
 ) -> None:
     """Train on the training days, stop early on the validation days, then admit the residuals that won and calibrate on them.
 
+    Of many people an epoch is a random part, ``settings.epoch_batches``, and as many judge it: steps, not people, are what training
+    takes, so that it costs no more with a hundred thousand people than with ten thousand. The simple forecasters read everybody.
+
     With several traces (pre-training) every epoch goes through all of them, each with scales and bins of its own; the simple
     forecasters are fitted on all together; the scales that remain and the calibration are the last's.
 
@@ -50,7 +53,7 @@ def fit_encoder(
     encoder.forget_calibration()
     encoder.labelled.fill_(any(bool((trace.emotion >= 0).any()) for trace in traces))
     tasks = [_Task(encoder, trace, settings) for trace in traces]
-    optimizer = torch.optim.AdamW(encoder.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(encoder.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     averaged = AveragedModel(encoder, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING)).eval()
     best, numbers, progress = BestWeights(bigger=False), RandomStates(generator), progress or Progress()
     device = encoder.center.device
@@ -65,7 +68,7 @@ def fit_encoder(
             encoder.train()
             losses = []
             steps = [(task, batch) for task in tasks for batch in task.batches(generator)]
-            for number in torch.randperm(len(steps), generator=generator).tolist():
+            for number in torch.randperm(len(steps), generator=generator)[: settings.epoch_batches].tolist():
                 task, batch = steps[number]
                 optimizer.zero_grad()
                 with mixed:
@@ -111,7 +114,7 @@ class _Task:
         self._all = None if trace.long else self._made(encoder, trace)
         labelled = (said | (trace.emotion >= 0)) & held_out
         self.judged = bool((said & held_out)[:, 1:].any())
-        judges = torch.from_numpy(np.flatnonzero(labelled.any(axis=1)))
+        judges = torch.from_numpy(_spread(np.flatnonzero(labelled.any(axis=1)), settings.epoch_batches * settings.batch_users))
         self._judges = batches_by_length(judges, said & (trace.role <= VALID), settings.batch_users, self._columns)
 
     def batches(self, generator: torch.Generator) -> list[tuple[torch.Tensor, int]]:
@@ -168,6 +171,11 @@ class _Task:
         admit(encoder, lambda: self._validated(encoder)[0], labels, person)
         if calibrated:
             calibrate(encoder, self._validated(encoder)[0], labels)
+
+
+def _spread(people: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of the people, evenly spread over all of them."""
+    return people if len(people) <= most else people[np.linspace(0, len(people) - 1, most).round().astype(np.int64)]
 
 
 T = TypeVar("T", DayState, DayLabels)
