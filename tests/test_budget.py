@@ -21,11 +21,12 @@ def _slates(engagement, benefit, size, distrust=1.0):
 def test_slates_by_hand():
     slates = _slates([[5.0, 4.0, 3.0, 1.0]], [[0.0, -1.0, 1.0, 2.0]], [2])
     assert slates.usual.tolist() == [[True, True, False, False]] and slates.usual_engagement.tolist() == [9]
-    columns, inside = slates.chosen(torch.tensor([0.0]))
+    found = slates.slates(torch.tensor([0.0]))
+    columns, inside = found.columns, found.inside
     assert columns.tolist() == [[0, 1]] and inside.all()
-    assert slates.chosen(torch.tensor([0.6]))[0].tolist() == [[0, 2]], "4 − 0.6 < 3 + 0.6"
+    assert slates.slates(torch.tensor([0.6])).columns.tolist() == [[0, 2]], "4 − 0.6 < 3 + 0.6"
     assert slates.engagement(torch.tensor([0.6])).tolist() == [8]
-    assert slates.chosen(torch.tensor([10.0]))[0].tolist() == [[3, 2]]
+    assert slates.slates(torch.tensor([10.0])).columns.tolist() == [[3, 2]]
 
 
 def test_weights_and_the_multiplier_by_hand():
@@ -89,7 +90,7 @@ def test_the_multiplier_is_as_good_as_brute_force():
     slates = SlateBudget(engagement, benefit, torch.tensor([3, 3]))
     most = slates.largest_weights(0.0)
     weight = most.clamp(max=slates.multiplier(most, 0.9))
-    columns, _ = slates.chosen(weight)
+    columns = slates.slates(weight).columns
     got, cost = float(benefit.gather(1, columns).sum()), float(engagement.gather(1, columns).sum())
     least = 0.9 * float(slates.usual_engagement.sum())
     every = [list(combinations(range(8), 3))] * 2

@@ -39,7 +39,7 @@ def _budget(emotion, engagement, size, guard, benefit=None):
 
 
 def _shown(budget, weight=0.0):
-    return budget.chosen(torch.tensor([weight]))[0][0].tolist()
+    return budget.slates(torch.tensor([weight])).columns[0].tolist()
 
 
 def test_one_emotion_by_hand():
@@ -47,7 +47,9 @@ def test_one_emotion_by_hand():
     assert _shown(_budget(emotion, worth, 4, Guard(emotion_share=1, negative_share=1))) == [0, 1, 2, 3]
     half = _budget(emotion, worth, 4, Guard(emotion_share=0.5, negative_share=1))
     assert _shown(half) == [0, 1, 3, 4] and half.usual_engagement.tolist() == [22], "the usual slate keeps the limit, too"
-    assert half.taken_off(torch.tensor([0.0])).tolist() == [[0, 0, 9, 0, 0, 0]], "the third angry one comes after all others"
+    assert half.slates(torch.tensor([0.0])).held_back.tolist() == [[0, 0, 9, 0, 0, 0]], (
+        "the third angry one comes after all others"
+    )
     assert _shown(_budget(emotion, worth, 4, Guard(emotion_share=0.1, negative_share=1))) == [0, 3, 4, 5], "one place is left"
     assert _shown(_budget(emotion, worth, 3, Guard(emotion_share=0, negative_share=1))) == [4, 0, 1], "then what is held back"
 
@@ -82,7 +84,7 @@ def test_no_slate_within_the_limits_is_worth_more(seed, emotion_share, negative_
         kinds = [emotion[i] for i in slate if emotion[i] in (ANGRY, SAD, HAPPY)]
         return max(map(kinds.count, kinds), default=0) <= most[0] and sum(k in (ANGRY, SAD) for k in kinds) <= most[1]
 
-    held = budget.taken_off(torch.tensor([0.0]))[0].numpy() > 0
+    held = budget.slates(torch.tensor([0.0])).held_back[0].numpy() > 0
     kept = [i for i in _shown(budget) if not held[i]]
     every = [slate for size in range(6) for slate in combinations(range(9), size) if allowed(slate)]
     assert allowed(kept) and len(kept) == max(map(len, every))

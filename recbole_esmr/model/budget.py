@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,6 +12,26 @@ from recbole_esmr.model.guard import Limits
 
 _STEPS = 18
 _DECADES = 4.0
+
+
+@dataclass(frozen=True)
+class Slates:
+    """What :class:`SlateBudget` makes of a weight for each of B people.
+
+    Attributes:
+        value: (B, C) what each candidate is ranked by.
+        held_back: (B, C) what the limits have taken off it, so that what they hold back comes after all others.
+        columns, inside: (B, K) columns of the slates, best first, and which of them exist.
+        engagement: (B,) expected of the slates.
+        kept: (B,) the same, less what they take from the days to come beyond the usual ones.
+    """
+
+    value: Tensor
+    held_back: Tensor
+    columns: Tensor
+    inside: Tensor
+    engagement: Tensor
+    kept: Tensor
 
 
 class SlateBudget:
@@ -46,7 +67,8 @@ class SlateBudget:
     ) -> None:  # fmt: skip
         width = min(int(size.max()) if len(size) else 0, engagement.shape[1])
         self._inside, self._limits = torch.arange(width) < size[:, None], limits
-        best = (engagement - self._taken_off(engagement)).topk(width, dim=1).indices
+        held_back = self._taken_off(engagement)
+        best = (engagement if held_back is None else engagement - held_back).topk(width, dim=1).indices
         self.usual = torch.zeros_like(engagement, dtype=torch.bool).scatter(1, best, self._inside)
         self.usual_engagement = _total(engagement.gather(1, best), self._inside)
         self._engagement = torch.where(self.usual, engagement, min(distrust, 1.0) * engagement)
@@ -58,32 +80,22 @@ class SlateBudget:
         spread = _spread(engagement, real) / _spread(benefit, real).clamp(min=1e-12)
         self._unit = torch.where(_spread(benefit, real) > 1e-12, spread, 0.0)
 
-    def values(self, weight: Tensor) -> Tensor:
-        """What each candidate is ranked by, (B, C), for weights w (B,)."""
-        value = self._sum(weight)
-        return value - self._taken_off(value)
-
-    def taken_off(self, weight: Tensor) -> Tensor:
-        """What the limits take off the candidates' values, so that what they hold back comes after all others, (B, C)."""
-        return self._taken_off(self._sum(weight))
-
-    def chosen(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Columns of the slates, best first, and which of them exist; (B, K) each."""
-        return self.values(weight).topk(self._inside.shape[1], dim=1).indices, self._inside
+    def slates(self, weight: Tensor) -> Slates:
+        """The slates of weights w (B,), with all that is asked of them."""
+        value, held_back = self._values(weight)
+        columns = self._best(value)
+        engagement = self._engagement_of(columns)
+        held_back = torch.zeros_like(value) if held_back is None else held_back
+        return Slates(value, held_back, columns, self._inside, engagement, engagement - self._toll_of(columns))
 
     def engagement(self, weight: Tensor) -> Tensor:
         """Expected engagement of the slates, (B,)."""
-        columns, inside = self.chosen(weight)
-        return _total(self._engagement.gather(1, columns), inside)
+        return self._engagement_of(self._best(self._values(weight)[0]))
 
     def kept(self, weight: Tensor) -> Tensor:
-        """Expected engagement of the slates, less what they take from the days to come beyond the usual ones, (B,).
-
-        A slate that makes a mood worse earns nothing by it.
-        """
-        columns, inside = self.chosen(weight)
-        toll = _total(self._toll.gather(1, columns), inside, signed=True) - self._usual_toll
-        return _total(self._engagement.gather(1, columns), inside) - toll.clamp(min=0)
+        """Expected engagement of the slates, less their toll, (B,)."""
+        columns = self._best(self._values(weight)[0])
+        return self._engagement_of(columns) - self._toll_of(columns)
 
     def largest_weights(self, floor: float) -> Tensor:
         """The largest weight that keeps each slate's engagement at ``floor`` of the usual one's, (B,)."""
@@ -129,12 +141,28 @@ class SlateBudget:
             low, high = (middle, high) if enough else (low, middle)
         return low if kept(most.clamp(max=low)) >= least else 0.0
 
-    def _sum(self, weight: Tensor) -> Tensor:
-        return torch.where(weight[:, None] > 0, self._engagement + weight[:, None] * self._benefit, self._engagement)
+    def _values(self, weight: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What candidates are ranked by, and what the limits have taken off it."""
+        value = torch.where(weight[:, None] > 0, self._engagement + weight[:, None] * self._benefit, self._engagement)
+        held_back = self._taken_off(value)
+        return (value if held_back is None else value - held_back), held_back
 
-    def _taken_off(self, value: Tensor) -> Tensor:
+    def _best(self, value: Tensor) -> Tensor:
+        """Columns of the slates, best first, (B, K)."""
+        return value.topk(self._inside.shape[1], dim=1).indices
+
+    def _engagement_of(self, columns: Tensor) -> Tensor:
+        return _total(self._engagement.gather(1, columns), self._inside)
+
+    def _toll_of(self, columns: Tensor) -> Tensor:
+        """What slates take from the days to come beyond the usual ones, (B,); one that makes a mood worse earns nothing by it."""
+        toll = _total(self._toll.gather(1, columns), self._inside, signed=True) - self._usual_toll
+        return toll.clamp(min=0)
+
+    def _taken_off(self, value: Tensor) -> Tensor | None:
+        """What comes off values (B, C), so that what the limits hold back comes last; None where nothing is limited."""
         if self._limits is None:
-            return torch.zeros_like(value)
+            return None
         beyond = _spread(value, value > -torch.inf)[:, None] + 1
         return torch.where(self._limits.held_back(value), beyond, 0.0)
 

@@ -300,6 +300,7 @@ def rank(
     asks = torch.zeros(len(row), dtype=torch.bool)
     if goal is not None:
         asks = torch.from_numpy(goal != "")
+    if goal is not None and bool(asks.any()):
         benefits = _asked(benefits, goal, consent, candidates, rankers)
     factor = np.where(consent[:, None], correction.factor[emotion + 1], 1.0)
     corrected, limits = candidates.engagement * torch.from_numpy(factor), rule.guard.of(rankers.catalogue, candidates.item, size)
@@ -309,20 +310,20 @@ def rank(
     weight, shared = _weights(budget, may_act, ~asks, rule, floor, multiplier)
     if asks.any():
         weight = torch.where(asks, budget.largest_weights(rule.min_engagement_slate), weight)
-    value = budget.values(weight)
-    columns, inside = budget.chosen(weight)
-    inside = inside & (candidates.engagement.gather(1, columns) > -torch.inf)
+    slates = budget.slates(weight)
+    columns = slates.columns
+    inside = slates.inside & (candidates.engagement.gather(1, columns) > -torch.inf)
     return Ranking(
         candidates=candidates,
         benefit=benefits,
         weight=weight,
-        value=value,
-        held_back=budget.taken_off(weight),
+        value=slates.value,
+        held_back=slates.held_back,
         usual=budget.usual,
         slate=columns.masked_fill(~inside, -1),
         acted=(~budget.usual.gather(1, columns) & inside).any(dim=1),
-        engagement=budget.engagement(weight),
-        kept=budget.kept(weight),
+        engagement=slates.engagement,
+        kept=slates.kept,
         usual_engagement=budget.usual_engagement,
         shares=~asks,
         multiplier=shared,
