@@ -19,7 +19,7 @@ from recbole_esmr.model.days import day_labels, days_in
 from recbole_esmr.model.emotion_encoder import EmotionEncoder, people_at_once
 from recbole_esmr.model.engagement_ranker import EngagementFeatures
 from recbole_esmr.quick_start import run_recbole
-from recbole_esmr.trainer.emotion import batches_by_length, fit_encoder
+from recbole_esmr.trainer.emotion import _Task, batches_by_length, fit_encoder
 
 # -- tables that keep the known days alone -----------------------------------------------------------------------------
 
@@ -162,6 +162,24 @@ def test_an_encoder_learns_and_believes_the_same_from_the_known_days_alone(both,
         beliefs[1].forecast[some]
     asked = believe(encoders[0], long.trace, long.taxonomy, 1, (some[0], some[1] + 1))
     assert np.allclose(asked.forecast[some], beliefs[0].forecast[some], atol=1e-5), "a morning that is asked for is kept"
+
+
+def test_what_the_level_model_foresees_is_kept_for_every_day_that_a_batch_reads(both):
+    """The batch of a long trace reads the kept numbers, and they are the level model's own."""
+    long = both[1]
+    settings = Config("ESMR", "esmr-mini", config_dict={"state": "ERROR"}, arguments=[]).esmr.encoder
+    trace = long.trace
+    encoder = EmotionEncoder.of_settings(settings, trace.feature_names, long.taxonomy.labels, trace.profiles)
+    encoder.fit_simple([trace], [trace.role == TRAIN], settings.horizon)
+    task, users = _Task(encoder, trace, settings), torch.tensor([5, 0, 9])
+    for count in (trace.days, 9):
+        read = task._rows(encoder, users, count)[0]
+        some = trace.of(users.numpy())
+        used = some.known | np.pad(some.known, ((0, 0), (0, 1)))[:, 1:]
+        used[:, count:] = False
+        fresh, there = encoder.inputs(some, days_in(used)), torch.from_numpy(days_in(used) >= 0)
+        for name in ("foreseen", "eve"):
+            assert torch.allclose(getattr(read, name)[there], getattr(fresh, name)[there], atol=1e-6), name
 
 
 def test_labels_of_some_days_are_those_of_all():

@@ -83,9 +83,13 @@ class DayLabels(_Rows):
     episode: Tensor
 
 
+Foresee = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+"""The level model's: from valence (U, D) and days (U, K), or None for every day, to what it says of the day after each."""
+
+
 def day_batch(
     trace: Trace,
-    foresee: Callable[[np.ndarray, np.ndarray | None], np.ndarray],
+    foresee: Foresee,
     center: np.ndarray,
     spread: np.ndarray,
     columns: np.ndarray | None = None,
@@ -95,7 +99,7 @@ def day_batch(
 
     Args:
         trace: people's days.
-        foresee: the level model's, from valence (U, D) and ``days`` to what it says of the day after each, (U, K, 3).
+        foresee: the level model's, (U, K, 3).
         center, spread: (F,) standardise the features.
         columns: (F,) the trace's feature for each of the model's, −1 for one that the trace lacks; all in order unless given.
         days: (U, K) the days of each person to read, in order and −1 after the last, among them all of which anything is known;

@@ -16,7 +16,7 @@ from recbole_esmr.data.trace import Trace
 from recbole_esmr.errors import CheckpointError
 from recbole_esmr.model.attention import BINS, AcrossDays, WithinDay
 from recbole_esmr.model.calibration import platt
-from recbole_esmr.model.days import DayBatch, DayLabels, day_batch, day_labels, days_in
+from recbole_esmr.model.days import DayBatch, DayLabels, Foresee, day_batch, day_labels, days_in
 from recbole_esmr.model.level import FORESEEN, LevelModel, spaced
 from recbole_esmr.settings import setting
 
@@ -265,13 +265,16 @@ class EmotionEncoder(nn.Module):
                 "Pre-train on data of the same taxonomy."
             )
 
-    def inputs(self, trace: Trace, days: np.ndarray | None = None) -> DayBatch:
-        """The model inputs of all people of a trace, on this module's device; ``days`` as in ``day_batch``."""
+    def inputs(self, trace: Trace, days: np.ndarray | None = None, foresee: Foresee | None = None) -> DayBatch:
+        """The model inputs of all people of a trace, on this module's device; ``days`` as in ``day_batch``.
+
+        ``foresee`` stands for the level model, where what it says is known already.
+        """
         code = {name: index for index, name in enumerate(self.profiles)}
         codes = np.array([*(code.get(name, -1) for name in trace.profiles), -1])
         trace = replace(trace, profile=codes[trace.profile])
         scales = self.center.cpu().numpy(), self.spread.cpu().numpy()
-        batch = day_batch(trace, self.level.foresee, *scales, self.columns(trace), days)
+        batch = day_batch(trace, foresee or self.level.foresee, *scales, self.columns(trace), days)
         return batch.to(self.center.device)
 
     # -- beliefs -------------------------------------------------------------------------------------------------------

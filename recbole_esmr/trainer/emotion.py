@@ -11,10 +11,12 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from recbole_esmr.data.sparse_days import SparseDays
 from recbole_esmr.data.trace import TRAIN, VALID, Trace
 from recbole_esmr.data.user_days import shifted
-from recbole_esmr.model.days import DayBatch, DayLabels, day_labels, days_in
+from recbole_esmr.model.days import DayBatch, DayLabels, Foresee, day_labels, days_in
 from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder, EncoderSettings, encoder_loss, people_at_once
+from recbole_esmr.model.level import LevelModel
 from recbole_esmr.progress import BestWeights, Progress, RandomStates
 from recbole_esmr.trainer.admission import admit, calibrate
 from recbole_esmr.trainer.scalars import Note, unnoted
@@ -102,7 +104,8 @@ def fit_encoder(
 class _Task:
     """One trace's days, batches and labels, and its scales, in use whenever the encoder reads it.
 
-    What the encoder reads of a long trace is made batch by batch, of any other once.
+    What the encoder reads of a long trace is made batch by batch, of any other once; what the level model foresees is made once
+    of either, for it stays the same over the epochs.
     """
 
     def __init__(self, encoder: EmotionEncoder, trace: Trace, settings: EncoderSettings) -> None:
@@ -112,6 +115,7 @@ class _Task:
         self._learned = said & (trace.role == TRAIN)
         self._columns = 2 * trace.known.sum(axis=1) if trace.long else None
         self._users = torch.from_numpy(np.flatnonzero(self._learned.any(axis=1)))
+        self._foreseen: Any = foreseen_around(encoder.level, trace) if trace.long else None
         self._all = None if trace.long else self._made(encoder, trace)
         labelled = (said | (trace.emotion >= 0)) & held_out
         self.judged = bool((said & held_out)[:, 1:].any())
@@ -132,11 +136,11 @@ class _Task:
         return float(encoder_loss(*self._validated(encoder)[:2]))
 
     def _made(
-        self, encoder: EmotionEncoder, trace: Trace, days: np.ndarray | None = None
+        self, encoder: EmotionEncoder, trace: Trace, days: np.ndarray | None = None, foresee: Foresee | None = None
     ) -> tuple[DayBatch, DayLabels, DayLabels]:
         """What the encoder reads of people, and the labels of their training and validation days."""
         train, valid = (day_labels(trace, trace.role == part, self._horizon, days) for part in (TRAIN, VALID))
-        return encoder.inputs(trace, days), train, valid
+        return encoder.inputs(trace, days, foresee), train, valid
 
     def _rows(self, encoder: EmotionEncoder, users: torch.Tensor, count: int) -> tuple[DayBatch, DayLabels, DayLabels]:
         """The same of some people and the first ``count`` days; of a long trace, of the known days and those before them."""
@@ -147,7 +151,8 @@ class _Task:
         known = trace.known
         used = known | shifted(known, -1, False)
         used[:, count:] = False
-        return self._made(encoder, trace, days_in(used))
+        table, person = self._foreseen, users.numpy()[:, None]
+        return self._made(encoder, trace, days_in(used), lambda _, days: table[person, np.maximum(days, 0)])
 
     @torch.no_grad()
     def _validated(self, encoder: EmotionEncoder) -> tuple[DayState, DayLabels, torch.Tensor]:
@@ -172,6 +177,20 @@ class _Task:
         admit(encoder, lambda: self._validated(encoder)[0], labels, person)
         if calibrated:
             calibrate(encoder, self._validated(encoder)[0], labels)
+
+
+def foreseen_around(level: LevelModel, trace: Trace) -> SparseDays:
+    """What the level model foresees at the end of each known day, of the day before it and of the one before that, (U, D, 3)."""
+    parts = []
+    for people in trace.blocks():
+        some = trace.of(people)
+        known = some.known
+        asked = known | shifted(known, -1, False) | shifted(known, -2, False)
+        days = days_in(asked)
+        user, place = np.nonzero(days >= 0)
+        value = level.foresee(some.valence, days)[user, place].astype(np.float32)
+        parts.append(SparseDays(user, days[user, place], value, asked.shape, 0.0))
+    return SparseDays.stacked(parts)
 
 
 def _spread(people: np.ndarray, most: int) -> np.ndarray:
