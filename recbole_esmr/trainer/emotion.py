@@ -152,7 +152,7 @@ class _Task:
         used = known | shifted(known, -1, False)
         used[:, count:] = False
         table, person = self._foreseen, users.numpy()[:, None]
-        return self._made(encoder, trace, days_in(used), lambda _, days: table[person, np.maximum(days, 0)])
+        return self._made(encoder, trace, days_in(used), lambda _, days: table[person, np.maximum(np.asarray(days), 0)])
 
     @torch.no_grad()
     def _validated(self, encoder: EmotionEncoder) -> tuple[DayState, DayLabels, torch.Tensor]:
