@@ -271,7 +271,8 @@ def load_data_and_model(model_file: str | Path, config_dict: dict[str, Any] | No
     if isinstance(model, ESMR) and any(config[key] != checkpoint.config.get(key) for key in served):
         from recbole_esmr.trainer.off_policy import find_multipliers
 
-        model.learned = replace(model.learned, multiplier=find_multipliers(*model.parts(), config.esmr.serving)[0])
+        parts = model.parts(config.esmr.reranker.people)
+        model.learned = replace(model.learned, multiplier=find_multipliers(*parts, config.esmr.serving)[0])
     return config, model, dataset, train_data, valid_data, test_data
 
 

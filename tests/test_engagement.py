@@ -13,6 +13,7 @@ from recbole_esmr.data.trace import TEST
 from recbole_esmr.model.ranking import rank
 from recbole_esmr.model.retriever import Retriever
 from recbole_esmr.quick_start import load_data_and_model, retrain_reranker, run_recbole
+from recbole_esmr.trainer import esmr_trainer
 from recbole_esmr.trainer.engagement import MIXES, Asked, best_mix, fit_rankers, fit_rankers_again, ndcg
 from recbole_esmr.trainer.held_out import engagement_report
 from recbole_esmr.trainer.retriever import fit_retriever
@@ -144,6 +145,39 @@ def test_the_last_fit_reads_all_of_recboles_training_rows_and_no_other(quick, mo
     first, *others = [x.watch.trees.as_dict() for x in (*tuned, blind)]
     same = [np.array_equal(first[name], other[name]) for other in others for name in first]
     assert hidden.any() and all(same), "and LightGBM no test day"
+
+
+def test_parts_of_some_people_are_theirs(trained):
+    """Row by row what the parts of everybody say of them, and what is asked of them finds their rows."""
+    model = trained[1][1]
+    whole, beliefs, _ = model.parts()
+    log, some, _ = model.parts(7)
+    assert model.parts(whole.trace.users)[0] is whole
+    rows = np.linspace(0, whole.trace.users - 1, 7).round().astype(int)
+    assert log.people.tolist() == rows.tolist() and log.trace.users == 7
+    assert torch.allclose(some.morning, beliefs.morning[rows], atol=1e-6) and np.allclose(some.risk, beliefs.risk[rows])
+    users = np.array([rows[2], rows[2] + 1, rows[6]])
+    asked = Asked(users, np.array([4, 5, 6]), np.array([7, 8, 9])).of(log)
+    assert (asked.user.tolist(), asked.day.tolist(), asked.item.tolist()) == ([2, 6], [4, 6], [7, 9])
+
+
+def test_of_many_people_some_are_learned_from(quick, monkeypatch):
+    """12 of 40: LightGBM, the re-ranker, its budget and its estimates read no row of anybody else."""
+    read = {"fit_rankers": [], "fit_rankers_again": [], "logged_transitions": [], "find_multipliers": []}
+
+    def watched(name, original):
+        def call(log, *others, **names):
+            read[name].append(len(log.people))
+            return original(log, *others, **names)
+
+        return call
+
+    for name in read:
+        monkeypatch.setattr(esmr_trainer, name, watched(name, getattr(esmr_trainer, name)))
+    keys = {**quick, "ranker_people": 12, "reranker_people": 13, "reward": "causal"}
+    result = run_recbole("ESMR", "small", config_dict=keys, saved=False, arguments=[])
+    assert read == {"fit_rankers": [12], "fit_rankers_again": [12], "logged_transitions": [13, 13], "find_multipliers": [13]}
+    assert 0 < result["test_result"]["recall@10"] <= 1 and 0.4 < result["engagement"]["auc"] < 1
 
 
 def test_a_re_ranker_that_is_trained_anew_leaves_the_other_stages_and_their_figures(quick, tmp_path):

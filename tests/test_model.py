@@ -28,7 +28,7 @@ from recbole_esmr.model.level import LevelModel
 from recbole_esmr.model.ranking import pair_table, rank
 from recbole_esmr.quick_start import load_data_and_model, run_recbole
 from recbole_esmr.trainer.causal import causal_question, learn_responses
-from recbole_esmr.trainer.emotion import _spread, batches_by_length, fit_encoder
+from recbole_esmr.trainer.emotion import batches_by_length, fit_encoder
 from tests.feeds import PROVEN
 
 
@@ -363,12 +363,6 @@ def test_an_epoch_of_many_people_is_a_random_part_of_them(trained, monkeypatch):
     assert len(read[True]) == 6 and max(read[True] + read[False]) <= 4
     assert len(read[False]) >= 6 and len(read[False]) % 3 == 0, "each time all who judge, in three batches"
     assert [name for said in losses for name in said] == ["train_loss", "valid_loss"] * 2
-
-
-def test_people_who_judge_are_spread_over_all():
-    people = np.arange(100) * 2
-    assert _spread(people, 100) is people and _spread(people, 3).tolist() == [0, 100, 198]
-    assert len(set(_spread(people, 99))) == 99
 
 
 def test_reports_of_test_days_change_no_trained_weight(trained):

@@ -18,6 +18,7 @@ from recbole_esmr.data.user_days import (
     last_known,
     mean_so_far,
     shifted,
+    spaced,
     sum_by_person,
     window_mean,
     window_sum,
@@ -143,3 +144,9 @@ def test_the_past_of_items_knows_earlier_days_alone_and_rolls_on():
         assert getattr(later, name)(day, item) == pytest.approx(getattr(rolled, name)(day, item)), name
     assert np.isnan(ItemPast.of(shown, 3, 2, known=False).popularity(day, item)).all()
     assert ItemPast.of(shown, 3, 2, known=False).usual_ratio(np.array([1]), np.array([1])).tolist() == [0.5]
+
+
+def test_some_rows_are_spaced_evenly():
+    rows = np.arange(100) * 2
+    assert spaced(rows, 100) is rows and spaced(rows, 3).tolist() == [0, 100, 198] and spaced(rows, 1).tolist() == [0]
+    assert len(set(spaced(rows, 99))) == 99 and len(spaced(rows[:0], 5)) == 0

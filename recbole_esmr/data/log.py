@@ -12,6 +12,7 @@ from recbole_esmr.data.history import History
 from recbole_esmr.data.impressions import Impressions
 from recbole_esmr.data.item_past import ItemPast
 from recbole_esmr.data.trace import TEST, Trace, make_trace, withheld
+from recbole_esmr.data.user_days import spaced
 from recbole_esmr.emotion import Taxonomy
 
 
@@ -39,6 +40,12 @@ class Log:
         In the log of a whole data set a row is RecBole's id, and row 0 stands for any newcomer.
         """
         return Log(self.people[rows], self.trace.of(rows), self.impressions.of(rows), self.history.of(rows), self.past)
+
+    def of_some(self, most: int) -> Log:
+        """The log of at most so many people, evenly spaced among all."""
+        rows = np.arange(len(self.people))
+        some = spaced(rows, most)
+        return self if some is rows else self.of(some)
 
     def with_consent(self, consent: np.ndarray) -> Log:
         """The log with other consents, (P,) bool; nothing of who does not consent is read from here on."""

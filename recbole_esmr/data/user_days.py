@@ -8,6 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 
+def spaced(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of some rows, evenly spaced among them."""
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).round().astype(np.int64)]
+
+
 def shifted(value: np.ndarray, days: int, fill: float = np.nan) -> np.ndarray:
     """Each day's value ``days`` days before it (after it, where negative); ``fill`` where there is no such day; same shape."""
     moved = np.full_like(value, fill)

@@ -13,11 +13,12 @@ from torch.nn import functional
 
 from recbole_esmr.data.sparse_days import SparseDays
 from recbole_esmr.data.trace import Trace
+from recbole_esmr.data.user_days import spaced
 from recbole_esmr.errors import CheckpointError
 from recbole_esmr.model.attention import BINS, AcrossDays, WithinDay
 from recbole_esmr.model.calibration import platt
 from recbole_esmr.model.days import DayBatch, DayLabels, Foresee, day_batch, day_labels, days_in
-from recbole_esmr.model.level import FORESEEN, LevelModel, spaced
+from recbole_esmr.model.level import FORESEEN, PEOPLE, LevelModel
 from recbole_esmr.settings import setting
 
 RECENT = len(FORESEEN) + 2
@@ -228,7 +229,7 @@ class EmotionEncoder(nn.Module):
         self.transition.copy_(torch.as_tensor(count / count.sum(axis=1, keepdims=True)))
         chances, happened = [np.zeros(0)], [np.zeros(0)]
         for trace, role in zip(traces, roles, strict=True):
-            people = spaced(np.flatnonzero(np.isfinite(trace.valence).any(axis=1)))
+            people = spaced(np.flatnonzero(np.isfinite(trace.valence).any(axis=1)), PEOPLE)
             some = trace.of(people)
             episode = day_labels(some, role[people], horizon).episode.numpy()
             known = np.isfinite(episode)

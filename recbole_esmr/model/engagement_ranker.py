@@ -28,6 +28,7 @@ class RankerSettings:
     learning_rate: float = setting("learning rate of LightGBM", low=1e-6, high=1)
     leaves: int = setting("leaves of a tree", low=2, high=131_072)
     rows: int = setting("rows that LightGBM learns from, at most", low=100, high=1_000_000_000)
+    people: int = setting("people that LightGBM learns from, at most", low=1, high=1_000_000_000)
     negatives: int = setting("sampled negatives a view", low=1, high=1000)
 
 

@@ -130,9 +130,10 @@ class ESMR(SequentialRecommender):
         """What is believed of the people of a log, the mornings of these rows and days included."""
         return believe(self.encoder, log.trace, self.taxonomy, self.settings.reranker.return_days, (row, np.maximum(day, 0)))
 
-    def parts(self) -> tuple[Log, Beliefs, Rankers]:
-        """All that :func:`~recbole_esmr.model.ranking.rank` needs for everybody, as it stands now."""
-        return self.log, self.beliefs(), self.rankers
+    def parts(self, most: int | None = None) -> tuple[Log, Beliefs, Rankers]:
+        """All that :func:`~recbole_esmr.model.ranking.rank` needs, as it stands now: for everybody, or for at most so many."""
+        log = self.log if most is None else self.log.of_some(most)
+        return log, self._believe(log, *log.history.days), self.rankers
 
     def calculate_loss(self, interaction: Interaction) -> Tensor:
         """The emotion encoder's loss over the training days of the people in ``interaction``.

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recbole_esmr.data.user_days import spaced
+
 NORMAL_80 = 1.2815515655446004
 """Half-width of the central 80 % of a normal distribution, in standard deviations."""
 
@@ -271,12 +273,7 @@ def _filter(people: _People, valence: Any, day: Any) -> _Posterior:
 
 def _some(valence: np.ndarray) -> np.ndarray:
     """At most :data:`PEOPLE` of those who reported twice."""
-    return valence[spaced(np.flatnonzero(np.isfinite(valence).sum(axis=1) > 1))]
-
-
-def spaced(rows: np.ndarray) -> np.ndarray:
-    """At most :data:`PEOPLE` of some rows, evenly spaced among them."""
-    return rows[np.linspace(0, len(rows) - 1, min(len(rows), PEOPLE)).round().astype(int)] if len(rows) else rows
+    return valence[spaced(np.flatnonzero(np.isfinite(valence).sum(axis=1) > 1), PEOPLE)]
 
 
 def _reports(valence: np.ndarray, most: int) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from recbole_esmr.data.log import Log
+from recbole_esmr.data.user_days import spaced
 
 if TYPE_CHECKING:
     from recbole_esmr.model.retriever import Retrieval
@@ -103,7 +104,7 @@ def distilled(retrieval: Retrieval, log: Log) -> tuple[LinearRetrieval, float]:
     people = np.arange(1, log.trace.users)
     _, count = log.history.before(people, np.full(len(people), log.trace.days), longest)
     people = people[count > 0]
-    people = people[np.linspace(0, len(people) - 1, min(len(people), PEOPLE)).round().astype(int)] if len(people) else people
+    people = spaced(people, PEOPLE)
     scores = _scores(retrieval, log, people)
     mean = scores.mean(axis=0) if len(people) else np.zeros(items)
     factors = min(FACTORS, items - 2, len(people) - 1)

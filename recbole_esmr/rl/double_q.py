@@ -22,6 +22,7 @@ class RerankerSettings:
 
     hidden_size: int = setting("width of the Q network", low=2, high=4096)
     epochs: int = setting("passes over the logged days", low=1, high=100_000, changes=RERANKER)
+    people: int = setting("people that are learned from, at most", low=1, high=1_000_000_000, changes=RERANKER)
     items: int = setting("items of a day that are learned from", low=1, high=10_000, changes=RERANKER)
     batch_days: int = setting("user-days in a batch", low=1, high=1_000_000, changes=RERANKER)
     learning_rate: float = setting("learning rate of the Q network", low=1e-8, high=1, changes=RERANKER)

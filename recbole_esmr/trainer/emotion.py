@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from recbole_esmr.data.sparse_days import SparseDays
 from recbole_esmr.data.trace import TRAIN, VALID, Trace
-from recbole_esmr.data.user_days import shifted
+from recbole_esmr.data.user_days import shifted, spaced
 from recbole_esmr.model.days import DayBatch, DayLabels, Foresee, day_labels, days_in
 from recbole_esmr.model.emotion_encoder import DayState, EmotionEncoder, EncoderSettings, encoder_loss, people_at_once
 from recbole_esmr.model.level import LevelModel
@@ -119,7 +119,7 @@ class _Task:
         self._all = None if trace.long else self._made(encoder, trace)
         labelled = (said | (trace.emotion >= 0)) & held_out
         self.judged = bool((said & held_out)[:, 1:].any())
-        judges = torch.from_numpy(_spread(np.flatnonzero(labelled.any(axis=1)), settings.epoch_batches * settings.batch_users))
+        judges = torch.from_numpy(spaced(np.flatnonzero(labelled.any(axis=1)), settings.epoch_batches * settings.batch_users))
         self._judges = batches_by_length(judges, said & (trace.role <= VALID), settings.batch_users, self._columns)
 
     def batches(self, generator: torch.Generator) -> list[tuple[torch.Tensor, int]]:
@@ -191,11 +191,6 @@ def foreseen_around(level: LevelModel, trace: Trace) -> SparseDays:
         value = level.foresee(some.valence, days)[user, place].astype(np.float32)
         parts.append(SparseDays(user, days[user, place], value, asked.shape, 0.0))
     return SparseDays.stacked(parts)
-
-
-def _spread(people: np.ndarray, most: int) -> np.ndarray:
-    """At most so many of the people, evenly spread over all of them."""
-    return people if len(people) <= most else people[np.linspace(0, len(people) - 1, most).round().astype(np.int64)]
 
 
 T = TypeVar("T", DayState, DayLabels)

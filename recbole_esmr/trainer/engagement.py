@@ -27,7 +27,7 @@ class Asked:
     """What an evaluation asks for: N items that people watched on a day.
 
     Attributes:
-        user, day, item: (N,).
+        user, day, item: (N,); ``user`` is a person's row in the log that is asked.
     """
 
     user: np.ndarray
@@ -36,6 +36,12 @@ class Asked:
 
     def __len__(self) -> int:
         return len(self.user)
+
+    def of(self, log: Log) -> Asked:
+        """What is asked of the people of a log, by their rows in it; ids are in the order of rows."""
+        row = np.minimum(np.searchsorted(log.people, self.user), len(log.people) - 1)
+        there = log.people[row] == self.user
+        return Asked(row[there], self.day[there], self.item[there])
 
 
 def fit_rankers(

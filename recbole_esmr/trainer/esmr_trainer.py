@@ -17,10 +17,8 @@ from recbole_esmr.data.impressions import Seen
 from recbole_esmr.data.log import Log
 from recbole_esmr.data.trace import TRAIN, VALID
 from recbole_esmr.data.user_days import shifted
-from recbole_esmr.model.beliefs import Beliefs
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import CAUSAL, ENCODER, ENGAGEMENT, FINAL, RERANKER, STAGES, Learned
-from recbole_esmr.model.ranking import Rankers
 from recbole_esmr.model.retriever import Retriever
 from recbole_esmr.neighbours import torch_threads
 from recbole_esmr.progress import Progress, RandomStates, put_back
@@ -149,13 +147,15 @@ class ESMRTrainer(SafeCheckpoints):
         data = train_data._dataset.on_training_days()
         progress.step(RETRIEVER, lambda part: self._fit_retriever(data, valid_data, show_progress, part))
         settings, asked = self._settings, self._asked(valid_data) if valid_data else None
-        rankers = fit_rankers(*self._parts(), settings.ranker, asked, settings.serving.candidates, self._seed, progress)
+        log, beliefs, rankers = self.model.parts(settings.ranker.people)
+        asked = asked and asked.of(log)
+        rankers = fit_rankers(log, beliefs, rankers, settings.ranker, asked, settings.serving.candidates, self._seed, progress)
         self._learned = replace(self._learned, watch=rankers.watch, views=rankers.views, stack=rankers.stack)
         noted_by(self, "engagement")({"watch_rounds": rankers.watch.rounds, "views_rounds": rankers.views.rounds}, 0)
         return True
 
     def _fit_effects(self, seen: Seen, show_progress: bool, progress: Progress) -> bool:
-        (log, beliefs, rankers), kind = self._parts(), self._settings.reward.kind
+        (log, beliefs, rankers), kind = self.model.parts(), self._settings.reward.kind
         use, settings = log.trace.role <= VALID, self._settings.causal
         question = causal_question(
             log.trace, seen, rankers.taxonomy.labels, settings, self._seed, use, self._settings.reranker.discount,
@@ -190,7 +190,8 @@ class ESMRTrainer(SafeCheckpoints):
         return True
 
     def _fit_reranker(self, show_progress: bool, progress: Progress) -> bool:
-        settings, (log, beliefs, rankers) = self._settings, self._parts()
+        settings = self._settings
+        log, beliefs, rankers = self.model.parts(settings.reranker.people)
 
         def transitions(purpose: int, part: int) -> Transitions:
             generator = np.random.default_rng([self._seed, purpose])
@@ -221,12 +222,13 @@ class ESMRTrainer(SafeCheckpoints):
         """
         settings, diagnostics = self._settings, self._learned.diagnostics
         if "engagement" not in diagnostics:
-            report = engagement_report(*self._parts(), settings.ranker.negatives, self._seed)
+            some = self.model.parts(settings.ranker.people)
+            report = engagement_report(*some, settings.ranker.negatives, self._seed)
             self._learned = replace(self._learned, diagnostics={**diagnostics, "engagement": report})
             noted_by(self, "engagement")(dict(figures_in(report)), 0)
         data = train_data._dataset
         progress.step(LAST_RETRIEVER, lambda part: self._fit_retriever(data, valid_data, show_progress, part))
-        rankers = fit_rankers_again(*self._parts(), settings.ranker, self._seed)
+        rankers = fit_rankers_again(*self.model.parts(settings.ranker.people), settings.ranker, self._seed)
         self._learned = replace(self._learned, watch=rankers.watch, views=rankers.views)
         return True
 
@@ -252,9 +254,6 @@ class ESMRTrainer(SafeCheckpoints):
     @property
     def _log(self) -> Log:
         return self.model.log
-
-    def _parts(self) -> tuple[Log, Beliefs, Rankers]:
-        return self.model.parts()
 
     @property
     def _settings(self) -> ESMRSettings:
