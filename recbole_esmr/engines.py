@@ -12,8 +12,10 @@ from recbole_esmr.errors import ConfigError, nearest
 LOCAL, RAY = "local", "ray"
 ENGINES = (LOCAL, RAY)
 
-DIED = "died"
-"""Under which a process that ended without an answer is spoken of."""
+
+class Died(str):
+    """Why a process ended without an answer."""
+
 
 Piece = TypeVar("Piece")
 Done = Callable[[Piece], dict[str, Any]]
@@ -85,9 +87,11 @@ def _in_processes(
             for ready in wait(list(running)):
                 place, process = running.pop(ready)
                 found = _received(ready, process)
-                died[place] += DIED in found
-                if DIED not in found or died[place] >= tries:
-                    yield place, {"failed": found[DIED]} if DIED in found else found
+                died[place] += isinstance(found, Died)
+                if not isinstance(found, Died):
+                    yield place, found
+                elif died[place] >= tries:
+                    yield place, {"failed": str(found)}
                 else:
                     waiting.append((place, pieces[place]))
     finally:
@@ -102,14 +106,14 @@ def _send(function: Done[Any], piece: Any, end: Connection) -> None:
     end.close()
 
 
-def _received(end: Any, process: Any) -> dict[str, Any]:
+def _received(end: Any, process: Any) -> dict[str, Any] | Died:
     try:
         return dict(end.recv())
     except EOFError:  # it died before it had anything to say
         process.join()
         code = process.exitcode
         killed = f"was killed by signal {-code}, perhaps for want of memory" if code < 0 else f"ended with exit status {code}"
-        return {DIED: f"its process {killed}"}
+        return Died(f"its process {killed}")
     finally:
         end.close()
         process.join()

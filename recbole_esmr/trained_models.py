@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from recbole_esmr.cells import why
 from recbole_esmr.checkpoint import json_config, package_versions, threads
-from recbole_esmr.engines import LOCAL, check_engine, each
+from recbole_esmr.engines import LOCAL, RAY, check_engine, each
 from recbole_esmr.errors import ESMRError
-from recbole_esmr.evaluator.full_sort import full_sort_topk, people_named
+from recbole_esmr.evaluator.full_sort import check_k, full_sort_topk, people_named
 from recbole_esmr.files import SCHEMA_VERSION, write_json
 from recbole_esmr.neighbours import torch_threads
 from recbole_esmr.quick_start import load_data_and_model
@@ -22,6 +23,9 @@ from recbole_esmr.trainer.checkpointing import get_trainer
 
 AT_ONCE = 256
 """People who are ranked for at once."""
+
+BLOCKS = 16
+"""So many times :data:`AT_ONCE` people are a part on a Ray cluster, at most: what is lost with a worker."""
 
 TRIES = 3
 """How often a part of the people is tried whose process dies."""
@@ -62,17 +66,21 @@ def recommend(
     keys = {**_SAID, **(config_dict or {})}
     loaded = load_data_and_model(checkpoint, keys)
     numbers = people_named(loaded[2], None if users is None else list(dict.fromkeys(users)))
+    check_k(loaded[2], topk)
     blocks = -(-len(numbers) // AT_ONCE)
-    size = -(-blocks // processes) * AT_ONCE if blocks else 1
+    size = max(-(-blocks // processes), 1) * AT_ONCE
+    if engine == RAY:  # the cluster says how many are made at once
+        size = min(size, BLOCKS * AT_ONCE)
     parts = [numbers[first : first + size] for first in range(0, len(numbers), size)] or [numbers]
     if engine == LOCAL and len(parts) == 1:
         found = [_best(loaded, numbers, topk, AT_ONCE)]
     else:
         pieces = [_Part(str(Path(checkpoint).absolute()), keys, part, topk, AT_ONCE) for part in parts]
-        done = dict(each(_ranked, pieces, processes, engine, address, tries=TRIES))
-        for place in range(len(parts)):
-            if "failed" in done[place]:
-                raise ESMRError(f"part {place + 1} of {len(parts)} of the people was not ranked for: {done[place]['failed']}")
+        done = {}
+        for place, part in each(_ranked, pieces, processes, engine, address, tries=TRIES):
+            if "failed" in part:
+                raise ESMRError(f"part {place + 1} of {len(parts)} of the people was not ranked for: {part['failed']}")
+            done[place] = part
         found = [(done[place]["score"], done[place]["item"]) for place in range(len(parts))]
     score, item = (np.concatenate(part).reshape(-1) for part in zip(*found, strict=True))
     dataset = loaded[2]
@@ -108,8 +116,8 @@ def _ranked(part: _Part) -> dict[str, Any]:
     """Scores and items of a part, or why there are none."""
     try:
         score, item = _best(load_data_and_model(part.checkpoint, dict(part.keys)), part.numbers, part.topk, part.at_once)
-    except ESMRError as error:
-        return {"failed": str(error)}
+    except Exception as error:  # whatever it is, who waits for it is to hear it
+        return {"failed": why(error)}
     return {"score": score, "item": item}
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import fields
 
 import lightgbm
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 from recbole_esmr.errors import CheckpointError
 from recbole_esmr.model import tree_walk
 from recbole_esmr.model.trees import Trees
+from recbole_esmr.neighbours import torch_threads
 
 COLUMNS = 4
 
@@ -135,8 +139,8 @@ def test_numbers_at_and_beside_a_threshold_go_where_lightgbm_sends_them():
 
 def test_many_rows_are_walked_in_parts_to_the_same_end(monkeypatch):
     monkeypatch.setattr(tree_walk, "_PART", 100)
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert np.array_equal(TREES._walk(_table(1001)), BOOSTER.predict(_table(1001), raw_score=True))
+    with torch_threads(3):
+        assert np.array_equal(TREES._walk(_table(1001)), BOOSTER.predict(_table(1001), raw_score=True))
     assert len(TREES._walk(_table(0))) == 0
 
 
@@ -147,10 +151,28 @@ def test_a_machine_where_nothing_may_be_written_walks_all_the_same(monkeypatch):
     for locator in _CacheLocator.__subclasses__() + [x for y in _CacheLocator.__subclasses__() for x in y.__subclasses__()]:
         monkeypatch.setattr(locator, "from_function", classmethod(lambda *_: None))
     found = tree_walk._compiled.__wrapped__()
+    assert type(found._cache).__name__ == "NullCache"
     total, walk = np.zeros(400), TREES._walk
-    parts = (getattr(walk, field.name) for field in fields(walk))
+    parts = (getattr(walk, field.name) for field in fields(walk)[1:])
     found(_table(), *parts, total)
     assert np.array_equal(total, walk(_table()))
+
+
+def test_a_cache_that_was_cut_off_is_passed_over(monkeypatch, tmp_path):
+    code = (
+        "import sys; import numpy as np; from recbole_esmr.model.tree_walk import _compiled; "
+        "print(type(_compiled()._cache).__name__)"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def cache():
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    assert cache() == "FunctionCache"
+    (index,) = tmp_path.rglob("*.nbi")
+    index.write_bytes(index.read_bytes()[:20])
+    assert cache() == "NullCache"
 
 
 def test_a_table_of_other_columns_is_refused():

@@ -24,7 +24,7 @@ _RECOMPUTED = (
     *("sign", "trust"),  # paths of this machine, and nobody else's business
 )
 _RECOMPUTED_ARGS = ("train_neg_sample_args", "valid_neg_sample_args", "test_neg_sample_args")
-PACKAGES = ("recbole-esmr", "recbole", "torch", "lightgbm", "dowhy", "numpy", "pandas")
+PACKAGES = ("recbole-esmr", "recbole", "torch", "lightgbm", "dowhy", "numba", "numpy", "pandas")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import torch
 from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
 from recbole.data.dataloader.general_dataloader import FullSortEvalDataLoader as RecBoleLoader
 from recbole.data.interaction import Interaction
-from recbole.utils import ModelType
+from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.utils import ModelType, get_model
 from torch import Tensor
 
 from recbole_esmr.data.recbole.sequences import TEST, rows_to_answer, seen_before
@@ -21,6 +22,9 @@ from recbole_esmr.errors import ConfigError, DataError, nearest
 
 _PARTS = {"train": 0, "valid": 1, "test": TEST}
 
+
+USUAL = 4096
+"""RecBole's ``eval_batch_size`` where nobody has set one."""
 
 LEAST, MOST = 1 << 20, 1 << 24
 """Scores that are asked for at once: of as many people of a general model, of no more rows of a sequential one."""
@@ -36,28 +40,23 @@ class FullSortEvalDataLoader(RecBoleLoader):
     is left out here for sequential models, ESMR included, which RecBole refuses with that key.
 
     RecBole asks a general model for ``eval_batch_size`` scores at once, which are those of four people where there are a thousand
-    items, and a sequential one for as many rows, which are gigabytes where there are many items. Here it is at least
-    :data:`LEAST` scores for the one and at most :data:`MOST` for the other, of at most :data:`ROWS` rows on a CPU. The figures
-    are the same.
+    items, and a sequential one for as many rows, which are gigabytes where there are many items. Where nobody has set the key it
+    is at least :data:`LEAST` scores of a general model that scores all items at once, and at most :data:`MOST` of a sequential
+    one, of at most :data:`ROWS` rows on a CPU. The figures are the same.
 
     Attributes:
         asked, unasked: (U, I) what is to be found, and what is not asked for; the second None where everything is.
     """
 
     def __init__(self, config: Any, dataset: Any, sampler: Any, shuffle: bool = False) -> None:
-        rows, self.unasked = dataset.inter_feat, None
-        self.asked = _pairs(dataset, rows[dataset.uid_field].numpy(), rows[dataset.iid_field].numpy())
+        self.asked = _asked(dataset)
         if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
             super().__init__(config, dataset, sampler, shuffle=shuffle)
-            if config["repeatable"] or not hasattr(dataset, "plain"):
-                return
-            had = seen_before(dataset, _PARTS[getattr(sampler, "phase", None) or "test"])
+            everything = config["repeatable"] or not hasattr(dataset, "plain")
+            self.unasked = None if everything else _unasked(dataset, sampler, sequential=True)
         else:
             self._of_people(config, dataset, sampler)
-            had = _used(sampler.used_ids)
-        self.unasked = _pairs(dataset, *had)
-        self.unasked -= self.unasked.multiply(self.asked)
-        self.unasked.eliminate_zeros()
+            self.unasked = _unasked(dataset, sampler, sequential=False)
 
     def _of_people(self, config: Any, dataset: Any, sampler: Any) -> None:
         """RecBole's preparation for a general model, without its loop over interactions."""
@@ -74,10 +73,12 @@ class FullSortEvalDataLoader(RecBoleLoader):
         asked, items = int(self.config["eval_batch_size"]), self._dataset.item_num
         if self.is_sequential:
             on_cpu = torch.device(self.config["device"]).type == "cpu"
-            self.step = max(min(asked, MOST // items, ROWS if on_cpu else asked), 1)
+            usual = min(asked, MOST // items, ROWS if on_cpu else asked)
+            self.step = max(usual if asked == USUAL else asked, 1)
             self.set_batch_size(self.step)
         else:
-            self.step = max(max(asked, LEAST) // items, 1)
+            usual = LEAST if _scores_all(self.config) else asked
+            self.step = max((usual if asked == USUAL else asked) // items, 1)
             self.set_batch_size(self.step * items)
 
     def collate_fn(self, index: Any) -> tuple[Any, ...]:
@@ -96,11 +97,39 @@ class FullSortEvalDataLoader(RecBoleLoader):
         return torch.from_numpy(place).long(), torch.from_numpy(item).long()
 
 
-def _used(used_ids: Sequence[set[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Person and item of RecBole's sets of items, a set a person."""
-    count = [len(items) for items in used_ids]
-    item = np.fromiter(itertools.chain.from_iterable(used_ids), dtype=np.int64, count=sum(count))
-    return np.repeat(np.arange(len(count)), count), item
+def _scores_all(config: Any) -> bool:
+    """Whether many people more cost a model little: a general one that scores all items of each person by itself.
+
+    Models of knowledge graphs gather neighbours of every pair, others score pairs one by one, and ``Random`` draws one list for
+    all people of a batch.
+    """
+    if config["MODEL_TYPE"] != ModelType.GENERAL or config["model"] == "Random":
+        return False
+    try:
+        model = get_model(config["model"])
+    except ValueError:  # a model of the user's own
+        return False
+    return model.full_sort_predict is not AbstractRecommender.full_sort_predict
+
+
+def _asked(dataset: Any) -> scipy.sparse.csr_matrix:
+    """(U, I) what is to be found in a part."""
+    rows = dataset.inter_feat
+    return _pairs(dataset, rows[dataset.uid_field].numpy(), rows[dataset.iid_field].numpy())
+
+
+def _unasked(dataset: Any, sampler: Any, sequential: bool) -> scipy.sparse.csr_matrix:
+    """(U, I) what people had in the parts before, but for what is to be found."""
+    if sequential:
+        user, item = seen_before(dataset, _PARTS[getattr(sampler, "phase", None) or "test"])
+    else:  # RecBole's sets of items, a set a person
+        count = [len(items) for items in sampler.used_ids]
+        item = np.fromiter(itertools.chain.from_iterable(sampler.used_ids), dtype=np.int64, count=sum(count))
+        user = np.repeat(np.arange(len(count)), count)
+    had = _pairs(dataset, user, item)
+    had -= had.multiply(_asked(dataset))
+    had.eliminate_zeros()
+    return had
 
 
 def _pairs(dataset: Any, user: np.ndarray, item: np.ndarray) -> scipy.sparse.csr_matrix:
@@ -165,11 +194,20 @@ def full_sort_topk(
         DataError: an id that is none of the data set's.
         ConfigError: more items than there are.
     """
-    items = test_data._dataset.item_num - 1
-    if not 1 <= k <= items:
-        raise ConfigError(f"k is {k}; data set '{test_data._dataset.dataset_name}' has {items} items. Expected 1 to {items}.")
+    check_k(test_data._dataset, k)
     best = torch.topk(full_sort_scores(uid_series, model, test_data, device), k)
     return best.values, best.indices
+
+
+def check_k(dataset: Any, k: int) -> None:
+    """Refuse a list of more items than there are.
+
+    Raises:
+        ConfigError: how many there are.
+    """
+    items = dataset.item_num - 1
+    if not 1 <= k <= items:
+        raise ConfigError(f"k is {k}; data set '{dataset.dataset_name}' has {items} items. Expected 1 to {items}.")
 
 
 def people_named(dataset: Any, names: Sequence[str] | None) -> np.ndarray:
@@ -203,14 +241,11 @@ def _known(uid_series: Any, dataset: Any) -> np.ndarray:
 
 def had_before(test_data: Any, user: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Row and item of what the people had before the test part, except what is tested."""
-    dataset = test_data._dataset
-    if test_data.is_sequential:
-        place, item = test_data.unasked[user].nonzero()
-        return place, item
-    tested = dataset.inter_feat[dataset.uid_field].numpy(), dataset.inter_feat[dataset.iid_field].numpy()
-    row, item = _used([test_data._sampler.used_ids[person] for person in user])
-    kept = np.asarray(_pairs(dataset, *tested)[user[row], item]).ravel() == 0
-    return row[kept], item[kept]
+    table = getattr(test_data, "unasked", None)
+    if table is None:  # a loader that ranks sampled items
+        table = test_data.unasked = _unasked(test_data._dataset, test_data._sampler, test_data.is_sequential)
+    place, item = table[user].nonzero()
+    return place, item
 
 
 def _scores(rows: Interaction, model: Any, dataset: Any) -> Tensor:

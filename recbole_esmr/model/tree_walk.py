@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from recbole_esmr.neighbours import cores
+from recbole_esmr.errors import CheckpointError
 
 if TYPE_CHECKING:
     from recbole_esmr.model.trees import Trees
@@ -31,6 +31,7 @@ class TreeWalk:
     precision: of numbers in single precision the same ones lie below.
 
     Attributes:
+        features: columns of a table.
         source, unknown: (K,) the columns that are read, and what stands there for an unknown value; a column is read once for
             each way in which unknown values go.
         place, threshold: (N,) what is asked of a row: whether its number at ``place`` of K is at most ``threshold``.
@@ -39,6 +40,7 @@ class TreeWalk:
         root, depth: (T,) of each tree.
     """
 
+    features: int
     source: np.ndarray
     unknown: np.ndarray
     place: np.ndarray
@@ -62,6 +64,7 @@ class TreeWalk:
         first = np.concatenate([[0], (trees.leaves - 1).cumsum()[:-1]])
         root = np.where(trees.leaves > 1, first, splits + first + np.arange(len(trees.leaves)))
         return cls(
+            features=trees.features,
             source=(read // 3).astype(np.uint32),
             unknown=np.array([np.nan, -np.inf, 0], dtype=np.float32)[read % 3],
             place=np.concatenate([place.reshape(-1), np.zeros(count - splits)]).astype(np.uint32),
@@ -73,10 +76,18 @@ class TreeWalk:
         )
 
     def __call__(self, table: np.ndarray) -> np.ndarray:
-        """Sum of the leaves that each row ends in, (N,) double, for a table (N, features) in single precision."""
+        """Sum of the leaves that each row ends in, (N,) double, for a table (N, features) in single precision.
+
+        Many rows walk on as many threads as torch computes on.
+
+        Raises:
+            CheckpointError: a table of other columns.
+        """
+        if table.ndim != 2 or table.shape[1] != self.features:
+            raise CheckpointError(f"LightGBM's trees read {self.features} columns; the table is of shape {table.shape}.")
         table, total, walk = np.ascontiguousarray(table, dtype=np.float32), np.zeros(len(table)), _compiled()
         tree = (self.source, self.unknown, self.place, self.threshold, self.child, self.value, self.root, self.depth)
-        threads = min(int(os.environ.get("OMP_NUM_THREADS") or cores()), -(-len(table) // _PART))
+        threads = min(torch.get_num_threads(), -(-len(table) // _PART))
         if threads <= 1:
             walk(table, *tree, total)
             return total
@@ -130,5 +141,5 @@ def _compiled() -> Callable[..., None]:
     signature = numba.void(numba.float32[:, ::1], *arrays)
     try:
         return numba.njit(signature, nogil=True, cache=True)(_walk)
-    except RuntimeError:  # nowhere to write
+    except Exception:  # nowhere to write, a full disk, or a file that a power failure has cut: it is only a cache
         return numba.njit(signature, nogil=True)(_walk)

@@ -125,8 +125,6 @@ class Trees:
         Raises:
             CheckpointError: a table of other columns.
         """
-        if table.ndim != 2 or table.shape[1] != self.features:
-            raise CheckpointError(f"LightGBM's trees read {self.features} columns; the table is of shape {table.shape}.")
         chance: np.ndarray = expit(self._walk(table))
         return chance
 

@@ -36,12 +36,12 @@ def fit_encoder(
 ) -> None:
     """Train on the training days, stop early on the validation days, then admit the residuals that won and calibrate on them.
 
-    Of many people an epoch is a random part, ``settings.epoch_batches``, and as many judge it: steps, not people, are what
-    training takes, so that it costs no more with a hundred thousand people than with ten thousand. The simple forecasters read
-    everybody.
+    Of many people an epoch is a random part, ``settings.epoch_batches`` batches, and as many full batches of people, evenly
+    spaced, judge it: steps, not people, are what training takes, so that it costs no more with a hundred thousand people than
+    with ten thousand. The simple forecasters read everybody.
 
-    With several traces (pre-training) every epoch goes through all of them, each with scales and bins of its own; the simple
-    forecasters are fitted on all together; the scales that remain and the calibration are the last's.
+    With several traces (pre-training) the batches of an epoch are of all of them, each with scales and bins of its own; the
+    simple forecasters are fitted on all together; the scales that remain and the calibration are the last's.
 
     Args:
         encoder: to be trained in place, from the weights that it has.
