@@ -76,7 +76,7 @@ def test_lists_made_in_two_processes_are_the_same_to_the_last_digit(which, train
 def test_a_part_that_dies_three_times_is_named(bpr, monkeypatch):
     monkeypatch.setattr(trained_models, "AT_ONCE", 8)
     monkeypatch.setattr(trained_models, "_ranked", _dies)
-    with pytest.raises(ESMRError, match="part [12] of 2 of the people was not ranked for: its process was killed by signal 9"):
+    with pytest.raises(ESMRError, match=r"part [12] of 2 of the people was not ranked for: its process was killed by signal 9"):
         recommend(bpr["checkpoint"], processes=2)
 
 

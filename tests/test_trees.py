@@ -150,7 +150,7 @@ def test_a_machine_where_nothing_may_be_written_walks_all_the_same(monkeypatch):
 
     for locator in _CacheLocator.__subclasses__() + [x for y in _CacheLocator.__subclasses__() for x in y.__subclasses__()]:
         monkeypatch.setattr(locator, "from_function", classmethod(lambda *_: None))
-    found = tree_walk._compiled.__wrapped__()
+    found = tree_walk.compiled.__wrapped__()
     assert type(found._cache).__name__ == "NullCache"
     total, walk = np.zeros(400), TREES._walk
     parts = (getattr(walk, field.name) for field in fields(walk)[1:])
@@ -160,8 +160,8 @@ def test_a_machine_where_nothing_may_be_written_walks_all_the_same(monkeypatch):
 
 def test_a_cache_that_was_cut_off_is_passed_over(monkeypatch, tmp_path):
     code = (
-        "import sys; import numpy as np; from recbole_esmr.model.tree_walk import _compiled; "
-        "print(type(_compiled()._cache).__name__)"
+        "import sys; import numpy as np; from recbole_esmr.model.tree_walk import compiled; "
+        "print(type(compiled()._cache).__name__)"
     )
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
 

@@ -22,6 +22,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 import recbole_esmr
 from recbole_esmr.errors import ESMRError
 from recbole_esmr.label.labeller import Label, Labeller
+from recbole_esmr.model.tree_walk import compiled
 from recbole_esmr.serving import contracts as say
 from recbole_esmr.serving import core
 from recbole_esmr.serving.artifact import load_artifact
@@ -84,6 +85,7 @@ class Serving:
         """
         artifact = load_artifact(self.artifact, dict(self.keys), self.trust)
         plan = read_plan(self.plan) if self.plan else None
+        compiled()  # before the first request waits for it
         return Service(artifact, Store(self.store), Seal.of_file(self.key), self.explore, plan)
 
     def callers(self) -> frozenset[str]:
