@@ -204,7 +204,9 @@ def make_parser() -> argparse.ArgumentParser:
         "recommend --checkpoint=saved/ESMR.pth --users=u1,u2 --topk=10 --output=lists.csv",
     )  # fmt: skip
     show.add_argument("--checkpoint", type=of_line.path, required=True, help="of any model that recbole-esmr trained")
-    show.add_argument("--users", help="ids, separated by commas, or @FILE with one a line (default: everybody)")
+    people = show.add_mutually_exclusive_group()
+    people.add_argument("--users", help="ids, separated by commas, or @FILE with one a line (default: everybody)")
+    people.add_argument("--all", action="store_true", help="everybody, as without --users")
     show.add_argument("--topk", type=of_line.positive, default=10, help="items for each (default: %(default)s)")
     show.add_argument(
         "--output",

@@ -57,8 +57,16 @@ def test_lists_are_those_of_full_sort_topk(which, trained, bpr):
     assert torch.allclose(torch.tensor(lists["score"].to_numpy()), scores.flatten().cpu())
 
 
-def test_lists_of_everybody_go_into_a_file(bpr, capsys):
-    assert main(["recommend", f"--checkpoint={bpr['checkpoint']}", "--topk=3", "--output=lists.csv"]) == 0
+def test_who_asks_for_everybody_and_for_some_is_refused(bpr, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["recommend", f"--checkpoint={bpr['checkpoint']}", "--all", "--users=u1"])
+    assert ended.value.code == 2
+    assert "argument --users: not allowed with argument --all" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["--all"]])
+def test_lists_of_everybody_go_into_a_file(bpr, capsys, words):
+    assert main(["recommend", f"--checkpoint={bpr['checkpoint']}", "--topk=3", "--output=lists.csv", *words]) == 0
     lists = pd.read_csv("lists.csv")
     assert Path("lists.csv").read_text().startswith("user,rank,item,score\n")
     assert len(lists) == 120 and lists["user"].nunique() == 40 and "120 items for 40 people" in capsys.readouterr().out
