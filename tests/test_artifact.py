@@ -53,7 +53,7 @@ def test_an_artifact_loads_without_recbole(artifact, tmp_path):
     line = (
         "import sys, time, torch; torch.set_num_threads(1); start = time.perf_counter();"
         "from recbole_esmr.serving.artifact import load_artifact; load_artifact(sys.argv[1]);"
-        "print([name for name in ('recbole', 'dowhy', 'matplotlib', 'ray') if name in sys.modules])"
+        "print([name for name in ('recbole', 'dowhy', 'lightgbm', 'matplotlib', 'ray') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", line, str(tmp_path / "model")], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

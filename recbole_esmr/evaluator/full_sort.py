@@ -22,7 +22,6 @@ from recbole_esmr.errors import ConfigError, DataError, nearest
 
 _PARTS = {"train": 0, "valid": 1, "test": TEST}
 
-
 USUAL = 4096
 """RecBole's ``eval_batch_size`` where nobody has set one."""
 

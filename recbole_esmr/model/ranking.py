@@ -297,10 +297,8 @@ def rank(
     benefits = per_slate / torch.from_numpy(np.maximum(size, 1))[:, None]  # a slate is worth the mean of its items
     consent, emotion = beliefs.consent[row], rankers.catalogue.emotion[candidates.item.numpy()]
     correction = correction or Correction.none(len(rankers.taxonomy))
-    asks = torch.zeros(len(row), dtype=torch.bool)
-    if goal is not None:
-        asks = torch.from_numpy(goal != "")
-    if goal is not None and bool(asks.any()):
+    asks = torch.zeros(len(row), dtype=torch.bool) if goal is None else torch.from_numpy(goal != "")
+    if goal is not None and asks.any():
         benefits = _asked(benefits, goal, consent, candidates, rankers)
     factor = np.where(consent[:, None], correction.factor[emotion + 1], 1.0)
     corrected, limits = candidates.engagement * torch.from_numpy(factor), rule.guard.of(rankers.catalogue, candidates.item, size)
