@@ -151,6 +151,12 @@ METHODS = (
         "what is lost",
     ),
     ("recbole.data.dataset:SequentialDataset", "build", "recbole_esmr.data.recbole.sequences:build", "one split for all models"),
+    (
+        "recbole.data.dataset:SequentialDataset",
+        "data_augmentation",
+        "recbole_esmr.data.recbole.histories:data_augmentation",
+        "histories are not kept for all rows",
+    ),
 )
 
 METRICS = (

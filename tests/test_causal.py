@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from linearmodels.iv import IV2SLS
 from scipy.stats import f
 
+from recbole_esmr.causal import linear
 from recbole_esmr.causal.analysis import analyse, warnings_of
 from recbole_esmr.causal.effects import Effect, Method, discounted, estimate_effects, judged, weigh_parts
 from recbole_esmr.causal.graph import domain_graph
@@ -140,7 +141,9 @@ def _clustered(treatments: int, seed=0):
 @pytest.mark.parametrize("within_person", [False, True])
 @pytest.mark.parametrize("instrumented", [False, True])
 @pytest.mark.parametrize("treatments", [1, 3])
-def test_estimate_and_clustered_covariance_equal_linearmodels(treatments, instrumented, within_person):
+@pytest.mark.parametrize("rows_at_once", [100_000, 7])
+def test_estimate_and_clustered_covariance_equal_linearmodels(treatments, instrumented, within_person, rows_at_once, monkeypatch):
+    monkeypatch.setattr(linear, "BLOCK", rows_at_once)
     y, x, w, person, z = _clustered(treatments)
     fit = fit_linear(y, x, w, person, z if instrumented else None, within_person)
     known = np.column_stack([np.eye(40)[person] if within_person else np.ones(len(y)), w])
@@ -151,6 +154,13 @@ def test_estimate_and_clustered_covariance_equal_linearmodels(treatments, instru
     assert np.allclose(fit.influence.T @ fit.influence, covariance, rtol=1e-9)
     assert np.allclose(fit.error, np.sqrt(np.diag(covariance)), rtol=1e-9)
     assert np.isinf(fit.strength).all() != instrumented
+
+
+def test_confounders_that_say_the_same_twice_change_nothing(monkeypatch):
+    y, x, w, person, z = _clustered(2)
+    alone = fit_linear(y, x, w, person, z).estimate
+    monkeypatch.setattr(linear, "BLOCK", 50)
+    assert np.allclose(fit_linear(y, x, np.column_stack([w, w[:, 0] * 3, w @ [1, 2]]), person, z).estimate, alone, rtol=1e-9)
 
 
 def test_the_strength_of_an_instrument_equals_linearmodels():

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from recbole.data.dataset import SequentialDataset
+from recbole.data.dataset import Dataset, SequentialDataset
+from recbole.data.interaction import Interaction
 
 from recbole_esmr.config import Config
 from recbole_esmr.data.dataset import ESMRDataset
 from recbole_esmr.data.history import History
+from recbole_esmr.data.recbole.histories import Histories
 from recbole_esmr.data.trace import TEST, TRAIN, VALID, split_days
 
 FILES = {
@@ -174,20 +177,61 @@ def test_a_day_with_a_held_out_interaction_is_held_out_whole(quick):
     assert train.trace is dataset.trace
 
 
-def test_augmentation_equals_recboles(quick):
-    """Our vectorised augmentation gives the very rows of RecBole's loop."""
-    config = Config("ESMR", "small", config_dict={**quick, "MAX_ITEM_LIST_LENGTH": 5})
-    ours = ESMRDataset(config)
-    theirs = ESMRDataset(config)
-    ours._change_feat_format()
-    ESMRDataset.data_augmentation, keep = SequentialDataset.data_augmentation, ESMRDataset.data_augmentation
-    try:
-        theirs._change_feat_format()
-    finally:
-        ESMRDataset.data_augmentation = keep
-    assert set(ours.inter_feat.columns) == set(theirs.inter_feat.columns)
-    for name in theirs.inter_feat.columns:
-        assert torch.equal(ours.inter_feat[name], theirs.inter_feat[name]), name
+def _augmented(dataset, by):
+    """The interactions of a data set with their histories, made by a function of the data set."""
+    Dataset._change_feat_format(dataset)
+    by(dataset)
+    return dataset.inter_feat
+
+
+@pytest.mark.parametrize("numbers", [[], ["watch_ratio"]])
+def test_histories_equal_recboles(quick, numbers):
+    """What is made when it is asked for is what RecBole's loop over the rows writes out, of every column and type."""
+    config = Config("ESMR", "small", config_dict={**quick, "MAX_ITEM_LIST_LENGTH": 5, "numerical_features": numbers})
+    ours = _augmented(ESMRDataset(config), lambda dataset: dataset.data_augmentation())
+    theirs = _augmented(ESMRDataset(config), SequentialDataset.data_augmentation.recboles_own)
+    assert isinstance(ours, Histories) and type(theirs) is Interaction
+    assert ours.columns == theirs.columns and len(ours) == len(theirs)
+    some = torch.tensor([0, 7, 3])
+    taken = ours[some][[2, 0]]
+    for name in theirs.columns:
+        assert torch.equal(ours[name], theirs[name]), name
+        assert torch.equal(taken[name], theirs[name][[3, 0]]), name
+        assert torch.equal(ours[2:9][name], theirs[2:9][name]), name
+    assert {name: column.tolist() for name, column in ours.numpy().items()} == {
+        name: column.tolist() for name, column in theirs.numpy().items()
+    }
+
+
+def test_histories_can_be_written_to_as_recboles(quick):
+    rows = _augmented(ESMRDataset(Config("ESMR", "small", config_dict=quick)), lambda dataset: dataset.data_augmentation())
+    user, items = rows["user_id"], rows["item_id_list"]
+    rows["more"] = torch.arange(len(rows))
+    rows.update(Interaction({"watch_ratio": torch.zeros(len(rows))}))
+    rows.drop("timestamp_list")
+    rows._reindex(torch.arange(len(rows) - 1, -1, -1))
+    assert "timestamp_list" not in rows and "more" in rows.columns and not rows["watch_ratio"].any()
+    assert torch.equal(rows["user_id"], user.flip(0)) and torch.equal(rows["item_id_list"], items.flip(0))
+    assert rows["more"][0] == len(rows) - 1 and len(rows[rows["more"] < 4]) == 4
+    with pytest.raises(KeyError):
+        rows["timestamp_list"]
+
+
+def test_all_that_rows_and_histories_hold_is_found(quick):
+    rows = _augmented(ESMRDataset(Config("ESMR", "small", config_dict=quick)), lambda dataset: dataset.data_augmentation())
+    some = rows[torch.tensor([5, 40, 41])]
+    held = torch.cat(
+        [some["item_id"], *(row[:size] for row, size in zip(some["item_id_list"], some["item_length"], strict=True))]
+    )
+    assert set(some.reached("item_id").tolist()) == set(held.tolist()) and len(some.reached("item_id")) < len(held)
+
+
+def test_no_list_is_kept_of_a_log(quick):
+    """A row costs three numbers, however long its history is."""
+    train, *_ = ESMRDataset(Config("ESMR", "small", config_dict={**quick, "MAX_ITEM_LIST_LENGTH": 5000})).build()
+    assert train.inter_feat["item_id_list"].shape == (len(train.inter_feat), 5000)
+    kept = gc.get_objects()
+    assert max(len(thing.flatten()) for thing in kept if isinstance(thing, torch.Tensor)) < 1_000_000
 
 
 def test_days_stay_days_when_all_is_scaled(quick):

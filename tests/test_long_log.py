@@ -14,7 +14,8 @@ from recbole_esmr.config import Config
 from recbole_esmr.data.dataset import load_data
 from recbole_esmr.data.sparse_days import SparseDays
 from recbole_esmr.data.trace import TRAIN
-from recbole_esmr.model.beliefs import believe
+from recbole_esmr.data.user_days import shifted
+from recbole_esmr.model.beliefs import believe, foretold
 from recbole_esmr.model.days import day_labels, days_in
 from recbole_esmr.model.emotion_encoder import EmotionEncoder, people_at_once
 from recbole_esmr.model.engagement_ranker import EngagementFeatures
@@ -140,6 +141,9 @@ def test_an_encoder_learns_and_believes_the_same_from_the_known_days_alone(both,
     for name, weight in encoders[0].state_dict().items():
         assert torch.allclose(weight.float(), encoders[1].state_dict()[name].float(), atol=1e-3), name
     beliefs = [believe(encoders[0], x.trace, x.taxonomy, 1) for x in both]  # of one encoder: only the reading differs
+    for x, believed in zip(both, beliefs, strict=True):
+        alone = foretold(encoders[0], x.trace, 1)
+        assert alone.any() and np.allclose(alone, shifted(believed.state.mean.numpy(), 1, 0.0), atol=1e-6)
     user, day = dense.trace.known.nonzero()
     later = day > 0
     for where in ((user, day), (user[later], day[later] - 1)):

@@ -68,6 +68,7 @@ DOORS = {
     "records.py",
     "data/dataset.py",
     "data/recbole/filtering.py",
+    "data/recbole/histories.py",
     "data/recbole/loading.py",
     "data/recbole/sequences.py",
     "evaluator/by_person.py",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from recbole_esmr.errors import IdentificationError
+
+BLOCK = 100_000
+"""Rows that are worked on at once."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,8 @@ def fit_linear(
     if within_person:
         everything, known = (within(value, group) for value in (everything, known[:, 1:]))
     if known.shape[1]:
-        known = known / np.maximum(np.abs(known).max(axis=0), 1e-12)
-        everything = everything - known @ np.linalg.lstsq(known, everything, rcond=None)[0]
+        known /= np.maximum(np.abs(known).max(axis=0), 1e-12)
+        _clear(everything, known)
     k = treatments.shape[1]
     y, x, z = everything[:, 0], everything[:, 1 : k + 1], everything[:, k + 1 :]
     scale = np.linalg.norm(z, axis=0) * np.linalg.norm(x, axis=0)
@@ -105,6 +109,22 @@ def fit_linear(
         spread = _group_sum(cleaned * (x - cleaned * slope), group, people)
         strength = (slope * (cleaned**2).sum(axis=0)) ** 2 / (correction * (spread**2).sum(axis=0))
     return LinearFit(estimate, influence, np.sqrt((influence**2).sum(axis=0)), cleaned, y, strength, people)
+
+
+def _clear(value: np.ndarray, known: np.ndarray) -> None:
+    """Take from each column of ``value`` (N, k) what least squares on ``known`` (N, m) explains, in place and part by part.
+
+    A triangle of all rows is made of the triangles of their parts (Demmel, Grigori, Hoemmen and Langou 2012), so no copy of the
+    rows is needed, and nothing is squared as in the normal equations.
+    """
+    rows, m = known.shape
+    triangle: Any = np.zeros((0, m + value.shape[1]))
+    parts = [slice(start, start + BLOCK) for start in range(0, rows, BLOCK)]
+    for part in parts:
+        triangle = np.linalg.qr(np.vstack([triangle, np.hstack([known[part], value[part]])]), mode="r")
+    slope = np.linalg.lstsq(triangle[:m, :m], triangle[:m, m:], rcond=float(np.finfo(float).eps) * max(rows, m))[0]
+    for part in parts:
+        value[part] -= known[part] @ slope
 
 
 def apart(value: np.ndarray, known: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:

@@ -11,7 +11,6 @@ import torch
 from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 from recbole.data.dataset import SequentialDataset
-from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType, init_logger, init_seed
 
 from recbole_esmr.data.catalogue import load_catalogue
@@ -22,11 +21,10 @@ from recbole_esmr.data.item_past import ItemPast
 from recbole_esmr.data.log import Log
 from recbole_esmr.data.moments import Moments
 from recbole_esmr.data.proxy import label_by_behaviour
-from recbole_esmr.data.reading.consent import Consent
+from recbole_esmr.data.reading.atomic import AtomicFile, read_atomic_file
 from recbole_esmr.data.reading.felt import felt_names
-from recbole_esmr.data.reading.partners import Partners
 from recbole_esmr.data.reading.records import read_records
-from recbole_esmr.data.reading.schema import SCHEMA, read_atomic
+from recbole_esmr.data.reading.schema import SCHEMA, checked
 from recbole_esmr.data.trace import TRAIN, Trace, make_trace, split_days
 from recbole_esmr.data.window import first_day_read, memory_of_days, require_memory
 from recbole_esmr.emotion import load_taxonomy
@@ -73,6 +71,8 @@ class ESMRDataset(SequentialDataset):
         moments: what was felt before and after items; none where nobody was asked.
         history: what was watched before a day.
         past: what the days before say of each item.
+        partners: how the ids of the files fit those of the interactions.
+        consent: who consents to their days being read.
 
     Raises:
         DataError: a file that breaks the schema, or no emotion anywhere; the message names file, line, column and mend.
@@ -80,6 +80,8 @@ class ESMRDataset(SequentialDataset):
 
     inter_feat: Any  # RecBole: a DataFrame while loading, an Interaction after
     reads_moments = True
+    file_read: AtomicFile | None = None
+    """The file that is being loaded, read and checked."""
 
     def __init__(self, config: Config) -> None:
         self.taxonomy = load_taxonomy(config["emotion_taxonomy"])
@@ -102,8 +104,11 @@ class ESMRDataset(SequentialDataset):
     def _load_feat(self, filepath, source):
         suffix = source.value if isinstance(source, FeatureSource) else source
         if suffix in SCHEMA:
-            read_atomic(filepath, suffix, self.config, self.taxonomy)
-        return super()._load_feat(filepath, source)
+            self.file_read = read_atomic_file(filepath, self.config)
+            checked(self.file_read, suffix, self.config, self.taxonomy)
+        feat = super()._load_feat(filepath, source)
+        self.file_read = None
+        return feat
 
     def _load_data(self, token, dataset_path):
         super()._load_data(token, dataset_path)
@@ -178,12 +183,15 @@ class ESMRDataset(SequentialDataset):
         for a recommender to train on. Items that the filters removed have a number beyond RecBole's while the trace is made.
         """
         config, records = self.config, self._records
+        self.partners, self.consent, people = records.partners, records.consent, records.people
+        named = {"views": records.views, "shown": records.shown, "reports": records.reports}
+        frames = {name: frame for name, frame in named.items() if frame is not None}
+        del self._records, records, named  # as long as the log, and not needed once ids are numbers
         users, items = self.field2token_id[self.uid_field], self.field2token_id[self.iid_field]
-        seen = [frame["item"] for frame in (records.views, records.shown) if frame is not None]
-        beyond = pd.Index(pd.concat(seen).unique()).difference(list(items), sort=False)
+        seen = pd.concat([frame["item"] for name, frame in frames.items() if name != "reports"]).unique()
+        beyond = pd.Index(seen).difference(list(items), sort=False)
         numbers = items | {token: len(self.field2id_token[self.iid_field]) + place for place, token in enumerate(beyond)}
-        frames = {"views": records.views, "shown": records.shown, "reports": records.reports}
-        rows = {name: _numbered(frame, users, numbers) for name, frame in frames.items() if frame is not None}
+        rows = {name: _numbered(frames.pop(name), users, numbers) for name in list(frames)}
         first, last = self._calendar(pd.concat([frame["day"] for frame in rows.values()]))
         begin = first_day_read(first, last, config["max_days"])
         days, early = last - begin + 1, begin - first
@@ -192,14 +200,16 @@ class ESMRDataset(SequentialDataset):
                 f"max_days: the last {days:,} of {early + days:,} days are read as days. What was watched before them stays in "
                 "people's histories, in the counts of items and in what the retriever learns from."
             )
-        rows = {name: frame.assign(day=frame["day"].astype(int) - begin) for name, frame in rows.items()}
+        for frame in rows.values():
+            frame["day"] = frame["day"].astype(int) - begin
         views, shown, reports = rows["views"], rows.get("shown"), rows.get("reports")
         self.moments = Moments.of(views[views["day"] >= 0])
         reports = None if reports is None else reports[reports["day"] >= 0]
         ever = Seen(
-            make_impressions(shown, views.sort_values(["user", "day"], kind="stable")),
+            make_impressions(shown, views),
             load_catalogue(self, self.taxonomy, beyond),
         )
+        del rows, views, shown
         self.past = ItemPast.of(
             ever.first(self.item_num).impressions, self.item_num, days, known=not config["days_are_steps"], early=early
         )
@@ -213,7 +223,7 @@ class ESMRDataset(SequentialDataset):
         self.history = History(user, day, item, days, longest=longest, early=early)
         needed = memory_of_days(self.user_num, days, self.seen.impressions, reports, self.seen.catalogue, self.taxonomy)
         require_memory(self.dataset_name, self.user_num - 1, days, needed, config["memory_limit"])
-        profile, consent = self._people()
+        profile, consent = self._people(people)
         self.trace: Trace = make_trace(
             first_day=begin,
             days=days,
@@ -236,16 +246,6 @@ class ESMRDataset(SequentialDataset):
             self.logger.warning(f"No emotion in {self.dataset_name}.day: the engagement ranking is never re-ranked.")
 
     @property
-    def partners(self) -> tuple[Partners, ...]:
-        """How the ids of the files fit those of the interactions."""
-        return self._records.partners
-
-    @property
-    def consent(self) -> Consent:
-        """Who consents to their days being read."""
-        return self._records.consent
-
-    @property
     def log(self) -> Log:
         """All of it: every person by RecBole's internal id."""
         return Log(np.arange(self.user_num), self.trace, self.impressions, self.history, self.past)
@@ -264,9 +264,9 @@ class ESMRDataset(SequentialDataset):
             )
         return int(known[0]), int(known[-1])
 
-    def _people(self) -> tuple[tuple[np.ndarray, tuple[str, ...]], np.ndarray]:
+    def _people(self, people: pd.DataFrame) -> tuple[tuple[np.ndarray, tuple[str, ...]], np.ndarray]:
         """Profile codes with their names, and consent, (U,) each."""
-        people = _numbered(self._records.people, self.field2token_id[self.uid_field], {})
+        people = _numbered(people, self.field2token_id[self.uid_field], {})
         profile, consent = np.full(self.user_num, -1), np.ones(self.user_num, dtype=bool)
         names = pd.Index(people["profile"].unique()).difference([""])  # sorted, whatever order the lines of .user have
         if self.config.known_ids is not None:
@@ -279,34 +279,6 @@ class ESMRDataset(SequentialDataset):
     def _benchmark_presets(self):
         if self.iid_field + self.config["LIST_SUFFIX"] in self.inter_feat:
             super()._benchmark_presets()
-
-    def data_augmentation(self):
-        """RecBole's augmentation (each interaction is the target of those before it), without its loop over rows.
-
-        Row *n* holds the last ``MAX_ITEM_LIST_LENGTH`` interactions of the same user before interaction *n*; the first
-        interaction of each user is nobody's target.
-        """
-        self._aug_presets()
-        self._check_field("uid_field", "time_field")
-        longest = self.max_item_list_len
-        user = self.inter_feat[self.uid_field].numpy()
-        row = np.arange(len(user))
-        first = np.maximum.accumulate(np.where(np.append(True, user[1:] != user[:-1]), row, 0))
-        target = row[row > first]
-        start = np.maximum(first[target], target - longest)
-        length = target - start
-        place = start[:, None] + np.arange(longest)
-        inside = torch.from_numpy(place < target[:, None])
-        place = torch.from_numpy(np.minimum(place, len(user) - 1))
-        lists = {self.item_list_length_field: torch.from_numpy(length)}
-        for name in self.inter_feat:
-            if name != self.uid_field:
-                value = self.inter_feat[name][place]
-                keep = inside.reshape(inside.shape + (1,) * (value.dim() - 2))
-                lists[getattr(self, f"{name}_list_field")] = torch.where(keep, value, torch.zeros_like(value))
-        rows = self.inter_feat[target]
-        rows.update(Interaction(lists))
-        self.inter_feat = rows
 
     def build(self):
         """Split as RecBole does, and give every user-day its part: a day with a held-out interaction is held out whole."""

@@ -68,7 +68,8 @@ class Seen:
 
     def first(self, items: int) -> Seen:
         """Of the first so many items alone."""
-        return Seen(self.impressions.take(self.impressions.item < items), self.catalogue.first(items))
+        known = self.impressions.item < items
+        return Seen(self.impressions if known.all() else self.impressions.take(known), self.catalogue.first(items))
 
 
 def make_impressions(shown: pd.DataFrame | None, watched: pd.DataFrame) -> Impressions:
@@ -83,21 +84,33 @@ def make_impressions(shown: pd.DataFrame | None, watched: pd.DataFrame) -> Impre
         the impressions. A user, day and item that is shown more than once gets the mean watch ratio of its views; one that was
         watched and has no view, the mean of all views.
     """
+    rows = watched if shown is None else shown
+    position = () if shown is None else (shown["position"].to_numpy(),)
+    order = np.lexsort((*position, rows["day"].to_numpy(), rows["user"].to_numpy()))  # rows that are alike keep their order
+    user, day, item = (rows[name].to_numpy(np.int64)[order] for name in ("user", "day", "item"))
     if shown is None:
-        rows = watched.assign(label=1, propensity=np.nan)
+        label, ratio = np.ones(len(order), dtype=np.int64), watched["watch_ratio"].to_numpy(float)[order]
+        propensity = np.full(len(order), np.nan)
     else:
+        label, propensity = shown["label"].to_numpy(np.int64)[order], shown["propensity"].to_numpy(float)[order]
         usual = watched["watch_ratio"].mean()  # of what was watched and has no view to say how long
-        ratio = watched.groupby(["user", "day", "item"], as_index=False)["watch_ratio"].mean()
-        rows = shown.sort_values(["user", "day", "position"], kind="stable")
-        rows = rows.merge(ratio, on=["user", "day", "item"], how="left", sort=False)
-        rows["watch_ratio"] = np.where(rows["label"] == 1, rows["watch_ratio"].fillna(usual), 0.0)
-    rows = rows.sort_values(["user", "day"], kind="stable")
-    return Impressions(
-        user=rows["user"].to_numpy(np.int64),
-        day=rows["day"].to_numpy(np.int64),
-        item=rows["item"].to_numpy(np.int64),
-        label=rows["label"].to_numpy(np.int64),
-        watch_ratio=rows["watch_ratio"].to_numpy(float),
-        propensity=rows["propensity"].to_numpy(float),
-        has_skips=bool((rows["label"] == 0).any()),
-    )
+        ratio = np.where(label == 1, _watch_ratios(watched, user, day, item, usual), 0.0)
+    return Impressions(user, day, item, label, ratio, propensity, has_skips=bool((label == 0).any()))
+
+
+def _watch_ratios(watched: pd.DataFrame, user: np.ndarray, day: np.ndarray, item: np.ndarray, usual: float) -> np.ndarray:
+    """The mean watch ratio of the views of each user, day and item, (N,); ``usual`` where there is none."""
+    view = tuple(watched[name].to_numpy(np.int64) for name in ("user", "day", "item"))
+    first = min(int(days.min(initial=0)) for days in (view[1], day))
+    days, items = (1 + max(int(part.max(initial=0)) for part in parts) for parts in ((view[1], day), (view[2], item)))
+
+    def key(user: np.ndarray, day: np.ndarray, item: np.ndarray) -> np.ndarray:
+        return (user * (days - first) + day - first) * items + item
+
+    viewed, row = np.unique(key(*view), return_inverse=True)
+    total = np.bincount(row.reshape(-1), weights=watched["watch_ratio"].to_numpy(float))
+    ratio = np.append(total / np.bincount(row.reshape(-1)), usual)
+    asked = key(user, day, item)
+    place = np.searchsorted(viewed, asked)
+    found = np.append(viewed, -1)[place] == asked
+    return ratio[np.where(found, place, len(viewed))]

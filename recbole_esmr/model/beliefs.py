@@ -127,6 +127,23 @@ def nothing_believed(encoder: EmotionEncoder, trace: Trace) -> Beliefs:
     )
 
 
+def foretold(encoder: EmotionEncoder, trace: Trace, after: int = 7) -> np.ndarray:
+    """Each day's valence as forecast the evening before, (U, D); 0 on the first day, and where nothing is believed.
+
+    It is :func:`believe`'s ``state.mean``, a few people after another, and nothing else of what is believed is held.
+    """
+    mean = np.zeros(trace.valence.shape)
+    if encoder.fitted or trace.has_emotion:
+        for people in trace.blocks():
+            some = trace.of(people)
+            if trace.long:
+                row, day, state = _evenings(encoder, some, _kept(some, after)[1])
+                mean[people[row], day] = state.mean.numpy()
+            else:
+                mean[people] = encoder.encode(some).mean.numpy()
+    return shifted(mean, 1, 0.0)
+
+
 def believe_long(
     encoder: EmotionEncoder, trace: Trace, taxonomy: Taxonomy, after: int, asked: tuple[np.ndarray, np.ndarray] | None
 ) -> Beliefs:
@@ -138,15 +155,25 @@ def believe_long(
     return _stacked([_of_block(encoder, trace.of(people), taxonomy, after, extra[people, 1:]) for people in trace.blocks()])
 
 
-def _of_block(encoder: EmotionEncoder, trace: Trace, taxonomy: Taxonomy, after: int, extra: np.ndarray) -> Beliefs:
-    """Of some people of a long trace; ``extra`` (P, D) are evenings to keep beside those around the known days."""
-    known, shape = trace.known, (trace.users, trace.days)
+def _kept(trace: Trace, after: int) -> tuple[np.ndarray, np.ndarray]:
+    """(P, D) bool each: the known days of a long trace and the ``after`` days that follow; these and the day before them."""
+    known = trace.known
     near = window_sum(known.astype(np.int32), max(after, 1) + 1) > 0
-    kept = near | shifted(known, -1, False) | extra
+    return near, near | shifted(known, -1, False)
+
+
+def _evenings(encoder: EmotionEncoder, trace: Trace, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray, DayState]:
+    """Row, day and state of the N evenings in a mask (P, D)."""
     days = days_in(kept)
     row, place = np.nonzero(days >= 0)
-    day = days[row, place]
-    state = DayState(*(value[row, place] for value in encoder.encode(trace, days=days).values()))
+    return row, days[row, place], DayState(*(value[row, place] for value in encoder.encode(trace, days=days).values()))
+
+
+def _of_block(encoder: EmotionEncoder, trace: Trace, taxonomy: Taxonomy, after: int, extra: np.ndarray) -> Beliefs:
+    """Of some people of a long trace; ``extra`` (P, D) are evenings to keep beside those around the known days."""
+    near, kept = _kept(trace, after)
+    kept, shape = kept | extra, (trace.users, trace.days)
+    row, day, state = _evenings(encoder, trace, kept)
 
     def every(value: Any, fill: float) -> np.ndarray:
         table = np.full(shape, fill, dtype=value.dtype)

@@ -20,7 +20,7 @@ from recbole_esmr.data.dataset import ESMRDataset
 from recbole_esmr.data.log import Log
 from recbole_esmr.data.trace import BLOCK, TRAIN
 from recbole_esmr.errors import ConfigError
-from recbole_esmr.model.beliefs import Beliefs, believe
+from recbole_esmr.model.beliefs import Beliefs, believe, foretold
 from recbole_esmr.model.cold_items import require_same_embeddings
 from recbole_esmr.model.days import day_labels
 from recbole_esmr.model.emotion_encoder import encoder_loss
@@ -125,6 +125,10 @@ class ESMR(SequentialRecommender):
     def beliefs(self) -> Beliefs:
         """What is believed of everybody, on the mornings that training and reports ask for."""
         return self._believe(self.log, *self.log.history.days)
+
+    def foretold(self) -> np.ndarray:
+        """Everybody's valence of each day as forecast the evening before, (U, D)."""
+        return foretold(self.encoder, self.log.trace, self.settings.reranker.return_days)
 
     def _believe(self, log: Log, row: np.ndarray, day: np.ndarray) -> Beliefs:
         """What is believed of the people of a log, the mornings of these rows and days included."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_esmr.data.log import Log
+from recbole_esmr.data.recbole.histories import Histories
 from recbole_esmr.model.cold_items import ColdItems
 from recbole_esmr.model.scoring import ItemScores
 from recbole_esmr.settings import setting
@@ -128,8 +129,10 @@ def _watched(dataset: Dataset, items: int) -> Tensor:
     rows = dataset.inter_feat
     lists = dataset.iid_field + str(dataset.config["LIST_SUFFIX"])
     found = torch.zeros(items, dtype=torch.bool)
-    for name in (dataset.iid_field, lists):
-        if name in rows:
+    if isinstance(rows, Histories):
+        found[rows.reached(dataset.iid_field)] = True
+    else:
+        for name in {dataset.iid_field, lists} & set(rows):
             found[torch.as_tensor(np.asarray(rows[name])).long().flatten()] = True
     found[0] = False
     return found

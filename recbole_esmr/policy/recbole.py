@@ -76,9 +76,10 @@ class RecBolePolicy:
         user = rows[data.uid_field].numpy()
         order = np.lexsort((rows[data.time_field].numpy(), user))
         last = order[np.append(user[order][1:] != user[order][:-1], True)]
-        table[user[last]] = rows[data.item_id_list_field].numpy()[last, : self._longest]
-        count[user[last]] = rows[data.item_list_length_field].numpy()[last]
-        target = rows[data.iid_field].numpy()[last][:, None]
+        latest = rows[torch.from_numpy(last)]
+        table[user[last]] = latest[data.item_id_list_field].numpy()[:, : self._longest]
+        count[user[last]] = latest[data.item_list_length_field].numpy()
+        target = latest[data.iid_field].numpy()[:, None]
         table[user[last]], count[user[last]] = _appended(
             table[user[last]], count[user[last]], target, np.ones(len(last), dtype=int)
         )

@@ -16,7 +16,6 @@ from recbole_esmr.data.dataset import ESMRDataset
 from recbole_esmr.data.impressions import Seen
 from recbole_esmr.data.log import Log
 from recbole_esmr.data.trace import TRAIN, VALID
-from recbole_esmr.data.user_days import shifted
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.model.learned import CAUSAL, ENCODER, ENGAGEMENT, FINAL, RERANKER, STAGES, Learned
 from recbole_esmr.model.retriever import Retriever
@@ -155,15 +154,15 @@ class ESMRTrainer(SafeCheckpoints):
         return True
 
     def _fit_effects(self, seen: Seen, show_progress: bool, progress: Progress) -> bool:
-        (log, beliefs, rankers), kind = self.model.parts(), self._settings.reward.kind
-        use, settings = log.trace.role <= VALID, self._settings.causal
+        trace, kind, settings = self._log.trace, self._settings.reward.kind, self._settings.causal
+        use = trace.role <= VALID
         question = causal_question(
-            log.trace, seen, rankers.taxonomy.labels, settings, self._seed, use, self._settings.reranker.discount,
-            forecast=shifted(beliefs.state.mean.numpy(), 1, 0.0),
+            trace, seen, self.model.taxonomy.labels, settings, self._seed, use, self._settings.reranker.discount,
+            forecast=self.model.foretold(),
         )  # fmt: skip
         found = answers(question, settings, show_progress, progress)
         causal = found.as_dict()
-        responses = learn_responses(question[0], causal["effects"], log.trace, use)
+        responses = learn_responses(question[0], causal["effects"], trace, use)
         price = {"elasticity": responses.elasticity, "mood_cost": responses.mood_cost}
         diagnostics = {**self._learned.diagnostics, "price": price}
         self._learned = replace(self._learned, causal=causal, responses=responses, diagnostics=diagnostics)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import codecs
-import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from recbole_esmr.data.reading.raw import raw_bytes
+from recbole_esmr.data.reading.lines import Lines, by_value, joined
+from recbole_esmr.data.reading.texts import text_parts
 from recbole_esmr.data.reading.times import days_of_dates, days_of_seconds, has_offset, seconds_of_dates
 from recbole_esmr.errors import DataError, plain
 
@@ -104,11 +104,16 @@ def read_atomic_file(path: str | Path, config: Mapping[str, object], surplus: Ca
         DataError: no such file, another encoding, a header that is not ``name:type``, or a line with more or fewer cells.
     """
     path, separator = Path(path), str(config["field_separator"])
-    head, _, body = _text_of(path, _encoding(config)).partition("\n")
+    texts = text_parts(path, _encoding(config))
+    head, _, body = next(texts, "").partition("\n")
     if not head:
         raise DataError(f"{path}: is empty. The first line holds the columns as name:type.")
     types = _types(path, head, separator)
-    return AtomicFile(path, types, _cells(path, body, list(types), separator, surplus))
+    lines = Lines(path, list(types), separator, refuse_surplus=surplus is None)
+    text = joined([lines.cells(part) for part in chain([body], texts)])
+    if surplus is not None and lines.surplus:
+        surplus(lines.surplus)
+    return AtomicFile(path, types, text)
 
 
 def read_header(path: str | Path, config: Mapping[str, object]) -> dict[str, str]:
@@ -121,41 +126,12 @@ def read_header(path: str | Path, config: Mapping[str, object]) -> dict[str, str
     Raises:
         DataError: another encoding, or a header that is not ``name:type``.
     """
-    head = _text_of(Path(path), _encoding(config), _HEADER_BYTES).partition("\n")[0]
+    head = next(text_parts(Path(path), _encoding(config), _HEADER_BYTES), "").partition("\n")[0]
     return _types(Path(path), head, str(config["field_separator"]))
 
 
 def _encoding(config: Mapping[str, object]) -> str:
     return str(config["encoding"] or "utf-8") if "encoding" in config else "utf-8"
-
-
-def _text_of(path: Path, encoding: str, size: int = -1) -> str:
-    """The text of the first ``size`` bytes of a file, of all where it is -1, each line end a newline."""
-    raw = raw_bytes(path, "A data set NAME lies in a folder NAME with NAME.inter in it.", size)
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding = "utf-16"
-    try:
-        known = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
-        io.TextIOWrapper(io.BytesIO(), encoding=known)  # refuses Python's codecs that make no text
-        decoder = codecs.getincrementaldecoder(known)()
-        text = decoder.decode(raw, final=size < 0)  # the last character may be cut in two
-    except LookupError as error:
-        raise DataError(f"encoding: '{encoding}' is none that Python knows. Give utf-8, latin-1, cp1252 or utf-16.") from error
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}, line {line}: is not {encoding.upper()} (byte {error.start}). Save the file as UTF-8, or set `encoding` to "
-            "what it is, for example encoding: latin-1."
-        ) from error
-    except UnicodeError as error:
-        raise DataError(f"{path}: is not {encoding.upper()} ({error}). Set `encoding` to what it is.") from error
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if "\x00" in text:
-        line = text.count("\n", 0, text.index("\x00")) + 1
-        raise DataError(
-            f"{path}, line {line}: holds a NUL character. If the file is UTF-16, set encoding: utf-16-le; else mend it."
-        )
-    return text
 
 
 def _types(path: Path, head: str, separator: str) -> dict[str, str]:
@@ -180,53 +156,13 @@ def _types(path: Path, head: str, separator: str) -> dict[str, str]:
     return types
 
 
-def _cells(path: Path, body: str, names: list[str], separator: str, surplus: Callable[[str], None] | None = None) -> pd.DataFrame:
-    """The cells of the lines after the header; empty lines are left out, but count as lines."""
-    if len(separator) > 1:
-        body, separator = body.replace(separator, "\x1f"), "\x1f"
-    raw = np.frombuffer(body.encode("utf-8", "surrogatepass"), dtype=np.uint8)
-    ends = np.flatnonzero(raw == ord("\n"))
-    starts, ends = np.append(0, ends + 1), np.append(ends, len(raw))
-    inside = np.searchsorted(starts, np.flatnonzero(raw == ord(separator)), side="right") - 1
-    cells = np.bincount(inside, minlength=len(starts)) + 1
-    filled = ends > starts
-    more, ragged = filled & (cells > len(names)), filled & (cells != len(names))
-    if surplus is not None and more.any():
-        surplus(
-            f"{path}, line {int(more.argmax()) + 2}: has more cells than the header, as {int(more.sum())} of {int(filled.sum())} "
-            "lines have. The cells beyond it are left out."
-        )
-        ragged &= ~more
-    if ragged.any():
-        at = int(ragged.argmax())
-        raise DataError(
-            f"{path}, line {at + 2}: has {cells[at]} cells and the header {len(names)}. Cells are separated by {separator!r}; "
-            "mend the line."
-        )
-    if not filled.any():
-        return pd.DataFrame(columns=names, dtype=object)
-    text = pd.read_csv(
-        io.StringIO("\ufeff" + body, newline=""),  # pandas takes one mark away, even where it is the beginning of an id
-        sep=separator,
-        names=names,
-        usecols=range(len(names)),
-        dtype=str,
-        na_filter=False,
-        quoting=3,  # QUOTE_NONE
-        skip_blank_lines=False,
-        index_col=False,
-    )
-    text.index = pd.RangeIndex(2, 2 + len(text))
-    return text[filled[: len(text)]]
-
-
 def numbers(path: Path, text: pd.Series) -> pd.Series:
     """A column of text as numbers, (N,) float; NaN where a cell is empty or says that nothing is known.
 
     Raises:
         DataError: a cell is something else, not finite, or beyond :data:`LARGEST`.
     """
-    found = pd.to_numeric(text, errors="coerce").astype(float)
+    found = by_value(text, lambda texts: pd.to_numeric(texts, errors="coerce").astype(float))
     odd = ~(found.abs() <= LARGEST)
     if odd.any():
         wrong = odd & ~text.str.strip().str.lower().isin(NO_NUMBER)
@@ -267,7 +203,7 @@ def check_ids(path: Path, text: pd.Series, nobody: Callable[[str], None] | None 
     Raises:
         DataError: one is empty, or is ``[PAD]``, which is RecBole's name for its padding.
     """
-    empty = text.str.strip() == ""
+    empty = by_value(text, lambda texts: texts.str.strip() == "")
     if nobody is not None and empty.any():
         nobody(
             f"{path}, column '{text.name}': {int(empty.sum())} of {len(text)} rows have no id, line {empty.idxmax()} the first. "

@@ -6,10 +6,14 @@ import gzip
 import io
 import stat
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from recbole_esmr.errors import DataError
 from recbole_esmr.memory import GIB, free_memory
+
+PART = 1 << 24
+"""Bytes of a file that are worked on at once, where it is read in parts."""
 
 _COPIES = 8
 """How many times its size a text takes in memory while it is read, at least."""
@@ -25,38 +29,60 @@ _PACKED = {
 """How files begin that are no text."""
 
 
-def raw_bytes(path: Path, missing: str, size: int = -1) -> bytes:
+def raw_bytes(path: Path, missing: str) -> bytes:
     """What a file holds, unpacked where its name ends with ``.gz``.
 
     Args:
         path: of the file.
         missing: how to mend it that there is none, as a sentence.
-        size: bytes to read at most, -1 for all.
 
     Raises:
         DataError: no file lies there, it may not be read, it is no text, or it does not fit into memory.
+    """
+    packed = path.suffix == ".gz"
+    raw = b"".join(raw_parts(path, missing, text=not packed, room=True))
+    return _unpacked(path, raw) if packed else raw
+
+
+def raw_parts(path: Path, missing: str, size: int = PART, text: bool = True, room: bool = False) -> Iterator[bytes]:
+    """What a file holds, in parts of ``size`` bytes.
+
+    Args:
+        path: of the file.
+        missing: how to mend it that there is none, as a sentence.
+        size: bytes of a part.
+        text: whether an archive or a document is refused.
+        room: whether the whole of it must fit into memory.
+
+    Raises:
+        DataError: as :func:`raw_bytes`.
     """
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
             kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device, and no file"
             raise DataError(f"{path}: is {kind}. {missing}")
-        if size < 0:
+        if room:
             _require_room(path, path.stat().st_size)
         with path.open("rb") as file:
-            raw = file.read(size)
+            first = True
+            while part := file.read(size):
+                if first and text:
+                    _refuse_packed(path, part)
+                first = False
+                yield part
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # a NUL in a path is a ValueError
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path}: no such file. {missing}") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). {missing}") from error
-    if path.suffix == ".gz":
-        return _unpacked(path, raw)
+
+
+def _refuse_packed(path: Path, raw: bytes) -> None:
     for begins, what in _PACKED.items():
         if raw.startswith(begins):
             raise DataError(f"{path}: is {what}.")
-    return raw
 
 
 def _unpacked(path: Path, raw: bytes) -> bytes:

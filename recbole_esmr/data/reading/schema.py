@@ -137,7 +137,7 @@ def checked(file: AtomicFile, suffix: str, config: Mapping[str, object], taxonom
     Raises:
         DataError: the first thing that is wrong, with file, line, column, value and the mend.
     """
-    path, frame = file.path, file.text.copy()
+    path, frame = file.path, file.text.copy(deep=False)
     _check_header(file, suffix, config)
     consent = consent_field(config) if suffix == "user" else None
     for name, kind in file.types.items():

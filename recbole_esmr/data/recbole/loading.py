@@ -19,6 +19,7 @@ from recbole.utils import FeatureSource, FeatureType, ModelType
 from recbole_esmr.data.reading.atomic import AtomicFile, check_ids, read_atomic_file, refuse
 from recbole_esmr.data.reading.consent import answers, consent_field
 from recbole_esmr.data.reading.felt import felt_names
+from recbole_esmr.data.reading.lines import by_value
 from recbole_esmr.data.reading.schema import require_ids, require_rows
 from recbole_esmr.data.reading.times import FROM_1970, NO_TIMES, UNITS, not_a_time, unit_of
 from recbole_esmr.data.reading.zones import zone_of_rows
@@ -57,7 +58,7 @@ def load_feat(_: Callable[..., Any], dataset: Any, filepath: str, source: Any) -
     load, unload = dataset._get_load_and_unload_col(source)
     if load == set() and source not in _NEEDED:
         return None
-    file = read_atomic_file(filepath, dataset.config, _told(dataset))
+    file = getattr(dataset, "file_read", None) or read_atomic_file(filepath, dataset.config, _told(dataset))
     ids = {role: str(dataset.config[role]) for role in _IDS.get(source, ()) if dataset.config[role] is not None}
     require_ids(file, ids)
     if source in _IDS:
@@ -234,7 +235,9 @@ def _column(dataset: Any, file: AtomicFile, name: str) -> pd.Series:
     if kind == "token" and name in (dataset.uid_field, dataset.iid_field):
         check_ids(file.path, text, _told(dataset))
     if kind == "token":
-        return text.where(text.str.strip() != "" if name in (dataset.uid_field, dataset.iid_field) else text != "", np.nan)
+        if name in (dataset.uid_field, dataset.iid_field):
+            return text.where(by_value(text, lambda texts: texts.str.strip() != ""), np.nan)
+        return text.where(text != "", np.nan)
     separator = config["seq_separator"]
     parts = text.map(lambda cell: [part for part in cell.split(separator) if part])
     if kind == "float_seq":

@@ -16,6 +16,7 @@ import torch
 from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 
+from recbole_esmr.data.recbole.histories import before
 from recbole_esmr.errors import DataError
 from recbole_esmr.protocol import as_recbole
 
@@ -58,7 +59,8 @@ def build(_: Callable[..., Any], dataset: Any) -> list[Any]:
 def _split_places(dataset: Any, plain: Interaction) -> list[np.ndarray]:
     """The places of the interactions that RecBole's own split gives each part."""
     general = copy.copy(dataset)
-    general.inter_feat = Interaction({**plain.interaction, _PLACE: torch.arange(len(plain))})
+    asked = {dataset.uid_field, dataset.iid_field, dataset.time_field} & set(plain)
+    general.inter_feat = Interaction({**{name: plain[name] for name in asked}, _PLACE: torch.arange(len(plain))})
     general._change_feat_format = lambda: None  # its rows are ready, and are not to become histories
     general._drop_unused_col = lambda: None
     return [part.inter_feat[_PLACE].numpy() for part in super(SequentialDataset, general).build()]
@@ -81,22 +83,14 @@ def rows_to_answer(dataset: Any, user: np.ndarray) -> Interaction:
         B rows as RecBole makes them: the fields of the person's first test interaction (of the last one, without a test row), and
         the last ``MAX_ITEM_LIST_LENGTH`` interactions before it as lists.
     """
-    plain, longest = dataset.plain, dataset.max_item_list_len
+    plain = dataset.plain
     people = plain[dataset.uid_field].numpy()
     first, end = np.searchsorted(people, user), np.searchsorted(people, user, side="right")
     tested = np.bincount(people[dataset.plain_part == TEST], minlength=dataset.user_num)[user]
     history = end - tested  # by time, what is tested comes last
-    start = np.maximum(first, history - longest)
-    place = start[:, None] + np.arange(longest)
-    inside = torch.from_numpy(place < history[:, None])
-    last = len(people) - 1
-    past = torch.from_numpy(np.minimum(place, last))
-    rows = plain[torch.from_numpy(np.where(tested > 0, history, end - 1).clip(0, last))]
-    lists = {dataset.item_list_length_field: torch.from_numpy((history - start).clip(min=1))}
-    for name in plain:
-        if name != dataset.uid_field:
-            value = plain[name][past]
-            keep = inside.reshape(inside.shape + (1,) * (value.dim() - 2))
-            lists[getattr(dataset, f"{name}_list_field")] = torch.where(keep, value, torch.zeros_like(value))
-    rows.update(Interaction({**lists, dataset.uid_field: torch.from_numpy(user)}))
+    start = np.maximum(first, history - dataset.max_item_list_len)
+    row = np.where(tested > 0, history, end - 1).clip(0, len(people) - 1)
+    rows = before(dataset, plain, row, start, history - start)
+    rows[dataset.item_list_length_field] = torch.from_numpy((history - start).clip(min=1))
+    rows[dataset.uid_field] = torch.from_numpy(user)
     return dataset.join(rows)
