@@ -152,6 +152,13 @@ METHODS = (
     ),
     ("recbole.data.dataset:SequentialDataset", "build", "recbole_esmr.data.recbole.sequences:build", "one split for all models"),
     (
+        "recbole.sampler.sampler:AbstractSampler",
+        "sample_by_key_ids",
+        "recbole_esmr.data.recbole.sampling:sample_by_key_ids",
+        "the same draws, looked up at once",
+    ),
+    ("recbole.sampler.sampler:Sampler", "get_used_ids", "recbole_esmr.data.recbole.sampling:get_used_ids", "no set a person"),
+    (
         "recbole.data.dataset:SequentialDataset",
         "data_augmentation",
         "recbole_esmr.data.recbole.histories:data_augmentation",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from logging import getLogger
 from typing import Any
@@ -17,6 +16,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType, get_model
 from torch import Tensor
 
+from recbole_esmr.data.recbole.sampling import pairs_of
 from recbole_esmr.data.recbole.sequences import TEST, rows_to_answer, seen_before
 from recbole_esmr.errors import ConfigError, DataError, nearest
 
@@ -121,10 +121,8 @@ def _unasked(dataset: Any, sampler: Any, sequential: bool) -> scipy.sparse.csr_m
     """(U, I) what people had in the parts before, but for what is to be found."""
     if sequential:
         user, item = seen_before(dataset, _PARTS[getattr(sampler, "phase", None) or "test"])
-    else:  # RecBole's sets of items, a set a person
-        count = [len(items) for items in sampler.used_ids]
-        item = np.fromiter(itertools.chain.from_iterable(sampler.used_ids), dtype=np.int64, count=sum(count))
-        user = np.repeat(np.arange(len(count)), count)
+    else:
+        user, item = pairs_of(sampler.used_ids)
     had = _pairs(dataset, user, item)
     had -= had.multiply(_asked(dataset))
     had.eliminate_zeros()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from recbole.data.interaction import Interaction
@@ -16,6 +17,12 @@ from recbole_esmr.trainer.checkpointing import get_trainer
 if TYPE_CHECKING:
     from recbole.config import Config
 
+USUAL = 2048
+"""RecBole's ``train_batch_size`` where nobody has set one."""
+
+PEOPLE = 10_000
+"""People up to whom a batch is of that size."""
+
 
 def fit_retriever(retriever: Retriever, data: ESMRDataset, valid_data: Any, show_progress: bool, progress: Progress) -> None:
     """Train the retriever with RecBole's own trainer for it on rows of ``data``, early-stopped on the validation interactions.
@@ -23,15 +30,19 @@ def fit_retriever(retriever: Retriever, data: ESMRDataset, valid_data: Any, show
     It has its own loaders: in each of several processes it sees all of the data, and so becomes the same model.
     """
     config, data = retriever.config, _as_it_reads(data, retriever.config)
+    loading = copy(config)
+    loading.final_config_dict = {**config.final_config_dict, "train_batch_size": batch_size(config, data.user_num)}
     negatives = config["train_neg_sample_args"]
     sampler = _create_sampler(data, [data], negatives["distribution"], True, negatives["alpha"])
-    loader = get_dataloader(config, "train")(config, data, sampler.set_phase("train") if sampler else None, shuffle=True)
+    loader = get_dataloader(config, "train")(loading, data, sampler.set_phase("train") if sampler else None, shuffle=True)
     judge = None
     if valid_data and config["eval_type"] == EvaluatorType.RANKING:
         judged = _as_it_reads(valid_data._dataset, config)
         sampler = _create_sampler(data, [data, judged, judged], "uniform", config["repeatable"]).set_phase("valid")
         judge = get_dataloader(config, "valid")(config, judged, sampler, shuffle=False)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, retriever.model)
+    for group in trainer.optimizer.param_groups:
+        group |= {"fused": True} if "fused" in group else {}  # one pass over the weights instead of a dozen
     best = BestWeights(bigger=bool(config["valid_metric_bigger"]))
     trainer.progress, trainer.beside = progress, {"best": best}
 
@@ -45,6 +56,17 @@ def fit_retriever(retriever: Retriever, data: ESMRDataset, valid_data: Any, show
         for name in getattr(retriever.model, "other_parameter_name", ()):
             if name.startswith("restore_"):  # embeddings cached by RecBole's graph models
                 setattr(retriever.model, name, None)
+
+
+def batch_size(config: Config, people: int) -> int:
+    """Interactions in a batch: ``train_batch_size`` where somebody has set it.
+
+    A step of a general model costs as much as it has people, so batches of one size would make an epoch grow with their square.
+    From :data:`PEOPLE` people on a batch grows with them: an epoch has as many steps, and each holds as many of a person's rows.
+    """
+    asked = int(config["train_batch_size"])
+    grows = asked == USUAL and config["MODEL_TYPE"] == ModelType.GENERAL
+    return round(asked * max(people / PEOPLE, 1.0)) if grows else asked
 
 
 def _as_it_reads(data: ESMRDataset, config: Config) -> ESMRDataset:
