@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -18,7 +19,8 @@ import recbole_esmr.data.trace as trace_module
 from recbole_esmr.config import Config
 from recbole_esmr.data.dataset import load_data
 from recbole_esmr.data.history import History
-from recbole_esmr.data.window import first_day_read, require_memory
+from recbole_esmr.data.trace import DENSE
+from recbole_esmr.data.window import first_day_read, memory_of_days, require_memory
 from recbole_esmr.errors import ConfigError, DataError
 from recbole_esmr.model.esmr import ESMR
 from recbole_esmr.quick_start import run_recbole
@@ -177,3 +179,23 @@ def test_a_run_says_what_a_window_cuts(data_path, quick, caplog, monkeypatch, de
 
 SPLIT = {"group_by": "user", "order": "TO", "mode": "full"}
 """With large shares of each person's views held out, so that some lie before the window."""
+
+
+def test_the_memory_that_is_asked_for_grows_with_known_days_and_not_with_what_is_shown_on_them(data_path):
+    """A day on which twenty items were shown is one day; what is believed is held of some people at most."""
+    data = _data(data_path)
+    few, catalogue, taxonomy = data.seen.impressions, data.catalogue, data.taxonomy
+    many = few.take(np.repeat(np.arange(len(few)), 20))
+    reports = pd.DataFrame({"user": [1], "day": [1], "emotion": ["happy"], "valence": [0.5]})
+
+    def asked(people, impressions, believed):
+        return memory_of_days(people, 1000, impressions, reports, catalogue, taxonomy, believed)
+
+    assert len(few) < 10_000 < len(many), "so that the days are fewer than what was shown on them"
+    assert asked(10, many, 10) == asked(10, few, 10), "a small log is held whole"
+    people = 300
+    assert people * 1000 > DENSE and asked(people, many, people) > asked(people, few, people)
+    assert asked(people, many.take(np.tile(np.arange(len(many)), 30)), people) == asked(
+        people, many.take(np.tile(np.arange(len(many)), 60)), people
+    ), "never more than all days"
+    assert asked(people, many, 30) < asked(people, many, 300) == asked(people, many, 3000)

@@ -221,7 +221,9 @@ class ESMRDataset(SequentialDataset):
         user, day, item = (kept[name].to_numpy() for name in ("user", "day", "item"))
         longest = max(int(config["MAX_ITEM_LIST_LENGTH"] or 1), LATELY if self.catalogue.embeddings else 1)
         self.history = History(user, day, item, days, longest=longest, early=early)
-        needed = memory_of_days(self.user_num, days, self.seen.impressions, reports, self.seen.catalogue, self.taxonomy)
+        believed = max(int(config["ranker_people"]), int(config["reranker_people"]))
+        shown_to = self.seen.impressions, reports, self.seen.catalogue, self.taxonomy
+        needed = memory_of_days(self.user_num, days, *shown_to, believed)
         require_memory(self.dataset_name, self.user_num - 1, days, needed, config["memory_limit"])
         profile, consent = self._people(people)
         self.trace: Trace = make_trace(

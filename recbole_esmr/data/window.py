@@ -40,22 +40,24 @@ def first_day_read(first: int, last: int, max_days: int | None) -> int:
 
 
 def memory_of_days(
-    people: int, days: int, impressions: Impressions, user_days: pd.DataFrame | None, catalogue: Catalogue, taxonomy: Taxonomy
-) -> int:
+    people: int, days: int, impressions: Impressions, user_days: pd.DataFrame | None, catalogue: Catalogue, taxonomy: Taxonomy,
+    believed: int,
+) -> int:  # fmt: skip
     """About how many bytes a training holds at its peak for people's days, beside RecBole's own interactions.
 
     Args:
         people, days: U and D.
         impressions, user_days, catalogue, taxonomy: of which the days are made.
+        believed: of how many people at most all that is believed is held at once.
     """
     behaviour = 0 if user_days is None else len(user_days.columns)
     columns = behaviour + 7 + 2 * (len(taxonomy) + len(catalogue.categories))  # features, exposures and hours of a day
     reported = user_days is not None and bool((user_days["emotion"] != "").any() or user_days["valence"].notna().any())
-    if people * days <= DENSE:
-        return people * days * (DENSE_BYTES * columns + (BELIEVED_BYTES if reported else 0))
-    known = len(impressions) + (0 if user_days is None else len(user_days))
-    wide = DENSE_BYTES * columns + (BELIEVED_BYTES if reported else 0)
-    return people * days * (NARROW_REPORTED if reported else NARROW) + known * wide
+    cells = people * days
+    known = cells if cells <= DENSE else min(len(impressions) + (0 if user_days is None else len(user_days)), cells)
+    narrow = 0 if cells <= DENSE else NARROW_REPORTED if reported else NARROW
+    held = known * min(believed / max(people, 1), 1.0) if reported else 0
+    return int(cells * narrow + known * DENSE_BYTES * columns + held * BELIEVED_BYTES)
 
 
 def require_memory(dataset: str, people: int, days: int, needed: int, limit: float | None) -> None:
