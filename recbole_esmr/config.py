@@ -59,6 +59,9 @@ _SHARED = (
 )
 """RecBole's keys that the retriever's config takes from ESMR's."""
 
+USUAL_BATCH = 2048
+"""RecBole's ``train_batch_size`` where nobody has set one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ESMRSettings:
@@ -127,6 +130,8 @@ class Config(RecBoleConfig):
             )
         metric = str(self["valid_metric"]).split("@")[0]
         shared = {key: self[key] for key in _SHARED if self[key] is not None}
+        if "train_batch_size" not in self.external_config_dict and shared["train_batch_size"] == USUAL_BATCH:
+            del shared["train_batch_size"]  # nobody has set it
         folder = Path(str(self["data_path"])).resolve().parent
         values = shared | {"metrics": [metric], "data_path": str(folder)} | settings.retriever_config
         try:

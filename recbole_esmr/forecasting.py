@@ -49,7 +49,8 @@ def forecast(
     loaded = perf_counter()
     generator = torch.Generator().manual_seed(10 * seed + 1)
     fit_encoder(encoder, [trace], settings.encoder, generator, bool(config["show_progress"]))
-    emotion = emotion_report(trace, believe(encoder, trace, data.taxonomy), encoder, settings, seed)
+    judged = data.log.of_some(max(settings.ranker.people, settings.reranker.people)).trace
+    emotion = emotion_report(judged, believe(encoder, judged, data.taxonomy), encoder, settings, seed)
     if emotion is None:
         raise DataError(
             f"data set '{config['dataset']}': no report on a training day, or none on a test day, that has a day before it, so "

@@ -157,6 +157,12 @@ METHODS = (
         "recbole_esmr.data.recbole.sampling:sample_by_key_ids",
         "the same draws, looked up at once",
     ),
+    (
+        "recbole.sampler.sampler:RepeatableSampler",
+        "sample_by_user_ids",
+        "recbole_esmr.data.recbole.sampling:sample_beside",
+        "no set a row",
+    ),
     ("recbole.sampler.sampler:Sampler", "get_used_ids", "recbole_esmr.data.recbole.sampling:get_used_ids", "no set a person"),
     (
         "recbole.data.dataset:SequentialDataset",

@@ -204,7 +204,8 @@ def _esmr_report(model: Any, seed: int) -> dict[str, Any]:
         return {"emotion": None, "engagement": None, "causal": None, "policy": None}
     from recbole_esmr.evaluator.forecast import emotion_report
 
-    (log, beliefs, rankers), settings, learned = model.parts(), model.settings, model.learned
+    settings, learned = model.settings, model.learned
+    log, beliefs, rankers = model.parts(max(settings.ranker.people, settings.reranker.people))
     tested = (log.trace.role == TEST) & log.trace.present
     acted = rankers.acts & beliefs.gate(settings.serving.gate)[:, :-1][tested]
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gc
+import pickle
 import shutil
 
 import numpy as np
@@ -193,7 +193,7 @@ def test_histories_equal_recboles(quick, numbers):
     assert isinstance(ours, Histories) and type(theirs) is Interaction
     assert ours.columns == theirs.columns and len(ours) == len(theirs)
     some = torch.tensor([0, 7, 3])
-    taken = ours[some][[2, 0]]
+    taken = ours.at(some).at([2, 0])
     for name in theirs.columns:
         assert torch.equal(ours[name], theirs[name]), name
         assert torch.equal(taken[name], theirs[name][[3, 0]]), name
@@ -219,7 +219,7 @@ def test_histories_can_be_written_to_as_recboles(quick):
 
 def test_all_that_rows_and_histories_hold_is_found(quick):
     rows = _augmented(ESMRDataset(Config("ESMR", "small", config_dict=quick)), lambda dataset: dataset.data_augmentation())
-    some = rows[torch.tensor([5, 40, 41])]
+    some = rows.at(torch.tensor([5, 40, 41]))
     held = torch.cat(
         [some["item_id"], *(row[:size] for row, size in zip(some["item_id_list"], some["item_length"], strict=True))]
     )
@@ -227,11 +227,16 @@ def test_all_that_rows_and_histories_hold_is_found(quick):
 
 
 def test_no_list_is_kept_of_a_log(quick):
-    """A row costs three numbers, however long its history is."""
-    train, *_ = ESMRDataset(Config("ESMR", "small", config_dict={**quick, "MAX_ITEM_LIST_LENGTH": 5000})).build()
-    assert train.inter_feat["item_id_list"].shape == (len(train.inter_feat), 5000)
-    kept = gc.get_objects()
-    assert max(len(thing.flatten()) for thing in kept if isinstance(thing, torch.Tensor)) < 1_000_000
+    """Rows weigh the same however long their histories may be; rows that are taken are written out."""
+    weights = []
+    for longest in (5, 5000):
+        train, *_ = ESMRDataset(Config("ESMR", "small", config_dict={**quick, "MAX_ITEM_LIST_LENGTH": longest})).build()
+        rows = train.inter_feat
+        assert "item_id_list" in rows and "nothing" not in rows and type(rows[:2]) is Interaction
+        weights.append(len(pickle.dumps(rows)))
+        assert rows[:2]["item_id_list"].shape == (2, longest) and len(rows[[]]) == 0
+        assert rows["item_id_list"] is rows["item_id_list"], "who asks for all of it again does not wait again"
+    assert abs(weights[1] - weights[0]) < 100, "but for the number itself"
 
 
 def test_days_stay_days_when_all_is_scaled(quick):

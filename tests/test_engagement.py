@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from recbole_esmr.config import Config
 from recbole_esmr.data.trace import TEST
 from recbole_esmr.model.ranking import rank
 from recbole_esmr.model.retriever import Retriever
@@ -16,7 +17,7 @@ from recbole_esmr.quick_start import load_data_and_model, retrain_reranker, run_
 from recbole_esmr.trainer import esmr_trainer
 from recbole_esmr.trainer.engagement import MIXES, Asked, best_mix, fit_rankers, fit_rankers_again, ndcg
 from recbole_esmr.trainer.held_out import engagement_report
-from recbole_esmr.trainer.retriever import fit_retriever
+from recbole_esmr.trainer.retriever import batch_size, fit_retriever
 
 
 def test_ndcg_by_hand_and_as_sklearn():
@@ -190,3 +191,17 @@ def test_a_re_ranker_that_is_trained_anew_leaves_the_other_stages_and_their_figu
         assert torch.equal(weight, after.retriever.state_dict()[name])
     assert after.learned.watch.trees.as_dict().keys() == before.learned.watch.trees.as_dict().keys()
     assert after.learned.timings["last fit"] == before.learned.timings["last fit"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "people", "expected"),
+    [
+        ({}, 10_000, 2048),
+        ({}, 100_000, 20_480),
+        ({}, 25_001, 5120),
+        ({"train_batch_size": 512}, 100_000, 512),
+        ({"retriever": "SASRec"}, 100_000, 2048),
+    ],
+)
+def test_batches_grow_with_people_where_a_step_costs_as_much_as_there_are_people(quick, keys, people, expected):
+    assert batch_size(Config("ESMR", "small", config_dict={**quick, **keys}).of_retriever(), people) == expected

@@ -64,6 +64,19 @@ def test_everybody_is_answered_once_and_in_order(few, model, split):
     assert torch.equal(best, scores.topk(3).values) and (items > 0).all()
 
 
+def test_who_has_no_test_row_is_answered_for_the_day_after_the_last(few):
+    dataset, test, made = _prepared(few, "ESMR", True)
+    score, asked = made.score, {}
+
+    def told(user, day):
+        asked.update(zip(dataset.id2token("user_id", user).tolist(), day.tolist(), strict=True))
+        return score(user, day)
+
+    made.score = told
+    full_sort_scores(dataset.token2id("user_id", ASKED), made, test)
+    assert asked == {"a": 4, "b": 2, "c": 5, "d": 3}, "the days of their tests; c, who has none, the day after all"
+
+
 @pytest.mark.parametrize("model", ["BPR", "SASRec", "FM", "ESMR"])
 def test_what_was_seen_before_the_test_is_not_offered(few, model):
     """With ``repeatable: False``; ``d`` saw v twice and w before x, which is the test."""

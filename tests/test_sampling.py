@@ -10,7 +10,7 @@ from recbole.sampler.sampler import AbstractSampler
 from torch import from_numpy
 
 import recbole_esmr  # noqa: F401 (teaches RecBole)
-from recbole_esmr.data.recbole.sampling import Had, pairs_of
+from recbole_esmr.data.recbole.sampling import pairs_of
 
 OWN_IDS, OWN_SAMPLE = Sampler.get_used_ids.recboles_own, AbstractSampler.sample_by_key_ids.recboles_own
 
@@ -72,10 +72,14 @@ def test_who_has_everything_is_refused_as_by_recbole():
         Sampler("train", part)
 
 
-def test_samplers_that_keep_sets_draw_as_before(sampler):
+@pytest.mark.parametrize("items", [[4], [4, 4, 4], [4, 5, 6, 1]])
+def test_where_items_may_be_shown_again_the_draws_are_recboles_too(items):
     repeatable = RepeatableSampler("train", _Part(1)).set_phase("train")
-    np.random.seed(1)
-    drawn = repeatable.sample_by_user_ids(np.array([1, 2, 3]), np.array([4, 5, 6]), 2)
-    np.random.seed(1)
-    assert drawn.tolist() == OWN_SAMPLE(repeatable, np.arange(3), 2).tolist()
-    assert not isinstance(repeatable.used_ids, Had)
+    people, items = np.arange(1, len(items) + 1), np.array(items)
+    for num in (1, 30):
+        np.random.seed(1)
+        drawn = repeatable.sample_by_user_ids(people, items, num)
+        np.random.seed(1)
+        repeatable.used_ids = np.array([{item} for item in items])
+        assert drawn.tolist() == OWN_SAMPLE(repeatable, np.arange(len(items)), num).tolist()
+        assert not (drawn.numpy() == np.tile(items, num)).any()

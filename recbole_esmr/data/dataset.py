@@ -25,6 +25,7 @@ from recbole_esmr.data.reading.atomic import AtomicFile, read_atomic_file
 from recbole_esmr.data.reading.felt import felt_names
 from recbole_esmr.data.reading.records import read_records
 from recbole_esmr.data.reading.schema import SCHEMA, checked
+from recbole_esmr.data.recbole.histories import some_rows
 from recbole_esmr.data.trace import TRAIN, Trace, make_trace, split_days
 from recbole_esmr.data.window import first_day_read, memory_of_days, require_memory
 from recbole_esmr.emotion import load_taxonomy
@@ -310,7 +311,7 @@ class ESMRDataset(SequentialDataset):
         training = (self.trace.role[user, np.maximum(day, 0)] == TRAIN) | (day < 0)
         if not training.any():
             raise DataError(f"data set '{self.dataset_name}': no interaction lies on a training day. Widen day_split.")
-        return self.copy(rows[torch.from_numpy(training)])
+        return self.copy(some_rows(rows, torch.from_numpy(training)))
 
     def day_index(self, day: np.ndarray) -> np.ndarray:
         """Column of the trace for each calendar day, below 0 before its first; same shape, int."""

@@ -48,7 +48,8 @@ def memory_of_days(
     Args:
         people, days: U and D.
         impressions, user_days, catalogue, taxonomy: of which the days are made.
-        believed: of how many people at most all that is believed is held at once.
+        believed: of how many people at most all that is believed is held at once (a policy that serves all of them at once
+            holds it of all).
     """
     behaviour = 0 if user_days is None else len(user_days.columns)
     columns = behaviour + 7 + 2 * (len(taxonomy) + len(catalogue.categories))  # features, exposures and hours of a day

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from copy import copy
+from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
+import torch
 from recbole.data.interaction import Interaction
 from recbole.data.utils import _create_sampler, get_dataloader
 from recbole.utils import EvaluatorType, ModelType
@@ -17,11 +19,11 @@ from recbole_esmr.trainer.checkpointing import get_trainer
 if TYPE_CHECKING:
     from recbole.config import Config
 
-USUAL = 2048
-"""RecBole's ``train_batch_size`` where nobody has set one."""
-
 PEOPLE = 10_000
-"""People up to whom a batch is of that size."""
+"""People up to whom a batch has RecBole's usual size."""
+
+GROWS = ("BPR", "LightGCN")
+"""Models a step of which moves everybody's weights, and whose memory for a batch is that of its rows."""
 
 
 def fit_retriever(retriever: Retriever, data: ESMRDataset, valid_data: Any, show_progress: bool, progress: Progress) -> None:
@@ -32,6 +34,9 @@ def fit_retriever(retriever: Retriever, data: ESMRDataset, valid_data: Any, show
     config, data = retriever.config, _as_it_reads(data, retriever.config)
     loading = copy(config)
     loading.final_config_dict = {**config.final_config_dict, "train_batch_size": batch_size(config, data.user_num)}
+    if loading["train_batch_size"] != config["train_batch_size"]:
+        say = f"{data.user_num - 1:,} people: the retriever learns from {loading['train_batch_size']:,} interactions at once."
+        getLogger().info(f"{say} Set train_batch_size to have it otherwise.")
     negatives = config["train_neg_sample_args"]
     sampler = _create_sampler(data, [data], negatives["distribution"], True, negatives["alpha"])
     loader = get_dataloader(config, "train")(loading, data, sampler.set_phase("train") if sampler else None, shuffle=True)
@@ -41,8 +46,9 @@ def fit_retriever(retriever: Retriever, data: ESMRDataset, valid_data: Any, show
         sampler = _create_sampler(data, [data, judged, judged], "uniform", config["repeatable"]).set_phase("valid")
         judge = get_dataloader(config, "valid")(config, judged, sampler, shuffle=False)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, retriever.model)
-    for group in trainer.optimizer.param_groups:
-        group |= {"fused": True} if "fused" in group else {}  # one pass over the weights instead of a dozen
+    if isinstance(trainer.optimizer, (torch.optim.Adam, torch.optim.AdamW)):
+        for group in trainer.optimizer.param_groups:
+            group["fused"] = all(weight.is_floating_point() for weight in group["params"])  # one pass instead of a dozen
     best = BestWeights(bigger=bool(config["valid_metric_bigger"]))
     trainer.progress, trainer.beside = progress, {"best": best}
 
@@ -61,11 +67,15 @@ def fit_retriever(retriever: Retriever, data: ESMRDataset, valid_data: Any, show
 def batch_size(config: Config, people: int) -> int:
     """Interactions in a batch: ``train_batch_size`` where somebody has set it.
 
-    A step of a general model costs as much as it has people, so batches of one size would make an epoch grow with their square.
+    A step of :data:`GROWS` costs as much as there are people, so batches of one size would make an epoch grow with their square.
     From :data:`PEOPLE` people on a batch grows with them: an epoch has as many steps, and each holds as many of a person's rows.
+
+    Args:
+        config: of the retriever.
+        people: U.
     """
     asked = int(config["train_batch_size"])
-    grows = asked == USUAL and config["MODEL_TYPE"] == ModelType.GENERAL
+    grows = config["model"] in GROWS and "train_batch_size" not in config.external_config_dict
     return round(asked * max(people / PEOPLE, 1.0)) if grows else asked
 
 

@@ -126,7 +126,7 @@ def read_header(path: str | Path, config: Mapping[str, object]) -> dict[str, str
     Raises:
         DataError: another encoding, or a header that is not ``name:type``.
     """
-    head = next(text_parts(Path(path), _encoding(config), _HEADER_BYTES), "").partition("\n")[0]
+    head = next(text_parts(Path(path), _encoding(config), _HEADER_BYTES, copies=0), "").partition("\n")[0]
     return _types(Path(path), head, str(config["field_separator"]))
 
 

@@ -40,11 +40,11 @@ def raw_bytes(path: Path, missing: str) -> bytes:
         DataError: no file lies there, it may not be read, it is no text, or it does not fit into memory.
     """
     packed = path.suffix == ".gz"
-    raw = b"".join(raw_parts(path, missing, text=not packed, room=True))
+    raw = b"".join(raw_parts(path, missing, text=not packed, copies=_COPIES))
     return _unpacked(path, raw) if packed else raw
 
 
-def raw_parts(path: Path, missing: str, size: int = PART, text: bool = True, room: bool = False) -> Iterator[bytes]:
+def raw_parts(path: Path, missing: str, size: int = PART, text: bool = True, copies: int = 0) -> Iterator[bytes]:
     """What a file holds, in parts of ``size`` bytes.
 
     Args:
@@ -52,7 +52,7 @@ def raw_parts(path: Path, missing: str, size: int = PART, text: bool = True, roo
         missing: how to mend it that there is none, as a sentence.
         size: bytes of a part.
         text: whether an archive or a document is refused.
-        room: whether the whole of it must fit into memory.
+        copies: how many times its size must fit into memory, for what is made of it.
 
     Raises:
         DataError: as :func:`raw_bytes`.
@@ -62,8 +62,7 @@ def raw_parts(path: Path, missing: str, size: int = PART, text: bool = True, roo
         if not stat.S_ISREG(mode):
             kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device, and no file"
             raise DataError(f"{path}: is {kind}. {missing}")
-        if room:
-            _require_room(path, path.stat().st_size)
+        _require_room(path, path.stat().st_size, copies)
         with path.open("rb") as file:
             first = True
             while part := file.read(size):
@@ -92,14 +91,14 @@ def _unpacked(path: Path, raw: bytes) -> bytes:
             unpacked = file.read(limit)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be unpacked ({error}). Pack it again with gzip.") from error
-    _require_room(path, len(unpacked))
+    _require_room(path, len(unpacked), _COPIES)
     return unpacked
 
 
-def _require_room(path: Path, size: int) -> None:
+def _require_room(path: Path, size: int, copies: int) -> None:
     free = free_memory()
-    if _COPIES * size >= free:
+    if copies * size >= free:
         raise DataError(
-            f"{path}: holds {size / GIB:,.1f} GiB or more, which takes {_COPIES} times as much to read, and "
+            f"{path}: holds {size / GIB:,.1f} GiB or more, which takes {copies} times as much to read, and "
             f"{free / GIB:,.1f} GiB of memory are free. Give less of it."
         )

@@ -10,22 +10,27 @@ from pathlib import Path
 from recbole_esmr.data.reading.raw import PART, raw_parts
 from recbole_esmr.errors import DataError
 
+COPIES = 3
+"""How many times its size a file takes once it is read: a cell is a number or a place, and a table is held twice for a while."""
+
 _MISSING = "A data set NAME lies in a folder NAME with NAME.inter in it."
 
 
-def text_parts(path: Path, encoding: str, size: int = PART) -> Iterator[str]:
+def text_parts(path: Path, encoding: str, size: int = PART, copies: int = COPIES) -> Iterator[str]:
     """The text of a file, each line end a newline, in parts of about ``size`` bytes that end where a line ends.
 
     Args:
         path: of the file.
         encoding: of the file; a byte order mark of UTF-16 says otherwise.
         size: bytes that are read at once.
+        copies: how many times the file's size must be free in memory.
 
     Raises:
-        DataError: no such file, no text, or another encoding, with the line.
+        DataError: no such file, no text, another encoding, with the line, or more than memory holds. Of two faults the one in an
+            earlier part is named.
     """
     decoder, ends, rest, lines, before = None, None, "", 1, 0
-    for raw in raw_parts(path, _MISSING, size):
+    for raw in raw_parts(path, _MISSING, size, copies=copies):
         if decoder is None or ends is None:
             encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else encoding
             decoder = _decoder(encoding)
@@ -61,7 +66,8 @@ def _decoded(
     try:
         return decoder.decode(raw, final)
     except UnicodeDecodeError as error:
-        line = lines + (waiting + raw).count(b"\n", 0, error.start)
+        begun = (waiting + raw)[: error.start].decode(encoding, "ignore")
+        line = lines + begun.replace("\r\n", "\n").replace("\r", "\n").count("\n")
         raise DataError(
             f"{path}, line {line}: is not {encoding.upper()} (byte {before - len(waiting) + error.start}). Save the file as "
             "UTF-8, or set `encoding` to what it is, for example encoding: latin-1."

@@ -40,7 +40,8 @@ class Places:
 class Histories(Interaction):
     """Rows of interactions, each with some that lie before it as lists; only their places are kept.
 
-    It reads as RecBole's ``Interaction``: a column is made when it is asked for, of all rows, and an index gives the rows there.
+    It reads as RecBole's ``Interaction``. An index gives rows written out, as RecBole's own; a list of all rows that is asked for
+    is made, and then kept, for whoever asks once asks again.
 
     Args:
         plain: the n interactions, ordered by person and time.
@@ -58,8 +59,14 @@ class Histories(Interaction):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, str) or not isinstance(self.interaction, _Columns):  # add_prefix makes the columns
             return super().__getitem__(index)
+        return Interaction(dict(self.at(index).interaction))
+
+    def at(self, index: Any) -> Histories:
+        """Some rows, still by their places."""
+        if not isinstance(index, (int, slice)):
+            index = torch.as_tensor(index, dtype=None if len(index) else torch.long)
         rows = object.__new__(Histories)
-        rows.interaction = self.interaction.at(index if isinstance(index, (int, slice)) else torch.as_tensor(index))
+        rows.interaction = self.interaction.at(index)
         rows.length = len(rows.interaction.places)
         return rows
 
@@ -68,7 +75,7 @@ class Histories(Interaction):
         return self.interaction.reached(field)
 
     def _reindex(self, index: Any) -> None:
-        self.interaction = self[index].interaction
+        self.interaction = self.at(index).interaction
 
 
 class _Columns(MutableMapping[str, Tensor]):
@@ -93,7 +100,11 @@ class _Columns(MutableMapping[str, Tensor]):
         place = torch.arange(self._longest)
         inside = place < self.places.length.unsqueeze(-1)
         found = value[(self.places.start.unsqueeze(-1) + place).clamp(max=len(value) - 1)]
-        return found.masked_fill(~inside.reshape(inside.shape + (1,) * (value.dim() - 1)), 0)
+        self._own[name] = found.masked_fill(~inside.reshape(inside.shape + (1,) * (value.dim() - 1)), 0)
+        return self._own[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
 
     def __setitem__(self, name: str, column: Tensor) -> None:
         self._names[name] = None
@@ -143,6 +154,11 @@ def data_augmentation(_: Callable[..., Any], dataset: Any) -> None:
     target = row[row > first]
     start = np.maximum(first[target], target - dataset.max_item_list_len)
     dataset.inter_feat = before(dataset, plain, target, start, target - start)
+
+
+def some_rows(rows: Interaction, index: Tensor) -> Interaction:
+    """Some rows: by their places where these are kept, else written out."""
+    return rows.at(index) if isinstance(rows, Histories) else rows[index]
 
 
 def before(dataset: Any, plain: Interaction, row: np.ndarray, start: np.ndarray, length: np.ndarray) -> Histories:

@@ -66,6 +66,24 @@ class Had:
         return Had((*self._parts, key), self._users, self._items)
 
 
+class Alone:
+    """The one item of each of N rows, which is all that may not be drawn for it where items may be shown again.
+
+    Args:
+        item: (N,).
+    """
+
+    def __init__(self, item: np.ndarray) -> None:
+        self._item = item
+
+    def __len__(self) -> int:
+        return len(self._item)
+
+    def has(self, row: np.ndarray, item: np.ndarray) -> np.ndarray:
+        """Whether it is the item of these rows, (N,) bool."""
+        return np.asarray(self._item[row] == item)
+
+
 def pairs_of(used: Any) -> tuple[np.ndarray, np.ndarray]:
     """Person and item of each pair in a sampler's ``used_ids``, (N,) each: a table, or sets of a sampler that keeps such."""
     if isinstance(used, Had):
@@ -98,6 +116,22 @@ def get_used_ids(_: Callable[..., Any], sampler: Any) -> dict[str, Had]:
     return found
 
 
+def sample_beside(_: Callable[..., Any], sampler: Any, user_ids: Any, item_ids: Any, num: int) -> Any:
+    """``RepeatableSampler.sample_by_user_ids``: for each row any item but its own.
+
+    Args:
+        _: RecBole's own method, which makes a set a row.
+        sampler: RecBole's sampler.
+        user_ids, item_ids: (N,) of the rows.
+        num: draws for each.
+
+    Returns:
+        as :func:`sample_by_key_ids`.
+    """
+    sampler.used_ids = Alone(np.asarray(item_ids))
+    return sampler.sample_by_key_ids(np.arange(len(user_ids)), num)
+
+
 def sample_by_key_ids(original: Callable[..., Any], sampler: Any, key_ids: Any, num: int) -> Any:
     """``AbstractSampler.sample_by_key_ids``: the same draws, all of them looked up at once.
 
@@ -111,7 +145,7 @@ def sample_by_key_ids(original: Callable[..., Any], sampler: Any, key_ids: Any, 
         (num · N,) items, the first draw of everybody first.
     """
     had = sampler.used_ids
-    if not isinstance(had, Had):
+    if not isinstance(had, (Had, Alone)):
         return original(sampler, key_ids, num)
     people = np.tile(np.asarray(key_ids, dtype=np.int64), num)
     if len(people) and not 0 <= people.min() <= people.max() < len(had):

@@ -16,7 +16,7 @@ import torch
 from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 
-from recbole_esmr.data.recbole.histories import before
+from recbole_esmr.data.recbole.histories import before, some_rows
 from recbole_esmr.errors import DataError
 from recbole_esmr.protocol import as_recbole
 
@@ -53,7 +53,7 @@ def build(_: Callable[..., Any], dataset: Any) -> list[Any]:
     dataset.data_augmentation()
     dataset._drop_unused_col()
     row = np.where(has_past, has_past.cumsum() - 1, -1)
-    return [dataset.copy(dataset.inter_feat[torch.from_numpy(row[place][row[place] >= 0])]) for place in places]
+    return [dataset.copy(some_rows(dataset.inter_feat, torch.from_numpy(row[place][row[place] >= 0]))) for place in places]
 
 
 def _split_places(dataset: Any, plain: Interaction) -> list[np.ndarray]:
@@ -90,7 +90,7 @@ def rows_to_answer(dataset: Any, user: np.ndarray) -> Interaction:
     history = end - tested  # by time, what is tested comes last
     start = np.maximum(first, history - dataset.max_item_list_len)
     row = np.where(tested > 0, history, end - 1).clip(0, len(people) - 1)
-    rows = before(dataset, plain, row, start, history - start)
+    rows = before(dataset, plain, row, start, history - start)[:]
     rows[dataset.item_list_length_field] = torch.from_numpy((history - start).clip(min=1))
     rows[dataset.uid_field] = torch.from_numpy(user)
     return dataset.join(rows)
