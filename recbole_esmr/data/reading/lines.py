@@ -11,6 +11,9 @@ import pandas as pd
 
 from recbole_esmr.errors import DataError
 
+SMALL = 1 << 16
+"""Characters below which it is quicker to hold each cell by itself."""
+
 
 class Lines:
     """Cuts a file's lines into cells, a part at a time.
@@ -38,7 +41,7 @@ class Lines:
         )
 
     def cells(self, body: str) -> pd.DataFrame:
-        """The cells of the next lines, (N, columns) category; empty lines are left out, but count in the index.
+        """The cells of the next lines, (N, columns) str or category; empty lines are left out, but count in the index.
 
         Raises:
             DataError: a line with more or fewer cells than the header.
@@ -67,13 +70,13 @@ class Lines:
         self._next += len(starts) - 1
         self._filled += int(filled.sum())
         if not filled.any():
-            return pd.DataFrame(columns=names, dtype=pd.CategoricalDtype())
+            return pd.DataFrame(columns=names, dtype=object)
         text = pd.read_csv(
             io.StringIO("\ufeff" + body, newline=""),  # pandas takes one mark away, even where it is the beginning of an id
             sep=separator,
             names=names,
             usecols=range(len(names)),
-            dtype="category",
+            dtype=str if len(body) < SMALL else "category",
             na_filter=False,
             quoting=3,  # QUOTE_NONE
             skip_blank_lines=False,
@@ -85,14 +88,14 @@ class Lines:
 
 
 def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The cells of all parts, (N, columns) str: equal cells of a column are one string."""
+    """The cells of all parts, (N, columns) str: equal cells of a column are one string, but in a file of a few lines."""
     parts = [part for part in parts if len(part)] or list(parts[:1])
+    if len(parts) == 1 and not isinstance(parts[0].dtypes.iloc[0], pd.CategoricalDtype):
+        return parts[0]
     columns = {}
     for name in parts[0]:
-        whole = pd.api.types.union_categoricals([part[name] for part in parts])
+        whole = pd.api.types.union_categoricals([part[name].astype("category") for part in parts])
         columns[name] = np.asarray(whole.categories, dtype=object)[whole.codes]
-    if not len(parts[0]):
-        return pd.DataFrame(columns=list(parts[0]), dtype=object)
     index = parts[0].index
     for part in parts[1:]:
         index = index.append(part.index)  # of ranges that follow each other pandas makes one
