@@ -152,6 +152,12 @@ METHODS = (
     ),
     ("recbole.data.dataset:SequentialDataset", "build", "recbole_esmr.data.recbole.sequences:build", "one split for all models"),
     (
+        "recbole.data.dataset:SequentialDataset",
+        "data_augmentation",
+        "recbole_esmr.data.recbole.histories:data_augmentation",
+        "histories are not kept for all rows",
+    ),
+    (
         "recbole.sampler.sampler:AbstractSampler",
         "sample_by_key_ids",
         "recbole_esmr.data.recbole.sampling:sample_by_key_ids",
@@ -164,12 +170,6 @@ METHODS = (
         "no set a row",
     ),
     ("recbole.sampler.sampler:Sampler", "get_used_ids", "recbole_esmr.data.recbole.sampling:get_used_ids", "no set a person"),
-    (
-        "recbole.data.dataset:SequentialDataset",
-        "data_augmentation",
-        "recbole_esmr.data.recbole.histories:data_augmentation",
-        "histories are not kept for all rows",
-    ),
 )
 
 METRICS = (

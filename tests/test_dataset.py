@@ -235,6 +235,7 @@ def test_no_list_is_kept_of_a_log(quick):
         assert "item_id_list" in rows and "nothing" not in rows and type(rows[:2]) is Interaction
         weights.append(len(pickle.dumps(rows)))
         assert rows[:2]["item_id_list"].shape == (2, longest) and len(rows[[]]) == 0
+        assert torch.equal(rows[torch.tensor(3)]["item_id_list"], rows[3]["item_id_list"])
         assert rows["item_id_list"] is rows["item_id_list"], "who asks for all of it again does not wait again"
     assert abs(weights[1] - weights[0]) < 100, "but for the number itself"
 

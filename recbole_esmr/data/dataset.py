@@ -206,10 +206,7 @@ class ESMRDataset(SequentialDataset):
         views, shown, reports = rows["views"], rows.get("shown"), rows.get("reports")
         self.moments = Moments.of(views[views["day"] >= 0])
         reports = None if reports is None else reports[reports["day"] >= 0]
-        ever = Seen(
-            make_impressions(shown, views),
-            load_catalogue(self, self.taxonomy, beyond),
-        )
+        ever = Seen(make_impressions(shown, views), load_catalogue(self, self.taxonomy, beyond))
         del rows, views, shown
         self.past = ItemPast.of(
             ever.first(self.item_num).impressions, self.item_num, days, known=not config["days_are_steps"], early=early

@@ -64,7 +64,8 @@ class Histories(Interaction):
     def at(self, index: Any) -> Histories:
         """Some rows, still by their places."""
         if not isinstance(index, (int, slice)):
-            index = torch.as_tensor(index, dtype=None if len(index) else torch.long)
+            index = torch.as_tensor(index)
+            index = index if index.numel() else index.long()  # torch makes numbers with a point of an empty list
         rows = object.__new__(Histories)
         rows.interaction = self.interaction.at(index)
         rows.length = len(rows.interaction.places)
